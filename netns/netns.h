@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/netns.h: the private network of a sandbox and how the host reaches into it.
+ *
+ * A network is a user namespace plus a network namespace with the bridge azm0. It is held by a keeper process, which
+ * hands both descriptors to members over a UNIX socket in the live state directory and exits a while after the last
+ * member. A sandbox's user namespace is a child of its network's, so the supervisor, having entered the network's user
+ * namespace, may wire it up while the sandbox itself has no say over its wires.
+ */
+#pragma once
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* ---- joining a network ---------------------------------------------------------------------------------------- */
+
+struct network_options {
+	int live_dirfd; /* live state directory (0700, ours); the keeper's socket and the lease file live in it */
+	const char *live_path;	       /* the same as a path, for sun_path */
+	const char *name;	       /* "private" or the name of a network */
+	bool isolated;		       /* ports cannot talk to each other ("private") */
+	const char *keeper_memfd_name; /* unused by the network itself: see keep_fd */
+	int keep_fd;	   /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
+	uint64_t keep_tag; /* identifies keep_fd's content: a keeper with another tag is not used but replaced */
+	unsigned grace_seconds; /* the keeper's time to live without members; 60 */
+	/* Writes the id maps of the network's user namespace for process @pid of it; called on the host side, before
+	 * any setns. */
+	int (*write_maps)(pid_t pid, void *context, struct azm_err *err);
+	void *context;
+};
+
+struct network {
+	int userns, netns; /* namespaces; owned */
+	int keeper;	   /* connection to the keeper: its being open is the membership; owned */
+	int kept_fd;	   /* the keeper's copy of keep_fd; owned, -1 if none */
+	int rtnl;	   /* NETLINK_ROUTE socket inside the network's namespace, after network_enter(); owned */
+	int lease_fd;	   /* lease file whose locked byte is our address; owned */
+	uint32_t subnet;   /* host byte order, for example 10.111.0.0 */
+	unsigned prefix;   /* its length, for example 16 */
+	uint32_t address;  /* our lease, host byte order; 0 before network_attach() */
+	uint32_t gateway;
+	char bridge_port[16]; /* our end of the veth on the bridge */
+};
+
+/**
+ * network_join() - become a member of a network, making it (and its keeper) when it does not exist
+ *
+ * Single-threaded callers only (it may clone). The first member of a burst makes the network under a lock, the others
+ * wait for it. Messages from a keeper are checked: right uid, right kind of namespace, a user namespace whose owner is
+ * the caller.
+ *
+ * Return: 0 and @out filled, release with network_leave(); -1 with @err (and a hint when the host forbids namespaces)
+ */
+[[gnu::nonnull]] int network_join(const struct network_options *options, struct network *out, struct azm_err *err);
+
+/** network_enter() - enter the network's user namespace with setns (single-threaded, for good) and open its rtnl
+ * socket. */
+[[gnu::nonnull]] int network_enter(struct network *network, struct azm_err *err);
+
+/**
+ * network_attach() - give a sandbox its veth, address, route and loopback
+ * @sandbox_netns: the sandbox's network namespace
+ *
+ * Leases an address (freed by the kernel when the supervisor dies), makes the pair with the inner end eth0 in the
+ * sandbox, the outer end on azm0, isolated when the network is. No default route: the network has nowhere to go until
+ * egress is allowed, so everything else is refused at once (ENETUNREACH) instead of timing out.
+ */
+[[gnu::nonnull]] int network_attach(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err);
+
+/** network_loopback_up() - for `--network none`: bring up lo in a namespace and nothing else. */
+[[gnu::nonnull]] int network_loopback_up(int sandbox_netns, struct azm_err *err);
+
+/** network_leave() - remove our port and close everything. Also safe on a network that was only partly joined. */
+void network_leave(struct network *network);
+
+/* ---- publishing ----------------------------------------------------------------------------------------------- */
+
+struct publish_rule {
+	int family; /* AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC = 127.0.0.1 and [::1] together */
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+	} address;
+	uint16_t host_port; /* 0 = a free one in 30000..39999; set to the real one by publish_listen() */
+	uint16_t port;	    /* inside */
+	char *unix_path;    /* AF_UNIX */
+	bool any_user;	    /* accept other users of the host */
+};
+
+/**
+ * publish_parse() - one -p argument
+ * @text:	[IP:][HOST]:PORT[-END][/tcp], PORT, or unix:PATH:PORT (cli.md)
+ * @default_ip:	SANDBOX_RUNTIME_BINDING_ADDRESS, or NULL
+ * @allow_non_loopback: else a non-loopback address is an error that names the switch
+ * @rules:	array, appended to (realloc'ed); @count updated
+ */
+[[gnu::nonnull(1, 4, 5, 6)]] int publish_parse(const char *text, const char *default_ip, bool allow_non_loopback,
+	struct publish_rule **rules, size_t *count, struct azm_err *err);
+
+struct publisher; /* listeners and the inner thread that serves them */
+
+/** publish_listen() - bind and listen for every rule, in the caller's (the host's) network namespace. Run before
+ * network_enter(): the sock_diag socket it opens reports ids as its opener's user namespace sees them. On failure
+ * nothing stays bound. */
+[[gnu::nonnull]] int publish_listen(
+	struct publish_rule *rules, size_t count, struct publisher **out, struct azm_err *err);
+
+/**
+ * publish_start() - start the inner thread, which enters the sandbox's network namespace and serves until
+ * publish_stop()
+ * @sandbox_netns: duplicated by the thread
+ * @address:	the sandbox's eth0 address, host byte order, 0 for `--network none`: tried first, then 127.0.0.1
+ *
+ * Call after the sandbox was cloned: the thread must not exist before.
+ */
+[[gnu::nonnull]] int publish_start(
+	struct publisher *publisher, int sandbox_netns, uint32_t address, struct azm_err *err);
+
+/**
+ * publish_wait_ready() - wait until the server inside answers GET @path with a 2xx
+ * @port:	inside port
+ * @path:	"/alive"
+ * @cancel_fd:	becomes readable when waiting is pointless (the sandbox died); -1 for none
+ *
+ * Connects from inside the sandbox's namespace, first tries at sub-millisecond distance, then backs off to 20 ms.
+ * Return: 0 ready, 1 cancelled, -1 with @err on timeout
+ */
+[[gnu::nonnull]] int publish_wait_ready(struct publisher *publisher, uint16_t port, const char *path, int cancel_fd,
+	unsigned timeout_ms, struct azm_err *err);
+
+/** publish_stop() - stop the thread, close everything; publisher is freed. NULL is allowed. */
+void publish_stop(struct publisher *publisher);
