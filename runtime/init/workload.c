@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* init/workload.c: see workload.h */
+#include "init/workload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/close_range.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "init/identity.h"
+
+static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+static int apply_limits(const struct plan *plan, struct azm_err *err)
+{
+	for (size_t i = 0; i < plan->limit_count; i++) {
+		const struct plan_limit *limit = &plan->limits[i];
+		struct rlimit value = { .rlim_cur = limit->soft, .rlim_max = limit->hard };
+		if (setrlimit((int)limit->resource, &value) < 0) {
+			char number[16];
+			snprintf(number, sizeof number, "%u", limit->resource);
+			return err_sys(err, "set resource limit", number);
+		}
+	}
+	return 0;
+}
+
+static void default_signals(void)
+{
+	sigset_t none;
+
+	/* What the caller ignored (nohup, a shell's background job) must not be inherited. */
+	for (int number = 1; number < NSIG; number++)
+		if (number != SIGKILL && number != SIGSTOP)
+			signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int make_directories(const char *path)
+{
+	cleanup_free char *copy = xstrdup(path);
+
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	return mkdir(copy, 0755) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* A working directory such as /proc/self/fd/7 could lead out of the root through a descriptor (CVE-2024-21626):
+ * everything from 3 up is closed on exec, and the path the kernel reports afterwards must lie below our root. */
+static int enter_cwd(const struct plan *plan, struct azm_err *err)
+{
+	char seen[PATH_MAX];
+	const char *cwd = plan->cwd ? plan->cwd : "/";
+
+	if (strncmp(cwd, "/proc/", 6) == 0)
+		return err_msg(err, EINVAL, "enter working directory", cwd, "a directory of /proc is not accepted");
+	if (chdir(cwd) < 0) {
+		if (errno != ENOENT || !plan->make_cwd || make_directories(cwd) < 0 || chdir(cwd) < 0)
+			return err_sys(err, "enter working directory", cwd);
+	}
+	if (syscall(SYS_getcwd, seen, sizeof seen) < 0 || seen[0] != '/') {
+		(void)!chdir("/");
+		return err_msg(err, EACCES, "enter working directory", cwd, "it is outside of the sandbox's root");
+	}
+	return 0;
+}
+
+static int take_terminal(int tty, struct azm_err *err)
+{
+	if (ioctl(tty, TIOCSCTTY, 0) < 0 || dup2(tty, 0) < 0 || dup2(tty, 1) < 0 || dup2(tty, 2) < 0)
+		return err_sys(err, "take the terminal", NULL);
+	return 0;
+}
+
+static const char *search_path(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->envc; i++)
+		if (str_starts(plan->envp[i], "PATH="))
+			return plan->envp[i] + 5;
+	return default_path;
+}
+
+/* execvpe() of the C library falls back to /bin/sh for a file without magic; a container runtime does not. */
+static int search_and_exec(const struct plan *plan)
+{
+	const char *name = plan->argv[0];
+	int result = ENOENT;
+
+	if (strchr(name, '/')) {
+		execve(name, plan->argv, plan->envp);
+		return errno;
+	}
+	for (const char *path = search_path(plan); path; path = *path ? path + 1 : NULL) {
+		char full[PATH_MAX];
+		int length = (int)strcspn(path, ":");
+		int need = snprintf(full, sizeof full, "%.*s%s%s", length, path, length ? "/" : "", name);
+		path += length;
+		if (need >= (int)sizeof full)
+			continue;
+		execve(full, plan->argv, plan->envp);
+		if (errno != ENOENT && errno != ENOTDIR)
+			result = errno;
+	}
+	return result;
+}
+
+static int cannot_exec(const struct plan *plan, int code, struct azm_err *err)
+{
+	const char *name = plan->argv[0];
+
+	if (code == ENOENT && strchr(name, '/') && access(name, F_OK) == 0) {
+		err_msg(err, code, "execute", name, "its interpreter or dynamic loader is missing in the image");
+		err->exit_status = EXIT_CANNOT_EXEC;
+		return -1;
+	}
+	if (code == ENOENT && !strchr(name, '/'))
+		err_msg(err, code, "execute", name, "not found in PATH of the sandbox");
+	else if (code == ENOEXEC)
+		err_msg(err, code, "execute", name, "not a program of this machine's architecture (and no #! line)");
+	else
+		err_code(err, code, "execute", name);
+	err->exit_status = code == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;
+	return -1;
+}
+
+int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
+{
+	/* Before the drop of capabilities: a hard limit may have to be raised to what was asked for. */
+	if (apply_limits(plan, err) < 0)
+		return -1;
+	if (setsid() < 0 && errno != EPERM)
+		return err_sys(err, "make a session", NULL);
+	if (tty >= 0 && take_terminal(tty, err) < 0)
+		return -1;
+	default_signals();
+	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
+		/* < 5.9: the table is small, azm-init opened everything itself */
+		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+			fd_set_cloexec(fd, true);
+	}
+	if (enter_cwd(plan, err) < 0)
+		return -1;
+	umask(022);
+	if (identity_apply(plan, err) < 0)
+		return -1;
+	return cannot_exec(plan, search_and_exec(plan), err);
+}
+
+pid_t workload_start(const struct plan *plan, int master, struct azm_err *err)
+{
+	int ends[2];
+
+	if (pipe_pair(ends, err) < 0)
+		return -1;
+	cleanup_fd int reader = ends[0];
+	cleanup_fd int writer = ends[1];
+	pid_t child = fork();
+	if (child < 0)
+		return err_sys(err, "fork", NULL);
+	if (child == 0) {
+		struct azm_err failure = { 0 };
+		int slave = -1;
+		if (master >= 0) {
+			slave = workload_terminal_peer(master);
+			if (slave < 0)
+				err_sys(&failure, "open the terminal", NULL);
+		}
+		if (master < 0 || slave >= 0)
+			workload_exec(plan, slave, &failure);
+		/* Smaller than PIPE_BUF and the pipe is empty: one write, whatever the filter says of the rest. */
+		(void)!write(writer, &failure, sizeof failure);
+		_exit(failure.exit_status ? failure.exit_status : EXIT_AZM);
+	}
+	close(steal_fd(&writer));
+	struct azm_err failure;
+	if (read_full(reader, &failure, sizeof failure) == (ssize_t)sizeof failure) {
+		*err = failure;
+		return -1;
+	}
+	return child;
+}
+
+int workload_terminal(struct azm_err *err)
+{
+	int unlock = 0;
+	struct stat st;
+	struct statfs fs;
+	cleanup_fd int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+
+	/* /dev is the sandbox's own and writable for its root, so for exec look at what was opened. */
+	if (master < 0 || fstat(master, &st) < 0 || fstatfs(master, &fs) < 0)
+		return err_sys(err, "open", "/dev/pts/ptmx");
+	if (fs.f_type != DEVPTS_SUPER_MAGIC || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2))
+		return err_msg(err, EINVAL, "open", "/dev/pts/ptmx", "it is not a terminal multiplexer");
+	if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return err_sys(err, "unlock the terminal", NULL);
+	return steal_fd(&master);
+}
+
+int workload_terminal_peer(int master)
+{
+	return ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
