@@ -1,1 +1,23 @@
-# filled in by the folder
+# Programs only the tests and benchmarks use. Unit tests (tests/unit/test_*.c) are declared by the folder they test,
+# which knows what they link with, and are collected in TESTS; this file is included last.
+
+PROBE_SRC := $(wildcard tests/lib/probe*.c)
+PROBE_OBJ := $(PROBE_SRC:%.c=$(O)/static/%.o) $(BASE_STATIC)
+
+# What a sandbox sees of itself: runs inside, so it is static.
+$(O)/tests/probe: $(PROBE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $(PROBE_OBJ)
+
+TEST_PROGRAMS += $(O)/tests/probe
+
+# A syntax error or a missing rule in one unit test must not go unnoticed: every test_*.c needs a rule of its folder.
+UNDECLARED_TESTS = $(filter-out $(notdir $(TESTS)),$(basename $(notdir $(wildcard tests/unit/test_*.c))))
+
+tests: programs $(TESTS) $(TEST_PROGRAMS)
+	@for name in $(UNDECLARED_TESTS); do echo "tests/unit/$$name.c: no module.mk appends it to TESTS" >&2; done
+	@test -z "$(strip $(UNDECLARED_TESTS))"
+
+include tests/bench/module.mk
+
+.PHONY: tests

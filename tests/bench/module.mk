@@ -1,0 +1,19 @@
+# Benchmarks: `make bench` prints one table of medians and ratios. Never part of `make check`.
+
+# The least a sandbox can do: see floor.c. Static, as the fastest start is.
+$(O)/bench/floor: $(O)/static/tests/bench/floor.o $(O)/static/tests/bench/floor_net.o $(BASE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $^
+
+BENCH_DRIVERS := $(O)/bench/spawn_bench $(O)/bench/action_bench
+
+$(BENCH_DRIVERS): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/obj/tests/bench/bench.o $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -o $@ $^
+
+BENCH_PROGRAMS += $(O)/bench/floor $(BENCH_DRIVERS)
+
+bench: programs $(BENCH_PROGRAMS) $(O)/tests/probe
+	tests/bench/run-bench.sh $(O)
+
+.PHONY: bench

@@ -1,0 +1,263 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# run-tests.sh BUILD [FILE...]: run the unit tests and the behaviour tests, say what failed, close with the counts.
+#
+# Without FILE: every program tests/unit/test_*.c became and every *.bats below tests/{cli,security,images,server}.
+# Started by root, everything runs as an id without privileges, from a private copy that id can read. A file gets its
+# own HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300), and, unless it says `# runner: alone` (it uses up
+# limits that are counted per user, or measures time), shares the machine with one other.
+#
+# The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
+# Processes and mounts that are left at the end are a failure. With AZM_MUST_WORK=1 a skip is a failure too, unless
+# tests/allowed-skips lists it with its reason.
+set -u -o pipefail
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+jobs=${AZM_TEST_JOBS:-2}
+default_limit=${AZM_TEST_TIMEOUT:-300}
+source_dir=$(cd "$(dirname "$0")/.." && pwd -P)
+passed=0 failed=0 skipped=0
+failures=()
+
+die() {
+	echo "run-tests.sh: $*" >&2
+	exit 1
+}
+
+[ $# -ge 1 ] || die 'usage: run-tests.sh BUILD [FILE...]'
+build=$1
+shift
+[ -d "$source_dir/$build" ] || die "$build: not built; run make"
+command -v bats >/dev/null || die 'bats is missing: apt-get install bats'
+
+# ---- a place the test id can use -----------------------------------------------------------------------------------
+
+work=$(mktemp -d /tmp/azm-check-XXXXXX) || die 'no temporary directory'
+chmod 0755 "$work"
+if [ "$(id -u)" -eq 0 ]; then
+	# An id of its own for every run: what is left at the end is then surely ours, also when two runs meet.
+	AZM_TEST_UID=$((61000 + $$ % 4000))
+	while grep -qsE "^Uid:\s+$AZM_TEST_UID\s" /proc/[0-9]*/status; do
+		AZM_TEST_UID=$((AZM_TEST_UID + 1))
+	done
+else
+	AZM_TEST_UID=$(id -u)
+fi
+export AZM_TEST_UID AZM_MUST_WORK="${AZM_MUST_WORK:-}" AZM_BUILD=$work/$build AZM_TESTS=$work/tests
+# Keepers of the tests' networks go soon after the last sandbox, so that the end of the run can be checked.
+export AZM_KEEPER_GRACE=${AZM_KEEPER_GRACE:-2}
+
+copy_tree() {
+	mkdir -p "$work/$build"
+	cp -a "$source_dir/tests" "$work/tests" || return 1
+	# Programs only: objects are many and nobody runs them.
+	(cd "$source_dir/$build" && find . \( -path ./obj -o -path ./static \) -prune -o -type f -perm -u+x -print0 |
+		tar cf - --null -T -) | tar xf - -C "$work/$build" || return 1
+	# Tests try the command lines of the documentation as written.
+	cp -a "$source_dir"/{docs,README.md} "$work" 2>/dev/null
+	chmod -R a+rX "$work"
+}
+
+# Processes of the test id that are not this script's own children in progress.
+processes_left() {
+	local status
+	for status in /proc/[0-9]*/status; do
+		awk -v uid="$AZM_TEST_UID" -v root="$(id -u)" '
+			/^Name:/ { name = $2 } /^State:/ { state = $2 } /^Pid:/ { pid = $2 }
+			/^Uid:/ { owner = $2 }
+			END { if (owner == uid && state != "Z" && (root == 0 || name ~ /^(azm-|probe$)/)) print pid, name }
+		' "$status" 2>/dev/null
+	done
+}
+
+mounts_left() {
+	awk -v work="$work/" 'index($5, work) == 1 { print "mount", $5 }' /proc/self/mountinfo
+}
+
+# What a run leaves goes through the program's own `gc` first: a state directory may only be emptied from inside its map.
+clean_up() {
+	local pid
+	trap - EXIT INT TERM
+	if [ "$(id -u)" -eq 0 ]; then
+		for pid in $(processes_left | cut -d' ' -f1); do
+			kill -KILL "$pid" 2>/dev/null
+		done
+	fi
+	chmod -R u+rwX "$work" 2>/dev/null
+	rm -rf "$work" 2>/dev/null
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# ---- one file ------------------------------------------------------------------------------------------------------
+
+directive() { # FILE NAME DEFAULT
+	local value
+	value=$(sed -n "s/^# runner:.*\b$2=\([0-9]*\).*/\1/p" "$1" | head -1)
+	echo "${value:-$3}"
+}
+
+run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
+	local index=$1 file=$2 limit command begin status home
+	local tap=$work/logs/$index.tap
+	home=$work/home/$index
+	case $file in
+	*.bats)
+		limit=$(directive "$file" timeout "$default_limit")
+		command=(bats --tap "$file")
+		;;
+	*)
+		limit=$default_limit
+		command=("$file")
+		;;
+	esac
+	begin=$(date +%s.%N)
+	AZM_USER_HOME=$home CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" \
+		"$work/tests/lib/as-user.sh" env CMOCKA_MESSAGE_OUTPUT=TAP HOME="$home" "${command[@]}" \
+		>"$tap" 2>&1 </dev/null
+	status=$?
+	echo "$status $(echo "$(date +%s.%N) - $begin" | bc 2>/dev/null || echo 0) $limit" >"$work/logs/$index.meta"
+}
+
+allowed_skip() { # FILE NAME
+	local file=$1 name=$2 row_file row_name reason
+	while IFS='|' read -r row_file row_name reason; do
+		case $row_file in '' | '#'*) continue ;; esac
+		# shellcheck disable=SC2053 # the row is a pattern
+		if [ -n "$reason" ] && [[ $file == $row_file && $name == $row_name ]]; then
+			return 0
+		fi
+	done <"$work/tests/allowed-skips"
+	return 1
+}
+
+# Read one file's TAP: count, and show what failed with the lines that belong to it.
+judge() { # INDEX FILE
+	local index=$1 file=$2 name line plan=-1 seen=0 status seconds limit
+	local ok=0 bad=0 skip=0 shown=${2#"$work"/} reason details=
+	read -r status seconds limit <"$work/logs/$index.meta"
+	local failing=
+	while IFS= read -r line; do
+		case $line in
+		1..*) plan=${line#1..} plan=${plan%% *} ;;
+		'ok '*' # SKIP'* | 'ok '*' # skip'*)
+			seen=$((seen + 1)) failing=
+			name=$(sed -E 's/^ok [0-9]+ (- )?//; s/ # [sS][kK][iI][pP].*//' <<<"$line")
+			reason=$(sed -E 's/.* # [sS][kK][iI][pP] ?//' <<<"$line")
+			if [ "$AZM_MUST_WORK" = 1 ] && ! allowed_skip "$shown" "$name"; then
+				bad=$((bad + 1))
+				failures+=("$shown: $name: skipped, but AZM_MUST_WORK is set: $reason")
+			else
+				skip=$((skip + 1))
+				details+="    skipped: $name: $reason"$'\n'
+			fi
+			;;
+		'ok '*) ok=$((ok + 1)) seen=$((seen + 1)) failing= ;;
+		'not ok '*)
+			bad=$((bad + 1)) seen=$((seen + 1)) failing=1
+			name=$(sed -E 's/^not ok [0-9]+ (- )?//' <<<"$line")
+			failures+=("$shown: $name")
+			details+="    FAILED: $name"$'\n'
+			;;
+		*) [ -n "$failing" ] && details+="      $line"$'\n' ;;
+		esac
+	done <"$work/logs/$index.tap"
+	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+		bad=$((bad + 1))
+		failures+=("$shown: still running after $limit s")
+	elif [ "$plan" -ge 0 ] && [ "$seen" -ne "$plan" ]; then
+		bad=$((bad + 1))
+		failures+=("$shown: ended after $seen of $plan tests (status $status)")
+	elif [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+		failures+=("$shown: ended with status $status")
+	elif [ "$seen" -eq 0 ]; then
+		bad=1
+		failures+=("$shown: no test in it")
+	fi
+	[ "$bad" -gt 0 ] && [ -z "$details" ] && details=$(tail -20 "$work/logs/$index.tap" | sed 's/^/      /')$'\n'
+	printf '%-4s %-40s %3d passed %3d failed %3d skipped  %6.1f s\n' "$([ "$bad" -eq 0 ] && echo ok || echo FAIL)" \
+		"$shown" "$ok" "$bad" "$skip" "$seconds"
+	printf '%s' "$details"
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+# ---- all files -----------------------------------------------------------------------------------------------------
+
+list_files() {
+	local program
+	if [ $# -gt 0 ]; then
+		for program; do
+			program=$(realpath -e "$program") || die "$program: no such test"
+			case $program in
+			"$source_dir/$build"/*) echo "$work/$build${program#"$source_dir/$build"}" ;;
+			"$source_dir"/tests/*) echo "$work${program#"$source_dir"}" ;;
+			*) die "$program: not below tests/ or $build/" ;;
+			esac
+		done
+		return
+	fi
+	find "$work/$build" -type f -perm -u+x -name 'test_*' | sort
+	find "$work"/tests/{cli,security,images,server} -name '*.bats' | sort
+}
+
+copy_tree || die 'could not copy the programs and tests'
+mkdir -p "$work/logs" "$work/home"
+if [ "$(id -u)" -eq 0 ]; then
+	chown "$AZM_TEST_UID:$AZM_TEST_UID" "$work/home"
+	chmod 0711 "$work/home"
+fi
+mapfile -t files < <(list_files "$@")
+[ ${#files[@]} -gt 0 ] || die 'no tests found'
+
+cd "$work" || exit 1
+running=0 next=0
+declare -A index_of
+finish_one() {
+	local done_pid
+	wait -n -p done_pid
+	judge "${index_of[$done_pid]}" "${files[${index_of[$done_pid]}]}"
+	running=$((running - 1))
+}
+# Those that must be alone come last, one at a time.
+order=() alone=()
+for next in "${!files[@]}"; do
+	if grep -qs '^# runner:.*\balone\b' "${files[$next]}" && [[ ${files[$next]} == *.bats ]]; then
+		alone+=("$next")
+	else
+		order+=("$next")
+	fi
+done
+for next in "${order[@]}" "${alone[@]}"; do
+	[[ " ${alone[*]} " == *" $next "* ]] && width=1 || width=$jobs
+	while [ "$running" -ge "$width" ]; do
+		finish_one
+	done
+	run_file "$next" "${files[$next]}" &
+	index_of[$!]=$next
+	running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+	finish_one
+done
+
+# ---- nothing may be left --------------------------------------------------------------------------------------------
+
+left=
+for _ in $(seq $((AZM_KEEPER_GRACE * 5 + 50))); do
+	left=$(processes_left; mounts_left)
+	[ -n "$left" ] || break
+	sleep 0.2
+done
+if [ -n "$left" ]; then
+	failed=$((failed + 1))
+	failures+=("left behind: $(tr '\n' ';' <<<"$left")")
+fi
+
+if [ ${#failures[@]} -gt 0 ]; then
+	echo
+	echo 'Failures:'
+	printf '  %s\n' "${failures[@]}"
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
