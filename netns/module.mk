@@ -1,6 +1,8 @@
 # The sandbox's network: keeper, bridge, veth (libnl), publishing. NETNS_LIBS comes last on a link line.
 NETNS_OBJ  := $(patsubst %.c,$(O)/obj/%.o,$(wildcard netns/*.c))
-NETNS_LIBS := -l:libnl-3.a -lpthread -lm
+NETNS_LIBS := -l:libnl-3.a -lmnl -lpthread -lm
+
+$(O)/obj/netns/%.o: AZM_CFLAGS += -isystem /usr/include/libnl3
 
 NETNS_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_network*.c tests/unit/test_publish*.c))
 TESTS += $(NETNS_TESTS)
@@ -8,3 +10,8 @@ TESTS += $(NETNS_TESTS)
 $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS) -lcmocka
+
+BENCH_NETWORK := $(O)/tests/bench_network
+$(BENCH_NETWORK): $(O)/obj/tests/bench/bench_network.o $(NETNS_OBJ) $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS)

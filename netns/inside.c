@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/inside.c: see inside.h.
+ *
+ * Theory of operation
+ *
+ * A process that left the host's network namespace could not come back (that takes privilege over the host), so a child
+ * goes instead. It shares our memory and our descriptor table (CLONE_VM, CLONE_FILES), and we sleep until it is gone
+ * (CLONE_VFORK): a socket it opens is simply ours, nothing is copied, and it costs a fraction of a fork.
+ */
+#include "netns/inside.h"
+
+#include <errno.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+struct errand {
+	int netns, family, type, protocol;
+	int result;	  /* the socket, -1 */
+	int code;	  /* errno of the failure */
+	const char *step; /* what failed */
+};
+
+static int enter_netns(int netns)
+{
+	if (setns(netns, CLONE_NEWNET) == 0)
+		return 0;
+	if (errno != EPERM)
+		return -1;
+	/* Owning a namespace is not enough for setns(): it asks for capabilities in the caller's own user namespace
+	 * too. The owner gets them by entering the user namespace first. */
+	cleanup_fd int owner = ioctl(netns, NS_GET_USERNS);
+	if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0)
+		return -1;
+	return setns(netns, CLONE_NEWNET);
+}
+
+/* Runs on borrowed memory while the caller sleeps: no allocation, nothing but system calls. */
+static int run_errand(void *argument)
+{
+	struct errand *errand = argument;
+
+	errand->step = "enter a network namespace";
+	if (enter_netns(errand->netns) == 0) {
+		errand->step = "open a socket in a network namespace";
+		errand->result = socket(errand->family, errand->type | SOCK_CLOEXEC, errand->protocol);
+	}
+	errand->code = errno;
+	return 0;
+}
+
+int netns_socket(int netns, int family, int type, int protocol, struct azm_err *err)
+{
+	_Alignas(16) char stack[16384];
+	struct errand errand = { .netns = netns, .family = family, .type = type, .protocol = protocol, .result = -1 };
+	sigset_t all, before;
+	int dumpable = prctl(PR_GET_DUMPABLE);
+
+	/* A signal handler must not run in the child: it would change our memory from a process that is not us. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid_t child = clone(run_errand, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES, &errand);
+	int code = errno;
+	if (child > 0)
+		while (waitpid(child, NULL, (int)__WCLONE) < 0 && errno == EINTR)
+			;
+	/* Entering a user namespace cleared the flag of the memory we share. */
+	if (dumpable == 1 && prctl(PR_GET_DUMPABLE) != 1)
+		prctl(PR_SET_DUMPABLE, 1);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (child < 0)
+		return err_code(err, code, "start a helper", NULL);
+	return errand.result < 0 ? err_code(err, errand.code, errand.step, NULL) : errand.result;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/make.c: see make.h.
+ *
+ * Theory of operation
+ *
+ * A throw-away child is cloned into new user and network namespaces, where it has every capability. The parent,
+ * outside, writes its id maps and lets it go on; the child sets up the links from the inside and reports with a struct
+ * azm_err over a socket; the parent takes descriptors of its namespaces from /proc and closes the socket, and the child
+ * exits. The namespaces live on in the descriptors. When either side dies, the other one reads end-of-file and gives
+ * up.
+ */
+#include "netns/make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "netns/hints.h"
+#include "netns/link.h"
+
+/* Settings that a new network namespace inherits from the host's. What is missing in a kernel cannot do harm. */
+static const struct {
+	const char *path, *value;
+	bool required; /* /proc/sys may be read-only, in a container: an optional one then stays as it is */
+} settings[] = {
+	{ "/proc/sys/net/ipv4/ip_forward", "0", true },
+	{ "/proc/sys/net/ipv4/conf/all/route_localnet", "0", true },
+	{ "/proc/sys/net/ipv4/conf/all/proxy_arp", "0", true },
+	{ "/proc/sys/net/ipv6/conf/all/forwarding", "0", true },
+	/* Networks are IPv4. Without IPv6 the bridge and its ports send no reports and need no addresses. */
+	{ "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1", false },
+	{ "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1", false },
+};
+
+static int apply_settings(struct azm_err *err)
+{
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		cleanup_free char *now = read_path(settings[i].path, 64, NULL);
+
+		if ((!now && errno == ENOENT) || (now && now[0] == settings[i].value[0] && now[1] == '\n'))
+			continue;
+		if (write_path(settings[i].path, settings[i].value) < 0 && settings[i].required)
+			return err_sys(err, "set for the network", settings[i].path);
+	}
+	return 0;
+}
+
+static int set_up_inside(const struct subnet *subnet, struct azm_err *err)
+{
+	cleanup_fd int rtnl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (rtnl < 0)
+		return err_sys(err, "open an rtnetlink socket", NULL);
+	if (apply_settings(err) < 0)
+		return -1;
+	if (link_make_bridge(rtnl, subnet, err) < 0)
+		return hint_links(err);
+	return 0;
+}
+
+/* The child: wait for the maps, work, report, stay until the parent holds the namespaces. */
+[[gnu::noreturn]] static void child_main(int channel, const struct subnet *subnet)
+{
+	struct azm_err err = { 0 };
+	char go;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read_full(channel, &go, 1) != 1)
+		_exit(1);
+	set_up_inside(subnet, &err);
+	if (send(channel, &err, sizeof err, MSG_NOSIGNAL) == sizeof err)
+		read_full(channel, &go, 1);
+	_exit(0);
+}
+
+/* The caller's own id, and no other, under its own number: the most that needs no privilege and no /etc/subuid. */
+static int write_single_maps(pid_t pid, struct azm_err *err)
+{
+	char path[64], map[64];
+
+	snprintf(path, sizeof path, "/proc/%d/setgroups", (int)pid);
+	if (write_path(path, "deny") < 0)
+		return err_sys(err, "write", path);
+	snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
+	snprintf(map, sizeof map, "%u %u 1", geteuid(), geteuid());
+	if (write_path(path, map) < 0)
+		return err_sys(err, "write", path);
+	snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
+	snprintf(map, sizeof map, "%u %u 1", getegid(), getegid());
+	return write_path(path, map) < 0 ? err_sys(err, "write", path) : 0;
+}
+
+static int open_namespace(pid_t pid, const char *kind, struct azm_err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, kind);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "open", path) : fd;
+}
+
+/* The parent's side of the conversation, and taking the namespaces. */
+static int direct_child(const struct network_options *options, pid_t child, int channel, struct keeper_stock *stock,
+	struct azm_err *err)
+{
+	struct azm_err report;
+	int mapped =
+		options->write_maps ? options->write_maps(child, options->context, err) : write_single_maps(child, err);
+
+	if (mapped < 0)
+		return err->hint[0] ? -1 : hint_namespaces(err);
+	if (send(channel, "", 1, MSG_NOSIGNAL) != 1 || recv(channel, &report, sizeof report, 0) != sizeof report)
+		return err_msg(err, EIO, "set up the network", options->name, "the helper process died");
+	if (report.code) {
+		*err = report;
+		return -1;
+	}
+	cleanup_fd int userns = open_namespace(child, "user", err);
+	cleanup_fd int netns = userns < 0 ? -1 : open_namespace(child, "net", err);
+	if (netns < 0)
+		return -1;
+	stock->userns = steal_fd(&userns);
+	stock->netns = steal_fd(&netns);
+	return 0;
+}
+
+/* fork() into new namespaces. The raw call, because clone(3) would want a stack. */
+static pid_t clone_child(void)
+{
+	return (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0);
+}
+
+int network_make(const struct network_options *options, struct keeper_stock *stock, struct azm_err *err)
+{
+	int ends[2];
+
+	/* The routes are the host's: before any namespace. */
+	if (subnet_find_free(&stock->subnet, err) < 0)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(err, "make a socket pair", NULL);
+	cleanup_fd int ours = ends[0], theirs = ends[1];
+	pid_t child = clone_child();
+	if (child < 0) {
+		err_sys(err, "make the network's namespaces", options->name);
+		return hint_namespaces(err);
+	}
+	if (child == 0) {
+		close(ours);
+		child_main(theirs, &stock->subnet);
+	}
+	close(steal_fd(&theirs));
+	int result = direct_child(options, child, ours, stock, err);
+	close(steal_fd(&ours));
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	return result;
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/network.c: members of a network: join, enter, attach, leave. See netns.h.
+ *
+ * Theory of operation
+ *
+ * Joining asks the keeper. When there is none, whoever gets the network's lock makes the network and its keeper and
+ * then joins it like everybody else; the others keep asking. The lock is held only while making, and a holder that dies
+ * loses it, so the worst a crash costs is that the next one in line starts over.
+ *
+ * After network_enter() the process has every capability in the network's user namespace and still lives in the host's
+ * network namespace. The links are changed through two sockets that live elsewhere (inside.h): one in the network's
+ * namespace, kept for the member's life, and one in the sandbox's, needed for a moment.
+ *
+ * The address of a sandbox is a lease (lease.h). The search starts at the process id, so that successive sandboxes
+ * rarely meet: the kernel destroys a sandbox's links a little after the sandbox, and the port of a lease that was free
+ * a moment ago may still be there.
+ */
+#include "netns/netns.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "netns/hints.h"
+#include "netns/inside.h"
+#include "netns/keeper.h"
+#include "netns/lease.h"
+#include "netns/link.h"
+#include "netns/make.h"
+
+enum {
+	JOIN_DEADLINE_MS = 30000, /* making may include newuidmap, which may ask a slow directory service */
+	JOIN_FIRST_WAIT_US = 500,
+	JOIN_LONGEST_WAIT_US = 16000,
+	DYING_PORTS_MAX = 64, /* leases skipped because their port is still going away */
+};
+
+static int check_name(const char *name, struct azm_err *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	size_t length = strlen(name);
+
+	if (length == 0 || length > KEEPER_NAME_MAX || strspn(name, allowed) != length)
+		return err_msg(err, EINVAL, "join network", name,
+			"a network's name has 1 to %d letters, digits, '_', '.' or '-'", KEEPER_NAME_MAX);
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Make the network and its keeper, with the lock held. */
+static int make_with_keeper(const struct network_options *options, struct azm_err *err)
+{
+	struct keeper_stock stock = { .userns = -1, .netns = -1, .kept_fd = options->keep_fd };
+
+	if (network_make(options, &stock, err) < 0)
+		return -1;
+	int result = keeper_start(
+		options->live_dirfd, options->name, options->keep_tag, &stock, options->grace_seconds, err);
+	close(stock.userns);
+	close(stock.netns);
+	return result;
+}
+
+static enum keeper_result ask(
+	const struct network_options *options, struct keeper_stock *stock, int *connection, struct azm_err *err)
+{
+	return keeper_ask(options->live_dirfd, options->name, options->keep_tag, stock, connection, err);
+}
+
+/* Nobody answered: get the right to make the network, look again, make it. KEEPER_ABSENT: somebody else is at it. */
+static enum keeper_result make_and_ask(
+	const struct network_options *options, struct keeper_stock *stock, int *connection, struct azm_err *err)
+{
+	cleanup_fd int lock = keeper_lock(options->live_dirfd, options->name);
+	if (lock < 0 && errno == EWOULDBLOCK)
+		return KEEPER_ABSENT;
+	if (lock < 0) {
+		err_sys(err, "lock network", options->name);
+		return KEEPER_ERROR;
+	}
+	enum keeper_result result = ask(options, stock, connection, err);
+	if (result != KEEPER_ABSENT)
+		return result;
+	if (make_with_keeper(options, err) < 0)
+		return KEEPER_ERROR;
+	result = ask(options, stock, connection, err);
+	if (result == KEEPER_ABSENT) {
+		err_msg(err, EIO, "join network", options->name, "its new keeper does not answer");
+		return KEEPER_ERROR;
+	}
+	return result;
+}
+
+static enum keeper_result join(
+	const struct network_options *options, struct keeper_stock *stock, int *connection, struct azm_err *err)
+{
+	int64_t deadline = now_ms() + JOIN_DEADLINE_MS;
+	useconds_t pause = JOIN_FIRST_WAIT_US;
+
+	for (;;) {
+		enum keeper_result result = ask(options, stock, connection, err);
+		if (result == KEEPER_ABSENT)
+			result = make_and_ask(options, stock, connection, err);
+		if (result != KEEPER_ABSENT)
+			return result;
+		if (now_ms() > deadline) {
+			err_msg(err, ETIMEDOUT, "join network", options->name,
+				"another process has been making it for %d seconds", JOIN_DEADLINE_MS / 1000);
+			return KEEPER_ERROR;
+		}
+		usleep(pause);
+		pause = pause * 2 > JOIN_LONGEST_WAIT_US ? JOIN_LONGEST_WAIT_US : pause * 2;
+	}
+}
+
+int network_join(const struct network_options *options, struct network *out, struct azm_err *err)
+{
+	struct keeper_stock stock;
+	char leases[KEEPER_NAME_MAX + 16];
+	int dumpable = prctl(PR_GET_DUMPABLE);
+
+	*out = (struct network){ .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1 };
+	if (check_name(options->name, err) < 0)
+		return -1;
+	/* For a process that is not dumpable, its own child's maps belong to root, and the keeper may not see it on a
+	 * host that mounts /proc with hidepid. */
+	if (dumpable != 1)
+		prctl(PR_SET_DUMPABLE, 1);
+	enum keeper_result result = join(options, &stock, &out->keeper, err);
+	if (dumpable != 1)
+		prctl(PR_SET_DUMPABLE, 0);
+	if (result != KEEPER_JOINED)
+		return -1;
+	out->userns = stock.userns;
+	out->netns = stock.netns;
+	out->kept_fd = stock.kept_fd;
+	out->subnet = stock.subnet.base;
+	out->prefix = stock.subnet.prefix;
+	out->gateway = subnet_gateway(&stock.subnet);
+	keeper_file(leases, options->name, "leases");
+	out->lease_fd = lease_open(options->live_dirfd, leases, err);
+	if (out->lease_fd < 0) {
+		network_leave(out);
+		return -1;
+	}
+	return 0;
+}
+
+int network_enter(struct network *network, struct azm_err *err)
+{
+	if (setns(network->userns, CLONE_NEWUSER) < 0)
+		return err_sys(err, "enter the network's user namespace", NULL);
+	network->rtnl = netns_socket(network->netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+	return network->rtnl < 0 ? -1 : 0;
+}
+
+static struct subnet subnet_of(const struct network *network)
+{
+	return (struct subnet){ .base = network->subnet, .prefix = network->prefix };
+}
+
+/* A lease and its port; past the leases whose old port is still dying. */
+static int make_leased_port(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
+{
+	const struct subnet subnet = subnet_of(network);
+	uint32_t start = (uint32_t)getpid(), lease;
+
+	for (unsigned attempt = 0;; attempt++, start = lease + 1) {
+		if (lease_take(network->lease_fd, SUBNET_FIRST_LEASE, subnet_last_lease(&subnet), start, &lease, err) <
+			0)
+			return -1;
+		if (link_make_port(network->rtnl, lease, subnet.base + lease, isolated, sandbox_netns, err) == 0)
+			break;
+		lease_drop(network->lease_fd, lease);
+		if ((!err_is(err, EEXIST) && !err_is(err, EBUSY)) || attempt >= DYING_PORTS_MAX)
+			return hint_links(err);
+	}
+	network->address = subnet.base + lease;
+	link_port_name(lease, network->bridge_port);
+	return 0;
+}
+
+int network_attach(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
+{
+	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+
+	if (inside < 0 || make_leased_port(network, isolated, sandbox_netns, err) < 0)
+		return -1;
+	if (link_configure_inside(inside, network->address, network->prefix, err) < 0)
+		return hint_links(err);
+	return 0;
+}
+
+int network_loopback_up(int sandbox_netns, struct azm_err *err)
+{
+	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+
+	if (inside < 0)
+		return -1;
+	return link_loopback_up(inside, err) < 0 ? hint_links(err) : 0;
+}
+
+static void close_once(int *fd)
+{
+	if (*fd >= 0)
+		close(steal_fd(fd));
+}
+
+void network_leave(struct network *network)
+{
+	close_once(&network->rtnl);
+	close_once(&network->lease_fd);
+	close_once(&network->kept_fd);
+	close_once(&network->netns);
+	close_once(&network->userns);
+	close_once(&network->keeper);
+}
