@@ -1,1 +1,34 @@
-# filled in by the folder
+# Filters are compiled on the build machine, for every architecture; the compiler (not the makefile) picks one.
+HOSTCC ?= cc
+SECCOMP_TOOL := $(O)/gen/seccomp-compile
+SECCOMP_GEN  := $(O)/gen/seccomp_filters.h
+
+# A cached custom profile is valid only for the code that compiled it.
+SECCOMP_REVISION := $(firstword $(shell cat seccomp/table.h seccomp/profile*.[ch] seccomp/rules.c seccomp/compile.c 2>/dev/null | cksum))
+
+SECCOMP_TOOL_SRC := seccomp/compile.c seccomp/rules.c seccomp/table.c
+$(SECCOMP_TOOL): $(SECCOMP_TOOL_SRC) $(wildcard seccomp/*.h)
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu17 -D_GNU_SOURCE -I. -Iruntime $(WARNINGS) -O1 -o $@ $(SECCOMP_TOOL_SRC)
+
+$(SECCOMP_GEN): $(SECCOMP_TOOL)
+	$< > $@
+
+$(O)/obj/seccomp/builtin.o $(O)/static/seccomp/builtin.o: $(SECCOMP_GEN)
+
+# For azm-init and other static programs: the built-in filters and their installation.
+SECCOMP_STATIC_SRC := seccomp/builtin.c seccomp/install.c
+SECCOMP_STATIC := $(SECCOMP_STATIC_SRC:%.c=$(O)/static/%.o)
+# Everything; needs $(SECCOMP_LIBS).
+SECCOMP_SRC := $(SECCOMP_STATIC_SRC) $(wildcard seccomp/table.c seccomp/describe.c seccomp/profile*.c)
+SECCOMP_OBJ := $(SECCOMP_SRC:%.c=$(O)/obj/%.o)
+SECCOMP_LIBS := -l:libseccomp.a -l:libjansson.a -l:libcap.a
+
+$(O)/obj/seccomp/profile_cache.o: AZM_CFLAGS += -DSECCOMP_REVISION=$(SECCOMP_REVISION)
+
+# Run a command under a built-in filter; static, so that it works in any root filesystem.
+$(O)/tests/with-filter: $(O)/static/tests/security/with_filter.o $(SECCOMP_STATIC) $(BASE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $^
+
+TEST_PROGRAMS += $(O)/tests/with-filter

@@ -18,11 +18,12 @@ enum filter_flag {
 	FILTER_NESTED = 1 << 1,	      /* --nested: namespaces and mounts inside are allowed */
 	FILTER_COMPAT32 = 1 << 2,     /* --compat32: 32-bit programs */
 	FILTER_LOG = 1 << 3,	      /* --seccomp-log: what is denied by a rule is logged by the kernel as well */
-	FILTER_COMBINATIONS = 1 << 4,
+	FILTER_SET_ID = 1 << 4, /* set-id modes are allowed (root emulation implies it): see README, "Set-id bits" */
+	FILTER_COMBINATIONS = 1 << 5,
 };
 
 struct filter {
-	struct sock_filter *insns;
+	const struct sock_filter *insns;
 	size_t count;
 	bool owned; /* insns was allocated */
 };

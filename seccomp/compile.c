@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* seccomp/compile.c: build-time tool, writes seccomp_filters.h from the table.
+ *
+ * Theory of operation
+ *
+ * For every system call number a rule is built; neighbours with equal rules become one range; the ranges become a
+ * binary search tree whose leaves are the rules. 470 calls are about 120 ranges, so a filter has some 300 instructions
+ * and a decision takes seven comparisons. libseccomp, which keeps a leaf per call, needs four times as many, does not
+ * know the newest names, and cannot express "answer EPERM if, else allow" over several arguments; it compiles the
+ * custom profiles (profile.c) and checks our numbers in the unit test. Plain ranges also settle two questions for free:
+ * x32 calls (number | 0x40000000) and calls newer than the table lie behind the last range and get ENOSYS.
+ *
+ * Number -1 is allowed: it is how a tracer (PRoot, gdb) cancels a call it has answered itself. The kernel does nothing.
+ *
+ * Programs that come out equal are written once (FILTER_LOG changes none of them).
+ */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "seccomp/rows.h"
+#include "seccomp/rules.h"
+#include "seccomp/seccomp.h"
+
+enum { RANGES_MAX = SYSCALL_NUMBER_LIMIT + 2, PROGRAM_MAX = BPF_MAXINSNS, JUMP_MAX = 255 };
+
+struct range {
+	uint32_t first; /* up to the next range's */
+	struct rule rule;
+};
+
+struct program {
+	struct sock_filter insns[PROGRAM_MAX];
+	size_t count;
+};
+
+/* What a row gets in the program that is being made. */
+typedef struct rule (*row_rule)(const struct syscall_row *row, unsigned flags);
+
+static void emit(struct program *p, struct sock_filter insn)
+{
+	if (p->count == PROGRAM_MAX) {
+		fprintf(stderr, "seccomp-compile: a filter is longer than %d instructions\n", PROGRAM_MAX);
+		exit(1);
+	}
+	p->insns[p->count++] = insn;
+}
+
+static void emit_load(struct program *p, size_t offset)
+{
+	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void emit_rule(struct program *p, const struct rule *rule)
+{
+	for (size_t i = 0; i < rule->count; i++)
+		emit(p, rule->insns[i]);
+}
+
+static size_t tree_size(const struct range *ranges, size_t count)
+{
+	if (count == 1)
+		return ranges->rule.count;
+	size_t left = tree_size(ranges, count / 2);
+	return (left > JUMP_MAX ? 2 : 1) + left + tree_size(ranges + count / 2, count - count / 2);
+}
+
+static void emit_tree(struct program *p, const struct range *ranges, size_t count)
+{
+	if (count == 1) {
+		emit_rule(p, &ranges->rule);
+		return;
+	}
+	const struct range *right = ranges + count / 2;
+	size_t left_size = tree_size(ranges, count / 2);
+
+	if (left_size > JUMP_MAX) { /* conditional jumps reach 255 instructions, the other kind reaches everything */
+		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, right->first, 0, 1));
+		emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)left_size));
+	} else {
+		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, right->first, (uint8_t)left_size, 0));
+	}
+	emit_tree(p, ranges, count / 2);
+	emit_tree(p, right, count - count / 2);
+}
+
+static void add_range(struct range *ranges, size_t *count, uint32_t first, const struct rule *rule)
+{
+	if (*count && rule_equal(&ranges[*count - 1].rule, rule))
+		return;
+	ranges[(*count)++] = (struct range){ first, *rule };
+}
+
+/* The part of a program that decides one architecture's calls. */
+static void emit_arch(
+	struct program *p, enum table_arch arch, row_rule rule_of, unsigned flags, const struct rule *unlisted)
+{
+	static struct rule by_number[SYSCALL_NUMBER_LIMIT];
+	static struct range ranges[RANGES_MAX];
+	const struct rule cancelled = rule_answer(ANSWER_ALLOW);
+	size_t count = 0;
+
+	for (size_t n = 0; n < SYSCALL_NUMBER_LIMIT; n++)
+		by_number[n] = *unlisted;
+	for (size_t i = 0; i < syscall_table_count; i++)
+		if (syscall_table[i].number[arch] >= 0)
+			by_number[syscall_table[i].number[arch]] = rule_of(&syscall_table[i], flags);
+	for (uint32_t n = 0; n < SYSCALL_NUMBER_LIMIT; n++)
+		add_range(ranges, &count, n, &by_number[n]);
+	add_range(ranges, &count, SYSCALL_NUMBER_LIMIT, unlisted);
+	add_range(ranges, &count, 0xffffffff, &cancelled);
+
+	emit_load(p, offsetof(struct seccomp_data, nr));
+	emit_tree(p, ranges, count);
+}
+
+/* Everything of a program that depends on the architecture: @archs are tried in turn, any other gets @unlisted. */
+static void emit_program(struct program *p, const enum table_arch *archs, size_t arch_count, row_rule rule_of,
+	unsigned flags, const struct rule *unlisted)
+{
+	static const uint32_t audit[ARCH_COUNT] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386 };
+
+	emit_load(p, offsetof(struct seccomp_data, arch));
+	for (size_t i = 0; i < arch_count; i++) {
+		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit[archs[i]], 1, 0));
+		size_t skip = p->count;
+		emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+		emit_arch(p, archs[i], rule_of, flags, unlisted);
+		p->insns[skip].k = (uint32_t)(p->count - skip - 1);
+	}
+	emit_rule(p, unlisted);
+}
+
+static void complete_continues(struct program *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (memcmp(&p->insns[i], &RULE_CONTINUE, sizeof p->insns[i]) == 0)
+			p->insns[i].k = (uint32_t)(p->count - i - 1);
+}
+
+static void write_program(const char *name, const struct program *p)
+{
+	printf("static const struct sock_filter %s[] = {\n", name);
+	for (size_t i = 0; i < p->count; i++) {
+		const struct sock_filter *f = &p->insns[i];
+		printf("%s{%u,%u,%u,%u},%s", i % 8 ? "" : "\t", f->code, f->jt, f->jf, f->k,
+			i % 8 == 7 || i + 1 == p->count ? "\n" : " ");
+	}
+	printf("};\n");
+}
+
+static struct rule sandbox_rule(const struct syscall_row *row, unsigned flags)
+{
+	return rule_build(row->treatment, flags);
+}
+
+static struct rule emulation_rule(const struct syscall_row *row, unsigned flags)
+{
+	(void)flags;
+	return rule_emulate(row->treatment);
+}
+
+static struct rule supervisor_rule(const struct syscall_row *row, unsigned flags)
+{
+#define SUPERVISOR(name, rule, reason) { #name, SUPERVISOR_##rule },
+	static const struct {
+		const char *name;
+		enum supervisor_rule rule;
+	} listed[] = {
+#include "seccomp/table_supervisor.h"
+	};
+
+	(void)flags;
+	for (size_t i = 0; i < sizeof listed / sizeof listed[0]; i++)
+		if (strcmp(listed[i].name, row->name) == 0)
+			return rule_supervisor(listed[i].rule);
+	return rule_answer(EPERM);
+}
+
+static void write_sandbox_filters(const char *arch_name, enum table_arch arch)
+{
+	static struct program programs[FILTER_COMBINATIONS];
+	unsigned same_as[FILTER_COMBINATIONS];
+	const struct rule unlisted = rule_answer(ENOSYS);
+
+	for (unsigned flags = 0; flags < FILTER_COMBINATIONS; flags++) {
+		const enum table_arch archs[] = { arch, ARCH_I386 };
+		bool compat = arch == ARCH_X86_64 && flags & FILTER_COMPAT32;
+		struct program *p = &programs[flags];
+		char name[64];
+
+		p->count = 0;
+		emit_program(p, archs, compat ? 2 : 1, sandbox_rule, flags, &unlisted);
+		same_as[flags] = 0;
+		while (p->count != programs[same_as[flags]].count ||
+			memcmp(p->insns, programs[same_as[flags]].insns, p->count * sizeof p->insns[0]) != 0)
+			same_as[flags]++;
+		if (same_as[flags] != flags)
+			continue;
+		snprintf(name, sizeof name, "sandbox_%s_%u", arch_name, flags);
+		write_program(name, p);
+	}
+	printf("static const struct filter sandbox_filters_%s[] = {\n", arch_name);
+	for (unsigned flags = 0; flags < FILTER_COMBINATIONS; flags++)
+		printf("\t{ sandbox_%s_%u, %zu, false },\n", arch_name, same_as[flags], programs[flags].count);
+	printf("};\n");
+}
+
+static void write_layer(
+	const char *kind, const char *arch_name, enum table_arch arch, row_rule rule_of, const struct rule *unlisted)
+{
+	static struct program p;
+	const enum table_arch archs[] = { arch, ARCH_I386 };
+	/* A profile may allow 32-bit programs, so emulation knows them; the supervisor is none. */
+	bool compat = arch == ARCH_X86_64 && rule_of == emulation_rule;
+	char name[64];
+
+	p.count = 0;
+	emit_program(&p, archs, compat ? 2 : 1, rule_of, 0, unlisted);
+	complete_continues(&p);
+	snprintf(name, sizeof name, "%s_%s", kind, arch_name);
+	write_program(name, &p);
+	printf("static const struct filter %s_filter_%s = { %s, %zu, false };\n", kind, arch_name, name, p.count);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		enum table_arch arch;
+	} targets[] = { { "x86_64", ARCH_X86_64 }, { "aarch64", ARCH_AARCH64 } };
+	const struct rule go_on = rule_answer(ANSWER_CONTINUE);
+	const struct rule refuse = rule_answer(EPERM);
+
+	printf("/* Generated from seccomp/table.h by seccomp/compile.c. */\n#include \"seccomp/seccomp.h\"\n");
+	for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+		printf("#if defined(__%s__) || defined(SECCOMP_ALL_FILTERS)\n", targets[i].name);
+		write_sandbox_filters(targets[i].name, targets[i].arch);
+		write_layer("emulation", targets[i].name, targets[i].arch, emulation_rule, &go_on);
+		write_layer("supervisor", targets[i].name, targets[i].arch, supervisor_rule, &refuse);
+		printf("#endif\n");
+	}
+	return ferror(stdout) || fflush(stdout) ? 1 : 0;
+}
