@@ -13,6 +13,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -56,6 +57,26 @@ static int run_errand(void *argument)
 	return 0;
 }
 
+/* The child on our own CPU: it starts when we go to sleep, and we go on when it ends. Left to the scheduler it is sent
+ * to another CPU, and both ways wait for that one to wake up or to have time (600 us instead of 90 on a busy host). */
+static pid_t clone_here(void *stack_end, struct errand *errand)
+{
+	cpu_set_t before, here;
+	int cpu = sched_getcpu();
+	bool pinned = cpu >= 0 && cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof before, &before) == 0;
+
+	if (pinned) {
+		CPU_ZERO(&here);
+		CPU_SET((unsigned)cpu, &here);
+		pinned = sched_setaffinity(0, sizeof here, &here) == 0;
+	}
+	pid_t child = clone(run_errand, stack_end, CLONE_VM | CLONE_VFORK | CLONE_FILES, errand);
+	errand->code = child < 0 ? errno : errand->code;
+	if (pinned)
+		sched_setaffinity(0, sizeof before, &before);
+	return child;
+}
+
 int netns_socket(int netns, int family, int type, int protocol, struct azm_err *err)
 {
 	_Alignas(16) char stack[16384];
@@ -64,10 +85,10 @@ int netns_socket(int netns, int family, int type, int protocol, struct azm_err *
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	/* A signal handler must not run in the child: it would change our memory from a process that is not us. */
+	errand.step = "start a helper process";
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pid_t child = clone(run_errand, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES, &errand);
-	int code = errno;
+	pid_t child = clone_here(stack + sizeof stack, &errand);
 	if (child > 0)
 		while (waitpid(child, NULL, (int)__WCLONE) < 0 && errno == EINTR)
 			;
@@ -75,7 +96,5 @@ int netns_socket(int netns, int family, int type, int protocol, struct azm_err *
 	if (dumpable == 1 && prctl(PR_GET_DUMPABLE) != 1)
 		prctl(PR_SET_DUMPABLE, 1);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (child < 0)
-		return err_code(err, code, "start a helper", NULL);
 	return errand.result < 0 ? err_code(err, errand.code, errand.step, NULL) : errand.result;
 }

@@ -36,6 +36,12 @@ enum keeper_result { KEEPER_ERROR = -1, KEEPER_ABSENT, KEEPER_JOINED };
 [[gnu::nonnull]] enum keeper_result keeper_ask(int live_dirfd, const char *name, uint64_t tag,
 	struct keeper_stock *stock, int *connection, struct azm_err *err);
 
+/** keeper_knock(), keeper_hear() - keeper_ask() in two steps, with time for other work between them.
+ * keeper_knock() returns the connection, or -1 with errno; keeper_hear() leaves it open in any case, and
+ * says KEEPER_ERROR when it was refused. */
+[[gnu::nonnull]] int keeper_knock(int live_dirfd, const char *name, uint64_t tag);
+[[gnu::nonnull]] enum keeper_result keeper_hear(int knocked, struct keeper_stock *stock);
+
 /** keeper_lock() - the right to make or remove a network's socket. Return: descriptor, or -1 with errno EWOULDBLOCK
  * when somebody else has it. */
 [[gnu::nonnull]] int keeper_lock(int live_dirfd, const char *name);

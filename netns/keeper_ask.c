@@ -2,7 +2,7 @@
 /* netns/keeper_ask.c: the member's side of keeper.h.
  *
  * Whatever is wrong with a keeper (gone, going, stopped, of another version, talking nonsense) has the same remedy, a
- * new one, so all of it is KEEPER_ABSENT. Only the lack of our own resources is an error.
+ * new one, so all of it is KEEPER_ABSENT. Errors are a lack of our own resources, and being refused.
  */
 #include "netns/keeper.h"
 
@@ -139,14 +139,38 @@ static bool accept_answer(
 	return true;
 }
 
-enum keeper_result keeper_ask(int live_dirfd, const char *name, uint64_t tag, struct keeper_stock *stock,
-	int *connection, struct azm_err *err)
+int keeper_knock(int live_dirfd, const char *name, uint64_t tag)
 {
 	const struct keeper_hello hello = { .magic = KEEPER_MAGIC, .tag = tag };
+	cleanup_fd int fd = connect_keeper(live_dirfd, name);
+
+	if (fd < 0)
+		return -1;
+	if (!is_ours(fd) || send(fd, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello) {
+		errno = ECONNREFUSED; /* one that is leaving, or not a keeper: as good as none */
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
+enum keeper_result keeper_hear(int knocked, struct keeper_stock *stock)
+{
 	struct keeper_answer answer = { 0 };
 	int fds[KEEPER_FDS_MAX] = { -1, -1, -1 };
 	size_t fd_count = 0;
-	cleanup_fd int fd = connect_keeper(live_dirfd, name);
+
+	if (receive_answer(knocked, &answer, fds, &fd_count) && accept_answer(&answer, fds, fd_count, stock))
+		return KEEPER_JOINED;
+	for (size_t i = 0; i < KEEPER_FDS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return answer.magic == KEEPER_MAGIC && answer.status == KEEPER_REFUSED ? KEEPER_ERROR : KEEPER_ABSENT;
+}
+
+enum keeper_result keeper_ask(int live_dirfd, const char *name, uint64_t tag, struct keeper_stock *stock,
+	int *connection, struct azm_err *err)
+{
+	cleanup_fd int fd = keeper_knock(live_dirfd, name, tag);
 
 	if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED || errno == EPROTOTYPE))
 		return KEEPER_ABSENT;
@@ -154,13 +178,11 @@ enum keeper_result keeper_ask(int live_dirfd, const char *name, uint64_t tag, st
 		err_sys(err, "connect to the keeper of network", name);
 		return KEEPER_ERROR;
 	}
-	if (is_ours(fd) && send(fd, &hello, sizeof hello, MSG_NOSIGNAL) == sizeof hello &&
-		receive_answer(fd, &answer, fds, &fd_count) && accept_answer(&answer, fds, fd_count, stock)) {
+	enum keeper_result result = keeper_hear(fd, stock);
+	if (result == KEEPER_ERROR)
+		err_msg(err, EPERM, "join network", name,
+			"its keeper serves another pid namespace, or cannot see this process in /proc");
+	if (result == KEEPER_JOINED)
 		*connection = steal_fd(&fd);
-		return KEEPER_JOINED;
-	}
-	for (size_t i = 0; i < KEEPER_FDS_MAX; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	return KEEPER_ABSENT;
+	return result;
 }

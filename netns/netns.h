@@ -25,6 +25,7 @@ struct network_options {
 	int keep_fd;	   /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
 	uint64_t keep_tag; /* identifies keep_fd's content: a keeper with another tag is not used but replaced */
 	unsigned grace_seconds; /* the keeper's time to live without members; 60 */
+	int knocked;		/* what network_knock() returned; 0 when it was not called */
 	/* Writes the id maps of the network's user namespace for process @pid of it; called on the host side, before
 	 * any setns. */
 	int (*write_maps)(pid_t pid, void *context, struct azm_err *err);
@@ -43,6 +44,17 @@ struct network {
 	uint32_t gateway;
 	char bridge_port[16]; /* our end of the veth on the bridge */
 };
+
+/**
+ * network_knock() - begin network_join() early, when there is other work to do before its result is needed
+ * @tag:	network_options.keep_tag
+ *
+ * An idle keeper takes a hundred microseconds to wake up and answer; this lets it do so meanwhile. Not waiting for
+ * anything, and not failing: without a keeper, network_join() makes one as always.
+ *
+ * Return: a descriptor for network_options.knocked, which network_join() then owns; 0 when nobody is there
+ */
+[[gnu::nonnull]] int network_knock(int live_dirfd, const char *name, uint64_t tag);
 
 /**
  * network_join() - become a member of a network, making it (and its keeper) when it does not exist
@@ -72,7 +84,8 @@ struct network {
 /** network_loopback_up() - for `--network none`: bring up lo in a namespace and nothing else. */
 [[gnu::nonnull]] int network_loopback_up(int sandbox_netns, struct azm_err *err);
 
-/** network_leave() - remove our port and close everything. Also safe on a network that was only partly joined. */
+/** network_leave() - close everything; our port goes with the sandbox's network namespace. Also safe on a network that
+ * was only partly joined. */
 void network_leave(struct network *network);
 
 /* ---- publishing ----------------------------------------------------------------------------------------------- */
@@ -99,6 +112,9 @@ struct publish_rule {
 [[gnu::nonnull(1, 4, 5, 6)]] int publish_parse(const char *text, const char *default_ip, bool allow_non_loopback,
 	struct publish_rule **rules, size_t *count, struct azm_err *err);
 
+/** publish_rules_free() - release an array that publish_parse() made. */
+void publish_rules_free(struct publish_rule *rules, size_t count);
+
 struct publisher; /* listeners and the inner thread that serves them */
 
 /** publish_listen() - bind and listen for every rule, in the caller's (the host's) network namespace. Run before
@@ -110,7 +126,7 @@ struct publisher; /* listeners and the inner thread that serves them */
 /**
  * publish_start() - start the inner thread, which enters the sandbox's network namespace and serves until
  * publish_stop()
- * @sandbox_netns: duplicated by the thread
+ * @sandbox_netns: only used during the call
  * @address:	the sandbox's eth0 address, host byte order, 0 for `--network none`: tried first, then 127.0.0.1
  *
  * Call after the sandbox was cloned: the thread must not exist before.

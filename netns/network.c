@@ -126,6 +126,26 @@ static enum keeper_result join(
 	}
 }
 
+int network_knock(int live_dirfd, const char *name, uint64_t tag)
+{
+	cleanup_fd int fd = keeper_knock(live_dirfd, name, tag);
+
+	/* 0 says "none", so the descriptor must not be that, even in a program started without stdin. */
+	return fd > 0 ? steal_fd(&fd) : 0;
+}
+
+/* Join with the answer to an earlier network_knock(). */
+static enum keeper_result join_knocked(int knocked, struct keeper_stock *stock, int *connection)
+{
+	enum keeper_result result = knocked > 0 ? keeper_hear(knocked, stock) : KEEPER_ABSENT;
+
+	if (result == KEEPER_JOINED)
+		*connection = knocked;
+	else if (knocked > 0)
+		close(knocked);
+	return result;
+}
+
 int network_join(const struct network_options *options, struct network *out, struct azm_err *err)
 {
 	struct keeper_stock stock;
@@ -133,13 +153,13 @@ int network_join(const struct network_options *options, struct network *out, str
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	*out = (struct network){ .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1 };
-	if (check_name(options->name, err) < 0)
-		return -1;
 	/* For a process that is not dumpable, its own child's maps belong to root, and the keeper may not see it on a
 	 * host that mounts /proc with hidepid. */
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 1);
-	enum keeper_result result = join(options, &stock, &out->keeper, err);
+	enum keeper_result result = join_knocked(options->knocked, &stock, &out->keeper);
+	if (result != KEEPER_JOINED)
+		result = check_name(options->name, err) < 0 ? KEEPER_ERROR : join(options, &stock, &out->keeper, err);
 	if (dumpable != 1)
 		prctl(PR_SET_DUMPABLE, 0);
 	if (result != KEEPER_JOINED)
@@ -195,12 +215,15 @@ static int make_leased_port(struct network *network, bool isolated, int sandbox_
 
 int network_attach(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
 {
+	struct azm_err ignored;
 	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
 
 	if (inside < 0 || make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
-	if (link_configure_inside(inside, network->address, network->prefix, err) < 0)
+	if (link_configure_inside(inside, network->address, network->prefix, err) < 0) {
+		link_delete_port(network->rtnl, network->address - network->subnet, &ignored);
 		return hint_links(err);
+	}
 	return 0;
 }
 
