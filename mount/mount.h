@@ -35,14 +35,15 @@ enum volume_kind { VOLUME_BIND, VOLUME_OVERLAY, VOLUME_TMPFS };
 
 struct volume {
 	enum volume_kind kind;
-	struct host_path source; /* BIND, OVERLAY (its lower directory) */
-	struct host_path upper;	 /* OVERLAY */
-	struct host_path work;	 /* OVERLAY */
-	char *target;		 /* absolute path inside */
+	struct host_path
+		source; /* BIND (a device node keeps working, all else is nodev), OVERLAY (its lower directory) */
+	struct host_path upper; /* OVERLAY */
+	struct host_path work;	/* OVERLAY */
+	char *target;		/* absolute path inside */
 	bool read_only;
 	bool exec_server; /* the runtime server's binary: a missing mount point is made, options are ro,nosuid,nodev */
-	uint64_t size;	  /* TMPFS: bytes; 0 = default */
-	uint32_t mode;	  /* TMPFS: permission bits */
+	uint64_t size;	  /* TMPFS: bytes; 0 = 1 GiB */
+	uint32_t mode;	  /* TMPFS: permission bits; 0 = 1777 */
 };
 
 /* A small file that is ours inside, never the host's: /etc/hosts, /etc/resolv.conf, /etc/hostname, the sudo stand-in.
@@ -81,6 +82,14 @@ struct mount_plan {
  */
 [[gnu::nonnull]] int host_path_open(const char *path, struct host_path *out, struct azm_err *err);
 void host_path_free(struct host_path *path);
+
+/**
+ * mount_source_open() - open a path of the plan again and make sure it is still the object the supervisor saw
+ *
+ * Return: O_PATH descriptor owned by the caller; -1 with @err set (ESTALE: something else is there now, links
+ * included)
+ */
+[[gnu::nonnull]] int mount_source_open(const struct host_path *source, struct azm_err *err);
 
 /**
  * resolve_in_root() - open a path below a directory as the sandbox would see it

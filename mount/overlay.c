@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* mount/overlay.c: see overlay.h.
+ *
+ * The layers are given to the kernel as /proc/self/fd/N: the objects that were verified, nothing to escape (a path may
+ * contain ':' ',' and '\'), and no path of the host in the sandbox's /proc/self/mountinfo.
+ *
+ * userxattr (Linux 5.11) keeps overlay's marks in user.* attributes, the only ones a user namespace may write.
+ */
+#include "mount/overlay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+
+#include "base/cleanup.h"
+#include "mount/handle.h"
+
+enum {
+	LAYERS_MAX = 200,    /* what fits into the page of options that mount(2) takes; OCI images have up to 127 */
+	LAYER_TEXT_MAX = 20, /* "/proc/self/fd/NNNN:" */
+	OPTIONS_ROOM = 128,
+};
+
+struct layers {
+	size_t count;
+	int fds[LAYERS_MAX];
+};
+
+static void layers_close(const struct layers *layers)
+{
+	for (size_t i = 0; i < layers->count; i++)
+		close(layers->fds[i]);
+}
+
+/* File systems on which people keep their state and which cannot hold a writable layer. */
+static const struct {
+	long magic;
+	const char *name;
+} poor_uppers[] = {
+	{ NFS_SUPER_MAGIC, "NFS" },
+	{ 0x0bd00bd0, "Lustre" },
+	{ 0x47504653, "GPFS" },
+	{ 0x19830326, "BeeGFS" },
+	{ CEPH_SUPER_MAGIC, "CephFS" },
+	{ 0x65735546, "a FUSE file system" },
+	{ OVERLAYFS_SUPER_MAGIC, "another overlay" },
+	{ 0xff534d42, "CIFS" },
+	{ 0xfe534d42, "SMB" },
+	{ V9FS_MAGIC, "9P" },
+};
+
+static int explain(int upper, const char *upper_path, struct azm_err *err)
+{
+	struct statfs fs;
+
+	err_sys(err, "mount overlay", upper_path);
+	if (fstatfs(upper, &fs) == 0)
+		for (size_t i = 0; i < sizeof poor_uppers / sizeof *poor_uppers; i++)
+			if (fs.f_type == poor_uppers[i].magic)
+				return err_hint(err,
+					"the writable layer lies on %s, which cannot carry one; "
+					"set AZM_STATE_DIR to a directory on a local disk",
+					poor_uppers[i].name);
+	switch (err->code) {
+	case EPERM:
+		return err_hint(err, "overlay in a user namespace needs Linux 5.11 or newer; "
+				     "use --rootfs-mode direct (changes the image) or read-only");
+	case ENODEV:
+		return err_hint(err, "this kernel has no overlay module loaded: `modprobe overlay` as root");
+	case EINVAL:
+		return err_hint(err,
+			"the file system of the writable layer or of the image does not fit; "
+			"set AZM_STATE_DIR to a directory on a local disk, or use --rootfs-mode read-only");
+	case ENOSPC:
+		return err_hint(err, "the disk is full, or there are more mounts than sysctl fs.mount-max allows");
+	default:
+		return -1;
+	}
+}
+
+static int open_directory(const struct host_path *path, struct azm_err *err)
+{
+	if (path->path && !S_ISDIR(path->type))
+		return err_code(err, ENOTDIR, "open", path->path);
+	return mount_source_open(path, err);
+}
+
+int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
+	const struct host_path *work, uint64_t attributes, struct azm_err *err)
+{
+	[[gnu::cleanup(layers_close)]] struct layers layers = { 0 };
+	char options[LAYERS_MAX * LAYER_TEXT_MAX + OPTIONS_ROOM];
+	size_t used = 0;
+
+	if (count < 1 || count > LAYERS_MAX)
+		return err_msg(err, EINVAL, "mount overlay", upper->path, "%zu layers (1 to %d are possible)", count,
+			LAYERS_MAX);
+	cleanup_fd int upper_fd = open_directory(upper, err);
+	if (upper_fd < 0)
+		return -1;
+	cleanup_fd int work_fd = open_directory(work, err);
+	if (work_fd < 0)
+		return -1;
+	used += (size_t)snprintf(options, sizeof options,
+		"userxattr,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d", upper_fd, work_fd);
+	for (; layers.count < count; layers.count++) {
+		int fd = open_directory(&lowers[layers.count], err);
+		if (fd < 0)
+			return -1;
+		layers.fds[layers.count] = fd;
+		used += (size_t)snprintf(options + used, sizeof options - used, "%s/proc/self/fd/%d",
+			layers.count ? ":" : ",lowerdir=", fd);
+		if (used >= sizeof options) {
+			layers.count++;
+			return err_code(err, E2BIG, "mount overlay", upper->path);
+		}
+	}
+	int mnt = mnt_new("overlay", options, attributes);
+	return mnt < 0 ? explain(upper_fd, upper->path, err) : mnt;
+}

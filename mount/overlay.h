@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* mount/overlay.h: one overlay file system from directories of the host. */
+#pragma once
+#include "mount/mount.h"
+
+/**
+ * overlay_new() - make an overlay (detached; see mnt_new())
+ * @lowers:	top-most first
+ * @attributes:	MOUNT_ATTR_*
+ *
+ * Return: descriptor of its root, or -1 with @err set; the hint says what this host or these directories lack
+ */
+[[gnu::nonnull]] int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
+	const struct host_path *work, uint64_t attributes, struct azm_err *err);
