@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/publish_internal.h: what the files publish*.c share. */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "netns/netns.h"
+#include "netns/peer_check.h"
+#include "netns/relay.h"
+
+struct listener {
+	struct relay_watch watch;
+	struct publisher *publisher;
+	int fd;
+	uint16_t port;	     /* inside */
+	bool checked;	     /* ask whose connection it is */
+	char *unix_path;     /* ours to remove; owned */
+	struct stat created; /* the socket's file, so that only that one is removed */
+};
+
+/* A connection that was accepted and waits for the sandbox to accept it. */
+struct dialling {
+	struct relay_watch watch;
+	struct publisher *publisher;
+	LIST_ENTRY(dialling) all;
+	int client, inner;
+	int attempt;   /* index for inside_address() */
+	uint16_t port; /* inside */
+};
+
+enum thread_state { THREAD_ENTERING, THREAD_SERVING, THREAD_FAILED };
+
+struct publisher {
+	/* Set up by publish_listen(), constant while the thread runs. */
+	struct listener *listeners;
+	size_t count;
+	uint32_t address; /* the sandbox's own, host byte order; 0 for none */
+
+	/* Owned by the inner thread while it runs. */
+	struct relay *relay;
+	struct relay_watch wake_watch;
+	struct peer_check peers;
+	LIST_HEAD(, dialling) dialling;
+	int spare;		/* an unconnected socket of the sandbox's network: the next connection's; -1 */
+	bool paused;		/* not accepting: descriptors have run out */
+	unsigned long ended_at; /* relay_ended() when that happened */
+	uint64_t resume_at;	/* milliseconds of the monotonic clock */
+
+	/* Between the threads. */
+	pthread_t thread;
+	bool started; /* the thread exists */
+	int wake;     /* eventfd */
+	atomic_bool stopping;
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	enum thread_state state;
+	int netns;		     /* what to enter; only during publish_start() */
+	struct azm_err *start_error; /* the same; filled when the state is FAILED */
+	int wanted_family;	     /* 0: no socket is wanted */
+	int made;		     /* the socket that was wanted, or -errno */
+};
+
+union inside_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/**
+ * inside_address() - where a server of the sandbox may be listening, in the order to try
+ * @attempt: from 0
+ *
+ * Return: length of the address, 0 after the last
+ */
+socklen_t inside_address(const struct publisher *publisher, int attempt, uint16_t port, union inside_address *address);
+
+/** inside_socket() - non-blocking TCP socket of the calling thread's network. Return: fd, -1 with errno. */
+int inside_socket(int family);
+
+/** inside_socket_request() - the same for another thread: made by the inner one. Return: fd, -1 with errno. */
+int inside_socket_request(struct publisher *publisher, int family);
+
+/** publish_prepare() - make the loop and put the listeners into it. Return: 0, -1 with @err. */
+int publish_prepare(struct publisher *publisher, struct azm_err *err);
+
+/** publish_serve() - the inner thread's work: accept, dial, relay until told to stop. */
+void publish_serve(struct publisher *publisher);
+
+/** publish_abandon() - after the thread has ended: reset what is still connected and release the loop. */
+void publish_abandon(struct publisher *publisher);
+
+/** publish_close_listeners() - close and free all of them, remove UNIX sockets. */
+void publish_close_listeners(struct publisher *publisher);

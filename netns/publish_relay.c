@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/publish_relay.c: what the inner thread does for published ports: accept, ask who it is, dial inside, join.
+ *
+ * Theory of operation
+ *
+ * The thread lives in the sandbox's network namespace, but a listening socket keeps the namespace it was made in: one
+ * thread accepts on the host's loopback and dials inside. It dials the sandbox's eth0 address first, so that the peer a
+ * server sees is the sandbox itself and never loopback, which many servers trust (CVE-2021-20199); its loopback only
+ * after that was refused, for servers that listen nowhere else.
+ *
+ * Over loopback the kernel has settled a connection by the time connect() returns, so a second connect() usually tells
+ * the result at once; only what is still open then waits for an event.
+ *
+ * The socket for the next connection is made before that connection is accepted. When descriptors run out, the client
+ * stays in the backlog, unharmed, until a connection ends or a moment has passed.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "netns/publish_internal.h"
+
+enum { ACCEPTS = 32, PAUSE_MS = 100 };
+
+int inside_socket(int family)
+{
+	static const int on = 1;
+	cleanup_fd int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+socklen_t inside_address(const struct publisher *publisher, int attempt, uint16_t port, union inside_address *address)
+{
+	if (publisher->address == 0)
+		attempt++;
+	memset(address, 0, sizeof *address);
+	if (attempt == 2) {
+		address->v6.sin6_family = AF_INET6;
+		address->v6.sin6_port = htons(port);
+		address->v6.sin6_addr = in6addr_loopback;
+		return sizeof address->v6;
+	}
+	address->v4.sin_family = AF_INET;
+	address->v4.sin_port = htons(port);
+	address->v4.sin_addr.s_addr = htonl(attempt == 0 ? publisher->address : INADDR_LOOPBACK);
+	return attempt < 2 ? sizeof address->v4 : 0;
+}
+
+/* ---- dialling ------------------------------------------------------------------------------------------------- */
+
+enum dialled { CONNECTED, WAITING, REFUSED };
+
+static enum dialled dial_result(int result)
+{
+	if (result == 0 || errno == EISCONN)
+		return CONNECTED;
+	return errno == EINPROGRESS || errno == EALREADY ? WAITING : REFUSED;
+}
+
+/* Carry on with the current address: starts a connection, or tells what has become of it. */
+static enum dialled dial_address(struct dialling *dialling)
+{
+	union inside_address address;
+	socklen_t size = inside_address(dialling->publisher, dialling->attempt, dialling->port, &address);
+	enum dialled result = dial_result(connect(dialling->inner, &address.any, size));
+
+	return result == WAITING ? dial_result(connect(dialling->inner, &address.any, size)) : result;
+}
+
+/* Point @dialling at its next address. A refused IPv4 socket can be used again, but not for IPv6. */
+static bool next_address(struct dialling *dialling)
+{
+	union inside_address address;
+
+	if (!inside_address(dialling->publisher, ++dialling->attempt, dialling->port, &address))
+		return false;
+	if (address.any.sa_family == AF_INET)
+		return true;
+	close(dialling->inner);
+	dialling->inner = inside_socket(AF_INET6);
+	return dialling->inner >= 0;
+}
+
+static enum dialled dial(struct dialling *dialling)
+{
+	enum dialled result;
+
+	do {
+		result = dial_address(dialling);
+	} while (result == REFUSED && next_address(dialling));
+	return result;
+}
+
+static void give_up(struct dialling *dialling)
+{
+	socket_reset(dialling->client);
+	if (dialling->inner >= 0)
+		close(dialling->inner);
+}
+
+static void dialling_ready(struct relay_watch *watch, uint32_t events)
+{
+	struct dialling *dialling = (struct dialling *)((char *)watch - offsetof(struct dialling, watch));
+	struct relay *relay = dialling->publisher->relay;
+	int was = dialling->inner;
+
+	(void)events;
+	/* Taken out of the loop first: dial() may close it, and the pair registers it anew. */
+	relay_unwatch(relay, was);
+	enum dialled result = dial(dialling);
+	if (result == WAITING && relay_watch(relay, dialling->inner, EPOLLOUT, &dialling->watch) == 0)
+		return;
+	LIST_REMOVE(dialling, all);
+	if (result == CONNECTED)
+		(void)relay_join(relay, dialling->client, dialling->inner);
+	else
+		give_up(dialling);
+	free(dialling);
+}
+
+/* Both sockets are taken over. */
+static void connect_inside(struct publisher *publisher, uint16_t port, int client, int inner)
+{
+	struct dialling now = {
+		.watch = { dialling_ready }, .publisher = publisher, .client = client, .inner = inner, .port = port
+	};
+	enum dialled result = dial(&now);
+
+	if (result == CONNECTED) {
+		(void)relay_join(publisher->relay, now.client, now.inner);
+		return;
+	}
+	struct dialling *later = result == WAITING ? malloc(sizeof *later) : NULL;
+	if (!later) {
+		give_up(&now);
+		return;
+	}
+	*later = now;
+	if (relay_watch(publisher->relay, later->inner, EPOLLOUT, &later->watch) < 0) {
+		give_up(later);
+		free(later);
+		return;
+	}
+	LIST_INSERT_HEAD(&publisher->dialling, later, all);
+}
+
+/* ---- accepting ------------------------------------------------------------------------------------------------ */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void set_paused(struct publisher *publisher, bool paused)
+{
+	for (size_t i = 0; i < publisher->count; i++)
+		(void)relay_rewatch(publisher->relay, publisher->listeners[i].fd, paused ? 0 : EPOLLIN,
+			&publisher->listeners[i].watch);
+	publisher->paused = paused;
+	publisher->ended_at = relay_ended(publisher->relay);
+	publisher->resume_at = now_ms() + PAUSE_MS;
+}
+
+static void listener_ready(struct relay_watch *watch, uint32_t events)
+{
+	struct listener *listener = (struct listener *)((char *)watch - offsetof(struct listener, watch));
+	struct publisher *publisher = listener->publisher;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS && !publisher->paused; i++) {
+		if (publisher->spare < 0)
+			publisher->spare = inside_socket(AF_INET);
+		if (publisher->spare < 0)
+			return set_paused(publisher, true);
+		int client = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (client < 0) {
+			if (errno == EINTR || errno == ECONNABORTED)
+				continue;
+			if (errno != EAGAIN)
+				set_paused(publisher, true);
+			return;
+		}
+		if (listener->checked && !peer_check_allows(&publisher->peers, client)) {
+			socket_reset(client);
+			continue;
+		}
+		connect_inside(publisher, listener->port, client, steal_fd(&publisher->spare));
+	}
+}
+
+/* ---- the thread ----------------------------------------------------------------------------------------------- */
+
+static void wake_ready(struct relay_watch *watch, uint32_t events)
+{
+	struct publisher *publisher = (struct publisher *)((char *)watch - offsetof(struct publisher, wake_watch));
+	uint64_t count;
+
+	(void)events;
+	(void)!read(publisher->wake, &count, sizeof count);
+	pthread_mutex_lock(&publisher->lock);
+	if (publisher->wanted_family) {
+		publisher->made = inside_socket(publisher->wanted_family);
+		if (publisher->made < 0)
+			publisher->made = -errno;
+		publisher->wanted_family = 0;
+		pthread_cond_signal(&publisher->answered);
+	}
+	pthread_mutex_unlock(&publisher->lock);
+}
+
+int publish_prepare(struct publisher *publisher, struct azm_err *err)
+{
+	publisher->relay = relay_new(err);
+	if (!publisher->relay)
+		return -1;
+	publisher->wake_watch.ready = wake_ready;
+	if (relay_watch(publisher->relay, publisher->wake, EPOLLIN, &publisher->wake_watch) < 0)
+		return err_sys(err, "watch an eventfd", NULL);
+	for (size_t i = 0; i < publisher->count; i++) {
+		struct listener *listener = &publisher->listeners[i];
+		listener->watch.ready = listener_ready;
+		if (relay_watch(publisher->relay, listener->fd, EPOLLIN, &listener->watch) < 0)
+			return err_sys(err, "watch a published port", NULL);
+	}
+	return 0;
+}
+
+void publish_serve(struct publisher *publisher)
+{
+	while (!atomic_load(&publisher->stopping)) {
+		if (relay_turn(publisher->relay, publisher->paused ? PAUSE_MS : -1) < 0)
+			return;
+		if (publisher->paused &&
+			(relay_ended(publisher->relay) != publisher->ended_at || now_ms() >= publisher->resume_at))
+			set_paused(publisher, false);
+	}
+}
+
+void publish_abandon(struct publisher *publisher)
+{
+	struct dialling *dialling;
+
+	while ((dialling = LIST_FIRST(&publisher->dialling))) {
+		LIST_REMOVE(dialling, all);
+		relay_unwatch(publisher->relay, dialling->inner);
+		give_up(dialling);
+		free(dialling);
+	}
+	relay_free(publisher->relay);
+	publisher->relay = NULL;
+	if (publisher->spare >= 0)
+		close(publisher->spare);
+	publisher->spare = -1;
+}

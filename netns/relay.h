@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* netns/relay.h: an epoll loop that moves bytes between pairs of connected stream sockets, many pairs on one thread.
+ *
+ * It carries what TCP carries: both directions, half-close, reset, back-pressure. It never blocks, and an idle pair
+ * costs one small allocation and its two descriptors.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct relay;
+
+/* Something the loop waits for besides the pairs: embed it and get the object back from the pointer. */
+struct relay_watch {
+	void (*ready)(struct relay_watch *watch, uint32_t events); /* EPOLL* bits */
+};
+
+/** relay_new() - an empty loop. Return: owned by the caller, relay_free(); NULL with @err. */
+[[gnu::nonnull]] struct relay *relay_new(struct azm_err *err);
+
+/** relay_free() - reset every pair that is left and release the loop; watched descriptors are the caller's. */
+void relay_free(struct relay *relay);
+
+/**
+ * relay_watch() - have @watch->ready called when @fd has one of @events
+ *
+ * A watch must not be freed by another watch's call while its descriptor may still be reported; by its own it may.
+ * Return: 0, -1 with errno
+ */
+[[gnu::nonnull]] int relay_watch(struct relay *relay, int fd, uint32_t events, struct relay_watch *watch);
+
+/** relay_rewatch() - change the events; 0 pauses. Return: 0, -1 with errno. */
+[[gnu::nonnull]] int relay_rewatch(struct relay *relay, int fd, uint32_t events, struct relay_watch *watch);
+
+/** relay_unwatch() - forget the descriptor; before closing it. */
+[[gnu::nonnull]] void relay_unwatch(struct relay *relay, int fd);
+
+/**
+ * relay_join() - move bytes between two sockets until both directions have ended
+ * @a, @b: connected, non-blocking, stream; taken over whatever the result
+ *
+ * Return: 0; -1 with errno after both were reset
+ */
+[[gnu::nonnull]] int relay_join(struct relay *relay, int a, int b);
+
+/** relay_turn() - wait for events and serve them. @timeout_ms: -1 without end. Return: 0, -1 with errno (not EINTR). */
+[[gnu::nonnull]] int relay_turn(struct relay *relay, int timeout_ms);
+
+/** relay_ended() - pairs that have ended since the start: descriptors came free when it changes. */
+[[gnu::nonnull]] unsigned long relay_ended(const struct relay *relay);
+
+/** socket_reset() - close a TCP socket so that its peer sees a reset instead of an end. */
+void socket_reset(int fd);
