@@ -38,8 +38,13 @@ struct program {
 	size_t count;
 };
 
-/* What a row gets in the program that is being made. */
-typedef struct rule (*row_rule)(const struct syscall_row *row, unsigned flags);
+/* What the program that is being made answers. */
+struct answers {
+	struct rule (*listed)(const struct syscall_row *row, unsigned flags);
+	unsigned flags;
+	struct rule unlisted;
+	struct rule cancelled; /* number -1 */
+};
 
 static void emit(struct program *p, struct sock_filter insn)
 {
@@ -96,43 +101,42 @@ static void add_range(struct range *ranges, size_t *count, uint32_t first, const
 }
 
 /* The part of a program that decides one architecture's calls. */
-static void emit_arch(
-	struct program *p, enum table_arch arch, row_rule rule_of, unsigned flags, const struct rule *unlisted)
+static void emit_arch(struct program *p, enum table_arch arch, const struct answers *answers)
 {
 	static struct rule by_number[SYSCALL_NUMBER_LIMIT];
 	static struct range ranges[RANGES_MAX];
-	const struct rule cancelled = rule_answer(ANSWER_ALLOW);
 	size_t count = 0;
 
 	for (size_t n = 0; n < SYSCALL_NUMBER_LIMIT; n++)
-		by_number[n] = *unlisted;
+		by_number[n] = answers->unlisted;
 	for (size_t i = 0; i < syscall_table_count; i++)
 		if (syscall_table[i].number[arch] >= 0)
-			by_number[syscall_table[i].number[arch]] = rule_of(&syscall_table[i], flags);
+			by_number[syscall_table[i].number[arch]] = answers->listed(&syscall_table[i], answers->flags);
 	for (uint32_t n = 0; n < SYSCALL_NUMBER_LIMIT; n++)
 		add_range(ranges, &count, n, &by_number[n]);
-	add_range(ranges, &count, SYSCALL_NUMBER_LIMIT, unlisted);
-	add_range(ranges, &count, 0xffffffff, &cancelled);
+	add_range(ranges, &count, SYSCALL_NUMBER_LIMIT, &answers->unlisted);
+	add_range(ranges, &count, 0xffffffff, &answers->cancelled);
 
 	emit_load(p, offsetof(struct seccomp_data, nr));
 	emit_tree(p, ranges, count);
 }
 
-/* Everything of a program that depends on the architecture: @archs are tried in turn, any other gets @unlisted. */
-static void emit_program(struct program *p, const enum table_arch *archs, size_t arch_count, row_rule rule_of,
-	unsigned flags, const struct rule *unlisted)
+/* A whole program: @archs are tried in turn; calls of any other architecture are unlisted. */
+static void emit_program(
+	struct program *p, const enum table_arch *archs, size_t arch_count, const struct answers *answers)
 {
 	static const uint32_t audit[ARCH_COUNT] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386 };
 
+	p->count = 0;
 	emit_load(p, offsetof(struct seccomp_data, arch));
 	for (size_t i = 0; i < arch_count; i++) {
 		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit[archs[i]], 1, 0));
 		size_t skip = p->count;
 		emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
-		emit_arch(p, archs[i], rule_of, flags, unlisted);
+		emit_arch(p, archs[i], answers);
 		p->insns[skip].k = (uint32_t)(p->count - skip - 1);
 	}
-	emit_rule(p, unlisted);
+	emit_rule(p, &answers->unlisted);
 }
 
 static void complete_continues(struct program *p)
@@ -185,16 +189,19 @@ static void write_sandbox_filters(const char *arch_name, enum table_arch arch)
 {
 	static struct program programs[FILTER_COMBINATIONS];
 	unsigned same_as[FILTER_COMBINATIONS];
-	const struct rule unlisted = rule_answer(ENOSYS);
+	struct answers answers = {
+		.listed = sandbox_rule,
+		.unlisted = rule_answer(ENOSYS),
+		.cancelled = rule_answer(ANSWER_ALLOW),
+	};
 
 	for (unsigned flags = 0; flags < FILTER_COMBINATIONS; flags++) {
 		const enum table_arch archs[] = { arch, ARCH_I386 };
-		bool compat = arch == ARCH_X86_64 && flags & FILTER_COMPAT32;
 		struct program *p = &programs[flags];
 		char name[64];
 
-		p->count = 0;
-		emit_program(p, archs, compat ? 2 : 1, sandbox_rule, flags, &unlisted);
+		answers.flags = flags;
+		emit_program(p, archs, arch == ARCH_X86_64 && flags & FILTER_COMPAT32 ? 2 : 1, &answers);
 		same_as[flags] = 0;
 		while (p->count != programs[same_as[flags]].count ||
 			memcmp(p->insns, programs[same_as[flags]].insns, p->count * sizeof p->insns[0]) != 0)
@@ -210,21 +217,41 @@ static void write_sandbox_filters(const char *arch_name, enum table_arch arch)
 	printf("};\n");
 }
 
-static void write_layer(
-	const char *kind, const char *arch_name, enum table_arch arch, row_rule rule_of, const struct rule *unlisted)
+static void write_single(const char *kind, const char *arch_name, const struct program *p)
 {
-	static struct program p;
-	const enum table_arch archs[] = { arch, ARCH_I386 };
-	/* A profile may allow 32-bit programs, so emulation knows them; the supervisor is none. */
-	bool compat = arch == ARCH_X86_64 && rule_of == emulation_rule;
 	char name[64];
 
-	p.count = 0;
-	emit_program(&p, archs, compat ? 2 : 1, rule_of, 0, unlisted);
-	complete_continues(&p);
 	snprintf(name, sizeof name, "%s_%s", kind, arch_name);
-	write_program(name, &p);
-	printf("static const struct filter %s_filter_%s = { %s, %zu, false };\n", kind, arch_name, name, p.count);
+	write_program(name, p);
+	printf("static const struct filter %s_filter_%s = { %s, %zu, false };\n", kind, arch_name, name, p->count);
+}
+
+/* A custom profile may allow 32-bit programs, so the layer knows their calls too. */
+static void write_emulation(const char *arch_name, enum table_arch arch)
+{
+	static struct program p;
+	const struct answers answers = {
+		.listed = emulation_rule,
+		.unlisted = rule_answer(ANSWER_CONTINUE),
+		.cancelled = rule_answer(ANSWER_CONTINUE),
+	};
+
+	emit_program(&p, (const enum table_arch[]){ arch, ARCH_I386 }, arch == ARCH_X86_64 ? 2 : 1, &answers);
+	complete_continues(&p);
+	write_single("emulation", arch_name, &p);
+}
+
+static void write_supervisor(const char *arch_name, enum table_arch arch)
+{
+	static struct program p;
+	const struct answers answers = {
+		.listed = supervisor_rule,
+		.unlisted = rule_answer(EPERM),
+		.cancelled = rule_answer(EPERM),
+	};
+
+	emit_program(&p, &arch, 1, &answers);
+	write_single("supervisor", arch_name, &p);
 }
 
 int main(void)
@@ -233,15 +260,13 @@ int main(void)
 		const char *name;
 		enum table_arch arch;
 	} targets[] = { { "x86_64", ARCH_X86_64 }, { "aarch64", ARCH_AARCH64 } };
-	const struct rule go_on = rule_answer(ANSWER_CONTINUE);
-	const struct rule refuse = rule_answer(EPERM);
 
 	printf("/* Generated from seccomp/table.h by seccomp/compile.c. */\n#include \"seccomp/seccomp.h\"\n");
 	for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
 		printf("#if defined(__%s__) || defined(SECCOMP_ALL_FILTERS)\n", targets[i].name);
 		write_sandbox_filters(targets[i].name, targets[i].arch);
-		write_layer("emulation", targets[i].name, targets[i].arch, emulation_rule, &go_on);
-		write_layer("supervisor", targets[i].name, targets[i].arch, supervisor_rule, &refuse);
+		write_emulation(targets[i].name, targets[i].arch);
+		write_supervisor(targets[i].name, targets[i].arch);
 		printf("#endif\n");
 	}
 	return ferror(stdout) || fflush(stdout) ? 1 : 0;

@@ -32,3 +32,10 @@ $(O)/tests/with-filter: $(O)/static/tests/security/with_filter.o $(SECCOMP_STATI
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^
 
 TEST_PROGRAMS += $(O)/tests/with-filter
+
+$(O)/tests/test_seccomp_filter: $(O)/obj/tests/unit/test_seccomp_filter.o $(SECCOMP_OBJ) $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -o $@ $^ $(SECCOMP_LIBS) -lcmocka
+
+$(O)/obj/tests/unit/test_seccomp_filter.o: $(SECCOMP_GEN)
+TESTS += $(O)/tests/test_seccomp_filter
