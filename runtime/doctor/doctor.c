@@ -36,7 +36,7 @@ static const struct probe_row rows[] = {
 	{ "propagation", "mount propagation", REQUIRED, "mnt_namespace", MOUNT, probe_propagation, explain_restricted, NULL },
 	{ "tmpfs", "tmpfs", REQUIRED, "propagation", MOUNT, probe_tmpfs, explain_mount, NULL },
 	{ "proc", "proc", REQUIRED, "propagation", MOUNT | CLONE_NEWPID, probe_proc, explain_proc, NULL },
-	{ "sysfs", "sysfs", REQUIRED, "propagation", MOUNT | CLONE_NEWNET, probe_sysfs, explain_mount, NULL },
+	{ "sysfs", "sysfs", OPTIONAL, "propagation", MOUNT | CLONE_NEWNET, probe_sysfs, explain_mount, "/sys is empty inside" },
 	{ "devpts", "devpts", REQUIRED, "propagation", MOUNT, probe_devpts, explain_mount, NULL },
 	{ "mqueue", "mqueue", REQUIRED, "propagation", MOUNT | CLONE_NEWIPC, probe_mqueue, explain_mount, NULL },
 	{ "overlay", "overlay", REQUIRED, "propagation", 0, probe_overlay, explain_overlay, NULL },

@@ -87,6 +87,12 @@ static void blame_selinux(struct advice *advice)
 				   "azm-sandbox.pp   # after reading what it allows");
 }
 
+static void blame_outer_map(const struct host_facts *host, struct advice *advice)
+{
+	because(advice, "the user namespace around this process does not map id %u", host->uid);
+	str_list_add(&advice->fix, "give this id a map there first (unshare --map-current-user, bwrap --uid)");
+}
+
 /* A refusal that no sysctl explains. Return: whether something is to blame. */
 static bool blame_surroundings(const struct host_facts *host, const char *what, struct advice *advice)
 {
@@ -134,6 +140,8 @@ static void explain_userns_refusal(const struct host_facts *host, struct advice 
 	} else if (host->chrooted) {
 		because(advice, "this process is in a chroot, where the kernel makes no user namespaces");
 		str_list_add(&advice->fix, "run azm-sandbox outside of the chroot (or enter it with pivot_root)");
+	} else if (host->unmapped) {
+		blame_outer_map(host, advice);
 	} else if (host->apparmor_restrict > 0) {
 		blame_apparmor(advice, true);
 	} else if (!blame_surroundings(host, "user namespaces", advice)) {
@@ -192,11 +200,8 @@ void explain_restricted(const struct host_facts *host, const struct azm_err *fai
 		explain_userns(host, failure, advice);
 	} else if (host->apparmor_restrict > 0 && (host->uid != 0 || host->nested_userns)) {
 		blame_apparmor(advice, true);
-	} else if (host->nested_userns && strstr(failure->text, "_map")) {
-		because(advice, "the user namespace around this process does not map id %u", host->uid);
-		str_list_add(&advice->fix,
-			"write a map for this id into the outer namespace (unshare --map-current-user, "
-			"bwrap --uid)");
+	} else if (host->unmapped) {
+		blame_outer_map(host, advice);
 	} else if (!blame_surroundings(host, "what the owner of a user namespace may do", advice)) {
 		blame_apparmor(advice, false);
 	}

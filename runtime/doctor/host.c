@@ -79,14 +79,24 @@ static void read_limits(struct host_facts *host)
 }
 
 /* The first user namespace maps every id to itself; any other map means that somebody made a namespace around us. */
-static bool in_nested_userns(void)
+static void read_uid_map(struct host_facts *host)
 {
 	cleanup_free char *map = read_path("/proc/self/uid_map", SMALL_FILE, NULL);
-	unsigned inside, outside, count;
+	char *rest = NULL;
 
 	if (!map)
-		return false;
-	return sscanf(map, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
+		return;
+	host->nested_userns = host->unmapped = true;
+	for (char *line = strtok_r(map, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		unsigned inside, outside, count;
+
+		if (sscanf(line, "%u %u %u", &inside, &outside, &count) != 3)
+			continue;
+		if (inside == 0 && outside == 0 && count == UINT32_MAX)
+			host->nested_userns = false;
+		if (host->uid >= inside && host->uid - inside < count)
+			host->unmapped = false;
+	}
 }
 
 /* One line of mountinfo: its mount point and type are all that matters here (proc_pid_mountinfo(5)). */
@@ -152,7 +162,7 @@ void host_facts_read(struct host_facts *host)
 	host->apparmor = file_has("/sys/module/apparmor/parameters/enabled", "Y");
 	host->selinux_enforcing = file_has("/sys/fs/selinux/enforce", "1");
 	host->seccomp = file_has("/proc/self/status", "\nSeccomp:\t2");
-	host->nested_userns = in_nested_userns();
+	read_uid_map(host);
 	snprintf(host->container, sizeof host->container, "%s", container_kind());
 	str_sanitise(host->container);
 }

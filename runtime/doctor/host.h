@@ -36,9 +36,10 @@ struct host_facts {
 	ino_t ns_inode[NS_KINDS];  /* the namespaces this process is in; 0: the kernel has no such kind */
 	bool apparmor;		   /* the AppArmor module is on */
 	bool selinux_enforcing;
-	bool seccomp;	     /* this process runs under a filter of somebody else */
-	bool nested_userns;  /* not in the host's first user namespace */
-	bool chrooted;	     /* "/" is not the root of a mount: no user namespace can be made from there */
+	bool seccomp;	    /* this process runs under a filter of somebody else */
+	bool nested_userns; /* not in the host's first user namespace */
+	bool unmapped; /* the namespace around this process has no map for its id: the kernel makes no user namespace */
+	bool chrooted; /* "/" is not the root of a mount: no user namespace can be made from there */
 	char container[24];  /* "docker", "podman", "kubernetes", "lxc", ...; "" outside */
 	char proc_mask[128]; /* something mounted below /proc that hides part of it; "" for none */
 };
