@@ -128,7 +128,8 @@ static enum keeper_result join(
 
 int network_knock(int live_dirfd, const char *name, uint64_t tag)
 {
-	cleanup_fd int fd = keeper_knock(live_dirfd, name, tag);
+	struct azm_err ignored;
+	cleanup_fd int fd = check_name(name, &ignored) < 0 ? -1 : keeper_knock(live_dirfd, name, tag);
 
 	/* 0 says "none", so the descriptor must not be that, even in a program started without stdin. */
 	return fd > 0 ? steal_fd(&fd) : 0;

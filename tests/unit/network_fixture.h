@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tests/unit/network_fixture.h: what the tests of networks share.
+ *
+ * A test runs the code in children, because entering a network is for good; a child says how it went by its exit
+ * status. The test program is the subreaper of the keepers it makes, so it can find, kill and wait for them.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "netns/netns.h"
+
+enum { DEADLINE_MS = 20000 }; /* for conditions that come true at once unless something is broken */
+
+struct world {
+	char directory[64]; /* the live directory */
+	int live;
+	struct network_options options; /* network "test", grace of 60 s */
+};
+
+/** world_setup(), world_teardown() - for cmocka: a live directory; ends every keeper and child that is left. */
+int world_setup(void **state);
+int world_teardown(void **state);
+
+/** become_user() - give up root for good, as every program here has to work without; call first in main(). */
+void become_user(void);
+
+/* In a child: leave it with the line number on stderr when a condition fails. */
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fprintf(stderr, "%s:%d: %s failed\n", __FILE__, __LINE__, #condition);                         \
+			return 1;                                                                                      \
+		}                                                                                                      \
+	} while (0)
+
+/* The same for a function with an error object, which is shown. */
+#define CHECK_OK(call, err)                                                                                            \
+	do {                                                                                                           \
+		if ((call) < 0) {                                                                                      \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #call);                                     \
+			err_print(err, "test");                                                                        \
+			return 1;                                                                                      \
+		}                                                                                                      \
+	} while (0)
+
+/** spawn() - run @body in a child. Return: its pid. */
+pid_t spawn(int (*body)(struct world *world, void *argument), struct world *world, void *argument);
+
+/** finish() - wait for a child. Return: its exit status, 128 + signal. */
+int finish(pid_t child);
+
+/** in_child() - spawn() and finish(). */
+int in_child(int (*body)(struct world *world, void *argument), struct world *world, void *argument);
+
+/** keepers() - the keepers that run below the test. Return: how many; @pids gets up to @room of them. */
+size_t keepers(pid_t *pids, size_t room);
+
+/** gone() - wait until a child (a keeper, too) has ended. Return: false after the deadline. */
+bool gone(pid_t child);
+
+/** inode() - number of the file behind a descriptor: which namespace, which memfd. */
+ino_t inode(int fd);
+
+bool exists(const struct world *world, const char *file);
+
+/* A stand-in for a sandbox: a process in its own user and network namespace. */
+struct sandbox {
+	pid_t pid;
+	int netns;
+};
+
+/** sandbox_start() - in a child, after network_enter() (or without, for network none). Return: 0, -1. */
+int sandbox_start(struct sandbox *sandbox);
+void sandbox_stop(struct sandbox *sandbox);
