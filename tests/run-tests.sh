@@ -4,8 +4,8 @@
 #
 # Without FILE: every program tests/unit/test_*.c became and every *.bats below tests/{cli,security,images,server}.
 # Started by root, everything runs as an id without privileges, from a private copy that id can read. A file gets its
-# own HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300), and, unless it says `# runner: alone` (it uses up
-# limits that are counted per user, or measures time), shares the machine with one other.
+# own id (when root), HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300; `# runner: timeout=N` in the file), and
+# shares the machine with one other unless it says `# runner: alone`.
 #
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
 # Processes and mounts that are left at the end are a failure. With AZM_MUST_WORK=1 a skip is a failure too, unless
@@ -18,6 +18,7 @@ default_limit=${AZM_TEST_TIMEOUT:-300}
 source_dir=$(cd "$(dirname "$0")/.." && pwd -P)
 passed=0 failed=0 skipped=0
 failures=()
+other_user=
 
 die() {
 	echo "run-tests.sh: $*" >&2
@@ -35,15 +36,17 @@ command -v bats >/dev/null || die 'bats is missing: apt-get install bats'
 work=$(mktemp -d /tmp/azm-check-XXXXXX) || die 'no temporary directory'
 chmod 0755 "$work"
 if [ "$(id -u)" -eq 0 ]; then
-	# An id of its own for every run: what is left at the end is then surely ours, also when two runs meet.
-	AZM_TEST_UID=$((61000 + $$ % 4000))
-	while grep -qsE "^Uid:\s+$AZM_TEST_UID\s" /proc/[0-9]*/status; do
-		AZM_TEST_UID=$((AZM_TEST_UID + 1))
-	done
+	# An id of its own for every file of every run: limits counted per user do not meet, and what is left at the end is
+	# surely ours.
+	first_id=$((61000 + $$ % 32 * 100))
+	last_id=$((first_id + 98))
+	other_id=$((first_id + 99))
 else
-	AZM_TEST_UID=$(id -u)
+	first_id=$(id -u)
+	last_id=$first_id
+	jobs=1
 fi
-export AZM_TEST_UID AZM_MUST_WORK="${AZM_MUST_WORK:-}" AZM_BUILD=$work/$build AZM_TESTS=$work/tests
+export AZM_MUST_WORK="${AZM_MUST_WORK:-}" AZM_BUILD=$work/$build AZM_TESTS=$work/tests
 # Keepers of the tests' networks go soon after the last sandbox, so that the end of the run can be checked.
 export AZM_KEEPER_GRACE=${AZM_KEEPER_GRACE:-2}
 
@@ -58,14 +61,15 @@ copy_tree() {
 	chmod -R a+rX "$work"
 }
 
-# Processes of the test id that are not this script's own children in progress.
+# Processes of the test ids; of an ordinary user, who has others too, only those that can be ours.
 processes_left() {
 	local status
 	for status in /proc/[0-9]*/status; do
-		awk -v uid="$AZM_TEST_UID" -v root="$(id -u)" '
+		awk -v first="$first_id" -v last="$last_id" -v me="$(id -u)" '
 			/^Name:/ { name = $2 } /^State:/ { state = $2 } /^Pid:/ { pid = $2 }
 			/^Uid:/ { owner = $2 }
-			END { if (owner == uid && state != "Z" && (root == 0 || name ~ /^(azm-|probe$)/)) print pid, name }
+			END { if (owner >= first && owner <= last && state != "Z" && (me == 0 || name ~ /^(azm-|probe$)/))
+				print "process", pid, name, "of id", owner }
 		' "$status" 2>/dev/null
 	done
 }
@@ -78,8 +82,9 @@ mounts_left() {
 clean_up() {
 	local pid
 	trap - EXIT INT TERM
+	[ -z "$other_user" ] || kill "$other_user" 2>/dev/null
 	if [ "$(id -u)" -eq 0 ]; then
-		for pid in $(processes_left | cut -d' ' -f1); do
+		for pid in $(processes_left | cut -d' ' -f2); do
 			kill -KILL "$pid" 2>/dev/null
 		done
 	fi
@@ -98,7 +103,7 @@ directive() { # FILE NAME DEFAULT
 }
 
 run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
-	local index=$1 file=$2 limit command begin status home
+	local index=$1 file=$2 limit command begin status home id=$first_id
 	local tap=$work/logs/$index.tap
 	home=$work/home/$index
 	case $file in
@@ -112,7 +117,8 @@ run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
 		;;
 	esac
 	begin=$(date +%s.%N)
-	AZM_USER_HOME=$home CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" \
+	[ "$first_id" -eq "$last_id" ] || id=$((first_id + index))
+	AZM_TEST_UID=$id AZM_USER_HOME=$home timeout -k 10 "$limit" \
 		"$work/tests/lib/as-user.sh" env CMOCKA_MESSAGE_OUTPUT=TAP HOME="$home" "${command[@]}" \
 		>"$tap" 2>&1 </dev/null
 	status=$?
@@ -139,7 +145,10 @@ judge() { # INDEX FILE
 	local failing=
 	while IFS= read -r line; do
 		case $line in
-		1..*) plan=${line#1..} plan=${plan%% *} ;;
+		1..*)
+			line=${line#1..}
+			plan=$((plan < 0 ? ${line%% *} : plan + ${line%% *})) # a program may hold several groups
+			;;
 		'ok '*' # SKIP'* | 'ok '*' # skip'*)
 			seen=$((seen + 1)) failing=
 			name=$(sed -E 's/^ok [0-9]+ (- )?//; s/ # [sS][kK][iI][pP].*//' <<<"$line")
@@ -202,21 +211,29 @@ list_files() {
 }
 
 copy_tree || die 'could not copy the programs and tests'
-mkdir -p "$work/logs" "$work/home"
-if [ "$(id -u)" -eq 0 ]; then
-	chown "$AZM_TEST_UID:$AZM_TEST_UID" "$work/home"
-	chmod 0711 "$work/home"
-fi
+mkdir -p "$work/logs" && mkdir -m 0711 "$work/home"
 mapfile -t files < <(list_files "$@")
 [ ${#files[@]} -gt 0 ] || die 'no tests found'
+[ ${#files[@]} -lt 99 ] || die 'more files than ids: widen first_id..last_id'
 
 cd "$work" || exit 1
+# A second user of the host, for what such a user must not be able to do.
+if [ "$(id -u)" -eq 0 ]; then
+	mkdir -m 0777 "$work/other"
+	chmod 0777 "$work/other"
+	setpriv --reuid "$other_id" --regid "$other_id" --clear-groups --inh-caps=-all --bounding-set=-all \
+		/usr/bin/python3 "$work/tests/lib/other-user.py" serve "$work/other/socket" &
+	other_user=$!
+	export AZM_OTHER_USER=$work/other/socket
+fi
+
 running=0 next=0
 declare -A index_of
 finish_one() {
 	local done_pid
-	wait -n -p done_pid
+	wait -n -p done_pid "${!index_of[@]}"
 	judge "${index_of[$done_pid]}" "${files[${index_of[$done_pid]}]}"
+	unset "index_of[$done_pid]"
 	running=$((running - 1))
 }
 # Those that must be alone come last, one at a time.

@@ -1,0 +1,186 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Published ports: on the loopback and nowhere else, for the caller only, whatever the server inside bound to.
+# shellcheck disable=SC2154,SC2016,SC2030,SC2031 # set by bats; quotes on purpose; every test is a subshell
+load ../lib/common
+
+setup_file() { make_rootfs; }
+setup() { NAME=$(new_name); }
+teardown() { remove_sandboxes; }
+
+serve() { # INSIDE-ADDRESS OPTION...: a server on port 8000 of the sandbox
+	local address=$1
+	shift
+	background "$NAME" "$@" -- /bin/probe fake-server 8000 "$address" >/dev/null
+	wait_for 10 sh -c "'$AZM' logs '$NAME' 2>&1 | grep -q server=ready"
+}
+
+host_port() { # INSIDE-PORT: where it is published
+	azm port "$NAME" 2>/dev/null | sed -n "s/.*:\([0-9]*\)$/\1/p" | head -1
+}
+
+@test "-p HOST:PORT answers on 127.0.0.1 and on [::1]" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "$port:8000"
+	run http "http://127.0.0.1:$port/alive"
+	is 200 "${lines[0]}"
+	run http "http://[::1]:$port/alive"
+	is 200 "${lines[0]}"
+}
+
+@test "-p PORT and -p 0:PORT take a free port of 30000-39999 and say which" {
+	local json port
+	json=$(background "$NAME" --json -p 8000 -- /bin/probe fake-server 8000)
+	port=$(jq -r '.ports[0].host_port' <<<"$json")
+	[ "$port" -ge 30000 ] && [ "$port" -le 39999 ]
+	wait_for 10 sh -c "'$AZM' logs '$NAME' 2>&1 | grep -q server=ready"
+	run http "http://127.0.0.1:$port/alive"
+	is 200 "${lines[0]}"
+}
+
+@test "a server bound to the sandbox's loopback only is reached too" {
+	local port
+	port=$(free_port)
+	serve 127.0.0.1 -p "$port:8000"
+	run http "http://127.0.0.1:$port/alive"
+	is 200 "${lines[0]}"
+}
+
+@test "the peer the server sees is never loopback unless it listens only there" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "$port:8000"
+	run http "http://127.0.0.1:$port/alive"
+	is 200 "${lines[0]}"
+	has_not "${lines[1]}" '^127\.'
+}
+
+@test "it listens on the loopback and nowhere else" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "$port:8000"
+	run bash -c "ss -Hltn 'sport = :$port' | awk '{ print \$4 }' | sort"
+	is "$(printf '127.0.0.1:%s\n[::1]:%s' "$port" "$port")" "$output"
+	local address
+	for address in $(hostname -I 2>/dev/null); do
+		case $address in *:*) continue ;; esac
+		run python3 -c "import socket; socket.create_connection(('$address', $port), 3)"
+		[ "$status" -ne 0 ]
+		has "$output" 'refused'
+	done
+}
+
+@test "-p 127.0.0.1:HOST:PORT leaves [::1] alone" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "127.0.0.1:$port:8000"
+	run bash -c "ss -Hltn 'sport = :$port' | awk '{ print \$4 }'"
+	is "127.0.0.1:$port" "$output"
+}
+
+@test "SANDBOX_RUNTIME_BINDING_ADDRESS is the address of -p without one" {
+	local port
+	port=$(free_port)
+	SANDBOX_RUNTIME_BINDING_ADDRESS=127.0.0.1 serve 0.0.0.0 -p "$port:8000"
+	run bash -c "ss -Hltn 'sport = :$port' | awk '{ print \$4 }'"
+	is "127.0.0.1:$port" "$output"
+}
+
+@test "-p unix:PATH:PORT is a socket of ours with mode 0600" {
+	local path=$BATS_TEST_TMPDIR/socket
+	serve 0.0.0.0 -p "unix:$path:8000"
+	is 600 "$(stat -c %a "$path")"
+	run python3 - "$path" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		s.sendall(b"GET /alive HTTP/1.1\r\n\r\n")
+		print(s.recv(100).decode().split("\r\n")[0])
+	END
+	is 'HTTP/1.1 200 OK' "$output"
+	azm rm -f "$NAME"
+	[ ! -e "$path" ]
+}
+
+@test "a range of ports" {
+	serve 0.0.0.0 -p 38100-38103:8000-8003
+	run http "http://127.0.0.1:38100/alive"
+	is 200 "${lines[0]}"
+	is 8 "$(ss -Hltn 'sport >= :38100 and sport <= :38103' | wc -l)"
+}
+
+@test "a connection to a port nobody serves inside is closed, the sandbox goes on" {
+	local port
+	port=$(free_port)
+	background "$NAME" -p "$port:9" >/dev/null
+	run python3 -c "
+import socket
+s = socket.create_connection(('127.0.0.1', $port), 5)
+s.settimeout(10)
+try:
+    print(repr(s.recv(10)))
+except ConnectionError as error:
+    print('reset')"
+	is 0 "$status"
+	has "$output" "b''|reset"
+	is running "$(state_of "$NAME")"
+}
+
+@test "another user of the host is refused" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "$port:8000"
+	[ -S "${AZM_OTHER_USER:-}" ] || skip 'only a run started by root has a second user'
+	run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" get "$port"
+	has "$output" '^refused'
+	run http "http://127.0.0.1:$port/alive"
+	is 200 "${lines[0]}"
+}
+
+@test "--publish-any-user accepts another user" {
+	local port
+	port=$(free_port)
+	[ -S "${AZM_OTHER_USER:-}" ] || skip 'only a run started by root has a second user'
+	serve 0.0.0.0 --publish-any-user -p "$port:8000"
+	run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" get "$port"
+	is 200 "${lines[0]}"
+}
+
+@test "bytes arrive whole in both directions, with half-close" {
+	local port
+	port=$(free_port)
+	background "$NAME" -p "$port:8000" -- /bin/nc -l -p 8000 -e /bin/cat >/dev/null
+	run python3 - "$port" <<-'END'
+		import hashlib, os, socket, sys, threading, time
+		data = os.urandom(5 << 20)
+		for attempt in range(100):
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		    s.settimeout(20)
+		    try:
+		        s.sendall(data[:1])
+		        if s.recv(1) == data[:1]:
+		            break
+		    except ConnectionError:
+		        pass
+		    time.sleep(0.1)
+		def send():
+		    s.sendall(data[1:])
+		    s.shutdown(socket.SHUT_WR)
+		threading.Thread(target=send).start()
+		got = bytearray(data[:1])
+		while chunk := s.recv(1 << 16):
+		    got += chunk
+		print("same" if got == data else f"differs: {len(got)} of {len(data)}")
+	END
+	is same "$output"
+}
+
+@test "the ports are free again when the sandbox is gone" {
+	local port
+	port=$(free_port)
+	serve 0.0.0.0 -p "$port:8000"
+	azm rm -f "$NAME"
+	run bash -c "ss -Hltn 'sport = :$port'"
+	is '' "$output"
+}

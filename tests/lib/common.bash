@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# common.bash: what every behaviour suite starts with.
+#
+#     load ../lib/common
+#     setup_file() { make_rootfs; }          # $ROOTFS: busybox and the probe
+#     teardown() { remove_sandboxes; }       # everything a test named with new_name
+#
+# The suites run from the checkout too (bats tests/cli/run.bats after make), as an ordinary user.
+
+bats_require_minimum_version 1.5.0
+
+TESTS=${AZM_TESTS:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)}
+BUILD=${AZM_BUILD:-$TESTS/../build}
+AZM=$BUILD/azm-sandbox
+PROBE=$BUILD/tests/probe
+export TESTS BUILD AZM PROBE LC_ALL=C
+export AZM_KEEPER_GRACE=${AZM_KEEPER_GRACE:-2}
+
+# A hang is a failure of the test, not of the run.
+azm() {
+	timeout -k 5 "${AZM_LIMIT:-60}" "$AZM" "$@"
+}
+
+# A root file system for the whole file, at $ROOTFS.
+make_rootfs() {
+	ROOTFS=$BATS_FILE_TMPDIR/rootfs
+	"$TESTS/lib/rootfs.sh" "$ROOTFS" "$PROBE"
+	export ROOTFS
+}
+
+# A copy a test may spoil; hard links would spoil the original.
+copy_rootfs() {
+	local copy=$BATS_TEST_TMPDIR/rootfs
+	cp -a "$ROOTFS" "$copy"
+	echo "$copy"
+}
+
+# A name nobody else has, remembered for remove_sandboxes.
+new_name() {
+	local name="t$$-$BATS_TEST_NUMBER-$RANDOM"
+	echo "$name" >>"$BATS_TEST_TMPDIR/names"
+	echo "$name"
+}
+
+# For names that a test makes up.
+remember_name() {
+	echo "$1" >>"$BATS_TEST_TMPDIR/names"
+}
+
+remove_sandboxes() {
+	local name
+	[ -f "$BATS_TEST_TMPDIR/names" ] || return 0
+	while read -r name; do
+		azm rm -f "$name" >/dev/null 2>&1 || true
+	done <"$BATS_TEST_TMPDIR/names"
+}
+
+# One-shot sandbox, nothing left afterwards: the form most tests use.
+sandbox() {
+	azm run --rm --rootfs "$ROOTFS" "$@"
+}
+
+# A detached sandbox that stays: background NAME [OPTION...] [-- COMMAND...]
+background() {
+	local name=$1
+	shift
+	case " $* " in
+	*' -- '*) azm run -d --name "$name" --rootfs "$ROOTFS" "$@" ;;
+	*) azm run -d --name "$name" --rootfs "$ROOTFS" "$@" -- /bin/probe sleep-forever ;;
+	esac
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds; the only way a test waits.
+wait_for() {
+	local deadline=$((SECONDS + $1 + 1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			echo "still not true: $*"
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# The value of one "key=value" line of the probe, from $output or a file.
+value() {
+	local key=$1
+	if [ $# -gt 1 ]; then
+		sed -n "s/^${key}=//p" "$2"
+	else
+		sed -n "s/^${key}=//p" <<<"$output"
+	fi
+}
+
+# is EXPECTED ACTUAL [WHAT]: equal, or both are shown.
+is() {
+	[ "$1" = "$2" ] && return
+	echo "${3:-value}: expected '$1', got '$2'"
+	[ -z "${output:-}" ] || printf 'output: %s\n' "$output"
+	[ -z "${stderr:-}" ] || printf 'stderr: %s\n' "$stderr"
+	return 1
+}
+
+# has TEXT PATTERN: an extended regular expression somewhere in the text.
+has() {
+	grep -Eq -- "$2" <<<"$1" && return
+	printf "'%s' not found in: %s\n" "$2" "$1"
+	return 1
+}
+
+has_not() {
+	grep -Eq -- "$2" <<<"$1" || return 0
+	printf "'%s' must not be in: %s\n" "$2" "$1"
+	return 1
+}
+
+# refused STATUS PATTERN COMMAND...: fails with that status, one clear message in the house form, at most one hint,
+# nothing on stdout, no sandbox left.
+refused() {
+	local want=$1 pattern=$2
+	shift 2
+	run --separate-stderr "$@"
+	is "$want" "$status" status || return 1
+	# shellcheck disable=SC2154 # set by run
+	has "$stderr" "$pattern" || return 1
+	one_message || return 1
+}
+
+# stderr is one line "azm-sandbox: WHAT: WHY" and perhaps one "hint: FIX".
+one_message() {
+	local lines
+	lines=$(grep -c '' <<<"$stderr")
+	if [ "$lines" -gt 2 ] || ! head -1 <<<"$stderr" | grep -q '^azm-sandbox: ' ||
+		{ [ "$lines" -eq 2 ] && ! tail -1 <<<"$stderr" | grep -q '^hint: '; }; then
+		printf 'not one clear message: %s\n' "$stderr"
+		return 1
+	fi
+}
+
+field() { # JSON KEY: a field of one JSON object
+	jq -r ".$2" <<<"$1"
+}
+
+# Processes of ours that belong to sandboxes: pid and name. The keeper of a network is not one of them.
+sandbox_processes() {
+	local status uid
+	uid=$(id -u)
+	for status in /proc/[0-9]*/status; do
+		awk -v uid="$uid" '/^Name:/ { name = $2 } /^State:/ { state = $2 } /^Pid:/ { pid = $2 }
+			/^Uid:/ { owner = $2 }
+			END { if (owner == uid && state != "Z" && name ~ /^(azm-init|azm-sandbox|azm-runtime-ser|probe)$/)
+				print pid, name }' "$status" 2>/dev/null
+	done
+}
+
+# Whether no process is left of a sandbox that had this marker in its command line.
+no_process_with() {
+	! grep -lzsF -- "$1" /proc/[0-9]*/cmdline | grep -v "/proc/$$/" | grep -q .
+}
+
+pid_of() { # NAME: pid of the supervisor, from the host's view
+	azm inspect "$1" | jq -r 'if type == "array" then .[0] else . end | .pid'
+}
+
+state_of() {
+	azm inspect "$1" | jq -r 'if type == "array" then .[0] else . end | .state'
+}
+
+is_running() { [ "$(state_of "$1")" = running ]; }
+is_not_running() { ! is_running "$1"; }
+
+# A port of the loopback that nobody listens on at the moment.
+free_port() {
+	python3 - <<-'END'
+		import socket
+		s = socket.socket()
+		s.bind(("127.0.0.1", 0))
+		print(s.getsockname()[1])
+	END
+}
+
+# http URL: status and body of a GET, without curl.
+http() {
+	python3 - "$@" <<-'END'
+		import sys, urllib.request, urllib.error
+		try:
+		    with urllib.request.urlopen(sys.argv[1], timeout=10) as answer:
+		        print(answer.status)
+		        print(answer.read().decode().strip())
+		except urllib.error.HTTPError as error:
+		    print(error.code)
+	END
+}
