@@ -50,12 +50,15 @@ static void put_one_queue(struct rtnl_batch *batch)
 	rtnl_put_u32(batch, IFLA_NUM_RX_QUEUES, 1);
 }
 
-/* Without this, a link that comes up gets a link-local address, with duplicate detection and reports to the bridge. */
-static void put_no_ipv6_address(struct rtnl_batch *batch)
+/* Without this, a link that comes up gets a link-local address, with duplicate detection and reports to the bridge. It
+ * has to be a request of its own: within one, the kernel brings the link up first. */
+static void request_no_ipv6_address(struct rtnl_batch *batch, int index)
 {
+	struct ifinfomsg link = { .ifi_index = index };
+
+	rtnl_request(batch, "configure eth0 in the sandbox", RTM_NEWLINK, 0, &link, sizeof link);
 	struct nlattr *families = rtnl_nest(batch, IFLA_AF_SPEC);
 	struct nlattr *inet6 = rtnl_nest(batch, AF_INET6);
-
 	rtnl_put_u8(batch, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	rtnl_nest_end(batch, inet6);
 	rtnl_nest_end(batch, families);
@@ -75,7 +78,7 @@ static void request_address(struct rtnl_batch *batch, int index, uint32_t addres
 	};
 	uint32_t mask = prefix == 0 ? 0 : ~0u << (32 - prefix);
 
-	rtnl_request(batch, "set the address", RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &where, sizeof where);
+	rtnl_request(batch, "set the address", RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &where, sizeof where);
 	rtnl_put_u32(batch, IFA_LOCAL, htonl(address));
 	rtnl_put_u32(batch, IFA_ADDRESS, htonl(address));
 	rtnl_put_u32(batch, IFA_BROADCAST, htonl(address | ~mask));
@@ -199,22 +202,27 @@ int link_delete_port(int rtnl, uint32_t lease, struct azm_err *err)
 	return 0;
 }
 
+/* Requests that may be repeated. */
+static void request_inside(struct rtnl_batch *batch, uint32_t address, unsigned prefix)
+{
+	request_up(batch, "bring up eth0 in the sandbox", INSIDE_INDEX);
+	request_up(batch, "bring up loopback in the sandbox", LOOPBACK_INDEX);
+	request_address(batch, INSIDE_INDEX, address, prefix);
+}
+
 int link_configure_inside(int rtnl, uint32_t address, unsigned prefix, struct azm_err *err)
 {
 	cleanup_rtnl_batch struct rtnl_batch batch = { 0 };
-	cleanup_rtnl_batch struct rtnl_batch plain = { 0 };
+	cleanup_rtnl_batch struct rtnl_batch without = { 0 };
 
-	request_up(&batch, "bring up eth0 in the sandbox", INSIDE_INDEX);
-	put_no_ipv6_address(&batch);
-	request_up(&batch, "bring up loopback in the sandbox", LOOPBACK_INDEX);
-	request_address(&batch, INSIDE_INDEX, address, prefix);
+	request_no_ipv6_address(&batch, INSIDE_INDEX);
+	request_inside(&batch, address, prefix);
 	if (rtnl_commit(rtnl, &batch, err) == 0)
 		return 0;
 	if (!err_is(err, EAFNOSUPPORT))
 		return -1;
-	/* A kernel without IPv6 refused the first request, and only that one. */
-	request_up(&plain, "bring up eth0 in the sandbox", INSIDE_INDEX);
-	return rtnl_commit(rtnl, &plain, err);
+	request_inside(&without, address, prefix); /* a kernel without IPv6 */
+	return rtnl_commit(rtnl, &without, err);
 }
 
 int link_loopback_up(int rtnl, struct azm_err *err)
