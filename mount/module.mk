@@ -11,4 +11,4 @@ TESTS += $(MOUNT_TESTS)
 
 $(MOUNT_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(O)/obj/tests/unit/mount_fixture.o $(MOUNT_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -lcmocka
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -lcmocka -lpthread

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tests/unit/mount_fixture.c: see mount_fixture.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "base/tree.h"
+#include "tests/unit/mount_fixture.h"
+
+enum { ORDINARY_ID = 61234 };
+
+void become_ordinary_user(void)
+{
+	if (geteuid() == 0) {
+		assert_return_code(setgroups(0, NULL), errno);
+		assert_return_code(setresgid(ORDINARY_ID, ORDINARY_ID, ORDINARY_ID), errno);
+		assert_return_code(setresuid(ORDINARY_ID, ORDINARY_ID, ORDINARY_ID), errno);
+	}
+	/* Changing ids clears it, and then /proc/self/uid_map is root's. */
+	assert_return_code(prctl(PR_SET_DUMPABLE, 1), errno);
+	assert_return_code(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), errno);
+}
+
+void refuse_calls(const int *numbers)
+{
+	struct sock_filter code[32];
+	unsigned short used = 0;
+
+	code[used++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (; *numbers >= 0; numbers++) {
+		code[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)*numbers, 0, 1);
+		code[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	code[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { .len = used, .filter = code };
+	assert_return_code(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), errno);
+}
+
+void put(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write_full(fd, text, strlen(text)) < 0)
+		expect_failed(__FILE__, __LINE__, "write", "%s: %s", path, strerror(errno));
+}
+
+void make_dir(const char *path)
+{
+	if (mkdir(path, 0755) < 0)
+		expect_failed(__FILE__, __LINE__, "mkdir", "%s: %s", path, strerror(errno));
+}
+
+void make_link(const char *target, const char *path)
+{
+	if (symlink(target, path) < 0)
+		expect_failed(__FILE__, __LINE__, "symlink", "%s: %s", path, strerror(errno));
+}
+
+const char *get(const char *path)
+{
+	char *text = read_path(path, 1 << 20, NULL);
+
+	return text ? text : "";
+}
+
+bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+size_t count_entries(const char *directory)
+{
+	cleanup_dir DIR *dir = opendir(directory);
+	size_t count = 0;
+
+	while (dir && readdir(dir))
+		count++;
+	return count < 2 ? 0 : count - 2;
+}
+
+struct host_path host(const char *path)
+{
+	struct host_path result;
+	struct azm_err err;
+
+	if (host_path_open(path, &result, &err) < 0)
+		expect_failed(__FILE__, __LINE__, "host_path_open", "%s: %s", path, strerror(err.code));
+	return result;
+}
+
+struct mount_plan default_plan(void)
+{
+	struct host_path *lower = xcalloc(1, sizeof *lower);
+
+	*lower = host("img");
+	return (struct mount_plan){
+		.mode = ROOT_OVERLAY,
+		.lowers = lower,
+		.lower_count = 1,
+		.upper = host("state/upper"),
+		.work = host("state/work"),
+		.tty_gid = -1,
+	};
+}
+
+void fixture_make(struct fixture *f)
+{
+	static const char *const directories[] = { "img", "img/etc", "img/proc", "img/sys", "img/dev", "img/tmp",
+		"img/run", "img/home", "img2", "state", "state/upper", "state/work", "ws", "ws/sub", "canary" };
+
+	strcpy(f->dir, "/tmp/azm-mount-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	assert_return_code(chdir(f->dir), errno);
+	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+		make_dir(directories[i]);
+	put("img/etc/hosts", "image's hosts\n");
+	put("img/etc/os-release", "ID=test\n");
+	put("ws/file", "workspace\n");
+	put("canary/file", "canary\n");
+}
+
+void fixture_remove(struct fixture *f)
+{
+	struct azm_err err;
+	cleanup_fd int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	assert_return_code(chdir("/"), errno);
+	if (tree_remove_at(tmp, f->dir + strlen("/tmp/"), &err) < 0)
+		fail_msg("%s: %s", err.text, strerror(err.code));
+}
+
+/* Where a process inside reports to; the test process has none. */
+static int report = -1;
+
+void expect_failed(const char *file, int line, const char *condition, const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+
+	int used = snprintf(text, sizeof text, "%s:%d: %s: ", file, line, condition);
+	va_start(args, format);
+	vsnprintf(text + used, sizeof text - (size_t)used, format, args);
+	va_end(args);
+	if (report < 0)
+		fail_msg("%s", text);
+	(void)!write(report, text, strlen(text));
+	_exit(1);
+}
+
+static void map_self(uid_t uid, gid_t gid)
+{
+	cleanup_free char *uids = xasprintf("0 %u 1", uid);
+	cleanup_free char *gids = xasprintf("0 %u 1", gid);
+
+	EXPECT(write_path("/proc/self/setgroups", "deny") == 0, "%s", strerror(errno));
+	EXPECT(write_path("/proc/self/uid_map", uids) == 0, "%s", strerror(errno));
+	EXPECT(write_path("/proc/self/gid_map", gids) == 0, "%s", strerror(errno));
+}
+
+/* Enter new namespaces and run @inside as process 1 of them; ends the process. */
+static void run_inside(void (*inside)(void *), void *argument)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int status;
+
+	EXPECT(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+		       CLONE_NEWCGROUP) == 0,
+		"%s", strerror(errno));
+	map_self(uid, gid);
+	pid_t pid = fork();
+	if (pid == 0) {
+		inside(argument);
+		_exit(0);
+	}
+	EXPECT(waitpid(pid, &status, 0) == pid);
+	_exit(status == 0 ? 0 : 1);
+}
+
+static bool run_child(void (*inside)(void *), void *argument)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run_inside(inside, argument);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0;
+}
+
+void nest_namespaces(void (*inside)(void *), void *argument)
+{
+	if (!run_child(inside, argument))
+		_exit(1); /* it has reported */
+}
+
+void in_namespaces(void (*inside)(void *), void *argument)
+{
+	int ends[2];
+
+	assert_return_code(pipe2(ends, O_CLOEXEC), errno);
+	report = ends[1];
+	bool done = run_child(inside, argument);
+	close(ends[1]);
+	report = -1;
+	cleanup_free char *text = read_file(ends[0], 1 << 16, NULL);
+	close(ends[0]);
+	if (!done || *text)
+		fail_msg("%s", text && *text ? text : "the process inside died");
+}
