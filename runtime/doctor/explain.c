@@ -109,7 +109,7 @@ static bool blame_surroundings(const struct host_facts *host, const char *what, 
 
 static void explain_limit(const struct host_facts *host, struct advice *advice)
 {
-	enum { ENOUGH = 15000 };
+	enum { ENOUGH = 15000, LARGEST = INT32_MAX / 2 };
 	char name[64];
 	bool found = false;
 
@@ -127,9 +127,9 @@ static void explain_limit(const struct host_facts *host, struct advice *advice)
 		"a limit of namespaces is reached (user.max_user_namespaces=%" PRId64 ", "
 		"user.max_net_namespaces=%" PRId64 "), here or in a namespace around this one",
 		host->max_ns[NS_USER], host->max_ns[NS_NET]);
-	str_list_add(&advice->fix, "stop other sandboxes (azm-sandbox ps -a), or raise the limits:");
+	str_list_add(&advice->fix, "stop other sandboxes (azm-sandbox ps), or raise the limit:");
 	set_sysctl(advice, "user.max_user_namespaces",
-		host->max_ns[NS_USER] > ENOUGH ? host->max_ns[NS_USER] * 2 : ENOUGH);
+		host->max_ns[NS_USER] > ENOUGH && host->max_ns[NS_USER] < LARGEST ? host->max_ns[NS_USER] * 2 : ENOUGH);
 }
 
 static void explain_userns_refusal(const struct host_facts *host, struct advice *advice)
@@ -304,6 +304,7 @@ void explain_syscall(const struct host_facts *host, const struct azm_err *failur
 			host->kernel);
 	else if (failure->code == ENOSYS)
 		because(advice, "this kernel (%s) does not have it", host->kernel);
+	str_list_add(&advice->fix, "a newer kernel: Linux 5.13 or later has everything of these");
 }
 
 void explain_seccomp(const struct host_facts *host, const struct azm_err *failure, struct advice *advice)

@@ -58,13 +58,13 @@ static void in_child(int go, int answer, struct probe_child *child)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (read_full(go, &byte, 1) != 1)
 		_exit(EXIT_AZM);
-	*child = (struct probe_child){ .go = go, .answer = answer };
+	*child = (struct probe_child){ .go = go, .answer = answer, .pidfd = -1 };
 }
 
 int probe_child_start(int namespaces, const struct subids *subids, struct probe_child *child, struct azm_err *err)
 {
 	static const struct subids none = { 0 };
-	int go[2], answer[2];
+	int go[2], answer[2], pidfd = -1;
 	char step[128];
 
 	if (pipe_pair(go, err) < 0)
@@ -76,7 +76,7 @@ int probe_child_start(int namespaces, const struct subids *subids, struct probe_
 	/* A child of a process that is not dumpable has its /proc files owned by root: its maps could not be written.
 	 */
 	prctl(PR_SET_DUMPABLE, 1);
-	long pid = syscall(SYS_clone, (unsigned long)namespaces | SIGCHLD, NULL, NULL, NULL, NULL);
+	long pid = syscall(SYS_clone, (unsigned long)namespaces | CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, NULL);
 	if (pid == 0) {
 		close(steal_fd(&go_write));
 		close(steal_fd(&answer_read));
@@ -87,7 +87,7 @@ int probe_child_start(int namespaces, const struct subids *subids, struct probe_
 		describe_clone(namespaces, step, sizeof step);
 		return err_sys(err, step, NULL);
 	}
-	*child = (struct probe_child){ (pid_t)pid, steal_fd(&go_write), steal_fd(&answer_read) };
+	*child = (struct probe_child){ (pid_t)pid, steal_fd(&go_write), steal_fd(&answer_read), pidfd };
 	if (((namespaces & CLONE_NEWUSER) && idmap_network(child->pid, subids ? subids : &none, err) < 0) ||
 		write_full(child->go, "g", 1) < 0) {
 		if (!err->code)
@@ -128,6 +128,8 @@ static int kill_and_reap(struct probe_child *child)
 		close(steal_fd(&child->go));
 	if (child->answer >= 0)
 		close(steal_fd(&child->answer));
+	if (child->pidfd >= 0)
+		close(steal_fd(&child->pidfd));
 	if (child->pid > 0) {
 		kill(child->pid, SIGKILL);
 		status = reap(child->pid);

@@ -35,12 +35,13 @@ struct probe_child {
 	pid_t pid; /* 0: none */
 	int go;	   /* the child continues at a byte and exits at end of file */
 	int answer;
+	int pidfd; /* -1 on kernels without (< 5.2) */
 };
 
 #define cleanup_probe_child [[gnu::cleanup(probe_child_kill)]]
 #define PROBE_NO_CHILD                                                                                                 \
 	{                                                                                                              \
-		.pid = 0, .go = -1, .answer = -1                                                                       \
+		.pid = 0, .go = -1, .answer = -1, .pidfd = -1                                                          \
 	}
 
 enum {

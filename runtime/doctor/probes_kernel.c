@@ -79,7 +79,7 @@ int probe_close_range(const struct probe_env *env, struct probe_outcome *out)
 		return err_sys(&out->err, "close_range", NULL);
 	if (fcntl(high, F_GETFD) >= 0)
 		return err_msg(&out->err, EIO, "close_range", NULL, "the file is still open");
-	high = -1;
+	(void)steal_fd(&high);
 	return 0;
 }
 
@@ -90,12 +90,11 @@ int probe_pidfd(const struct probe_env *env, struct probe_outcome *out)
 	(void)env;
 	if (probe_child_hold(0, NULL, &child, &out->err) < 0)
 		return -1;
-	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, child.pid, 0);
-	if (pidfd < 0)
-		return err_sys(&out->err, "pidfd_open", NULL);
-	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
+	if (child.pidfd < 0)
+		return err_code(&out->err, ENOSYS, "clone a process with a pidfd", NULL);
+	if (syscall(SYS_pidfd_send_signal, child.pidfd, SIGKILL, NULL, 0) < 0)
 		return err_sys(&out->err, "pidfd_send_signal", NULL);
-	struct pollfd exited = { .fd = pidfd, .events = POLLIN };
+	struct pollfd exited = { .fd = child.pidfd, .events = POLLIN };
 	if (poll(&exited, 1, PROBE_INNER_DEADLINE_MS) != 1)
 		return err_msg(&out->err, ETIMEDOUT, "wait for a process by pidfd", NULL, "poll reports nothing");
 	return 0;

@@ -102,10 +102,7 @@ int probe_setns_pidfd(const struct probe_env *env, struct probe_outcome *out)
 
 	if (probe_child_hold(CLONE_NEWUSER | CLONE_NEWNET, NULL, &holder, &out->err) < 0)
 		return -1;
-	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, holder.pid, 0);
-	if (pidfd < 0)
-		return err_sys(&out->err, "pidfd_open", NULL);
-	if (setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0)
+	if (setns(holder.pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		return err_sys(&out->err, "enter namespaces by pidfd", NULL);
 	return host_ns_inode(NS_NET) == env->facts.ns_inode[NS_NET]
 		       ? err_msg(&out->err, EIO, "enter namespaces by pidfd", NULL, "nothing changed")
