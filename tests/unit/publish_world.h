@@ -127,7 +127,7 @@ static inline int world_open_namespace(pid_t pid, const char *name)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* 'm' memory, 'f' descriptors, 'w' + port: wait for the server at most a second */
+/* 'm' memory, 'f' descriptors, 'w' + port: wait for the server at most a second, 'c' + port: the same, cancelled */
 static inline void world_obey(struct publisher *publisher, int control)
 {
 	char command;
@@ -136,9 +136,12 @@ static inline void world_obey(struct publisher *publisher, int control)
 	struct azm_err err;
 
 	while (read(control, &command, 1) == 1) {
-		if (command == 'w') {
+		if (command == 'w' || command == 'c') {
+			int cancel_fd = command == 'c' ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
 			world_check(read(control, &port, sizeof port) == sizeof port, "port");
-			answer = (uint32_t)publish_wait_ready(publisher, port, "/alive", -1, 1000, &err);
+			answer = (uint32_t)publish_wait_ready(publisher, port, "/alive", cancel_fd, 1000, &err);
+			if (cancel_fd >= 0)
+				close(cancel_fd);
 		} else {
 			answer = command == 'm' ? world_rss_kib() : world_fd_count();
 		}
@@ -220,9 +223,9 @@ static inline uint32_t world_ask(const struct world *world, char command)
 	return answer;
 }
 
-static inline int world_wait_ready(const struct world *world, uint16_t port)
+static inline int world_wait_ready(const struct world *world, uint16_t port, bool cancelled)
 {
-	char command[3] = "w";
+	char command[3] = { cancelled ? 'c' : 'w' };
 
 	memcpy(command + 1, &port, sizeof port);
 	world_check(write(world->control, command, sizeof command) == sizeof command, "command");
