@@ -29,32 +29,19 @@
 #include "netns/hints.h"
 #include "netns/link.h"
 
-/* Settings that a new network namespace inherits from the host's. What is missing in a kernel cannot do harm. */
+/* Settings that a new network namespace inherits from the host's. That azm0 forwards nothing does not depend on them
+ * (link_make_bridge() sees to it), so a read-only /proc/sys, as in a container, is no reason to fail. */
 static const struct {
 	const char *path, *value;
-	bool required; /* /proc/sys may be read-only, in a container: an optional one then stays as it is */
 } settings[] = {
-	{ "/proc/sys/net/ipv4/ip_forward", "0", true },
-	{ "/proc/sys/net/ipv4/conf/all/route_localnet", "0", true },
-	{ "/proc/sys/net/ipv4/conf/all/proxy_arp", "0", true },
-	{ "/proc/sys/net/ipv6/conf/all/forwarding", "0", true },
+	{ "/proc/sys/net/ipv4/ip_forward", "0" },
+	{ "/proc/sys/net/ipv4/conf/all/route_localnet", "0" },
+	{ "/proc/sys/net/ipv4/conf/all/proxy_arp", "0" },
+	{ "/proc/sys/net/ipv6/conf/all/forwarding", "0" },
 	/* Networks are IPv4. Without IPv6 the bridge and its ports send no reports and need no addresses. */
-	{ "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1", false },
-	{ "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1", false },
+	{ "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1" },
+	{ "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1" },
 };
-
-static int apply_settings(struct azm_err *err)
-{
-	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-		cleanup_free char *now = read_path(settings[i].path, 64, NULL);
-
-		if ((!now && errno == ENOENT) || (now && now[0] == settings[i].value[0] && now[1] == '\n'))
-			continue;
-		if (write_path(settings[i].path, settings[i].value) < 0 && settings[i].required)
-			return err_sys(err, "set for the network", settings[i].path);
-	}
-	return 0;
-}
 
 static int set_up_inside(const struct subnet *subnet, struct azm_err *err)
 {
@@ -62,8 +49,8 @@ static int set_up_inside(const struct subnet *subnet, struct azm_err *err)
 
 	if (rtnl < 0)
 		return err_sys(err, "open an rtnetlink socket", NULL);
-	if (apply_settings(err) < 0)
-		return -1;
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+		write_path(settings[i].path, settings[i].value);
 	if (link_make_bridge(rtnl, subnet, err) < 0)
 		return hint_links(err);
 	return 0;
@@ -120,7 +107,8 @@ static int direct_child(const struct network_options *options, pid_t child, int 
 
 	if (mapped < 0)
 		return err->hint[0] ? -1 : hint_namespaces(err);
-	if (send(channel, "", 1, MSG_NOSIGNAL) != 1 || recv(channel, &report, sizeof report, 0) != sizeof report)
+	if (send(channel, "", 1, MSG_NOSIGNAL) != 1 ||
+		TEMP_FAILURE_RETRY(recv(channel, &report, sizeof report, 0)) != sizeof report)
 		return err_msg(err, EIO, "set up the network", options->name, "the helper process died");
 	if (report.code) {
 		*err = report;

@@ -53,7 +53,7 @@ struct subnet subnet_choose(const struct subnet *taken, size_t count)
 	for (size_t row = 0; row < CANDIDATE_ROWS; row++)
 		for (uint32_t i = 0; i < candidates[row].count; i++) {
 			candidate.prefix = candidates[row].prefix;
-			candidate.base = candidates[row].base + (i << (32 - candidate.prefix));
+			candidate.base = candidates[row].base + i * (~mask_of(candidate.prefix) + 1);
 			if (is_free(&candidate, taken, count))
 				return candidate;
 		}

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* bench_network: what the network costs a sandbox's start, step by step.
  *
- * Usage: bench_network [CYCLES]. Each cycle is a process of its own, as a supervisor is: join a network whose keeper is
- * running, enter it, clone a bare user and network namespace, attach, leave. Prints mean, median and p99 of each step
- * in microseconds; `clone` is for comparison, the kernel's own price of the sandbox's namespaces.
+ * Usage: bench_network [CYCLES [at-once]]. Each cycle is a process of its own, as a supervisor is: join a network whose
+ * keeper is running, enter it, clone a bare user and network namespace, attach, leave. Prints mean, median and p99 of
+ * each step in microseconds, and how long it took altogether; `clone` is for comparison, the kernel's own price of the
+ * sandbox's namespaces.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "base/tree.h"
 #include "netns/netns.h"
 
 enum step { JOIN, ENTER, CLONE, ATTACH, GONE, LEAVE, ALL, STEPS };
@@ -106,43 +108,58 @@ static void print_step(const char *name, double *values, size_t count)
 		values[count * 99 / 100], values[count - 1]);
 }
 
+/* Run all cycles, each in a child; one after the other or all together. */
+static int run_cycles(const struct network_options *options, uint64_t cycles, bool at_once, double (*results)[STEPS])
+{
+	int status, failed = 0;
+
+	for (uint64_t i = 0; i < cycles; i++) {
+		pid_t child = fork();
+		if (child == 0) {
+			cycle(options, results[i]);
+			_exit(0);
+		}
+		if (!at_once && waitpid(child, &status, 0) == child)
+			failed |= status;
+	}
+	while (waitpid(-1, &status, 0) > 0)
+		failed |= status;
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t cycles = 200;
 	struct azm_err err = { 0 };
 	struct network warm;
 	char directory[] = "/tmp/bench-network-XXXXXX";
+	bool at_once = argc > 2 && strcmp(argv[2], "at-once") == 0;
 
 	if (argc > 1 && !str_to_u64(argv[1], 100000, &cycles))
 		return 2;
 	if (!mkdtemp(directory))
 		return 1;
+	int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int live = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct network_options options = {
 		.live_dirfd = live, .live_path = directory, .name = "bench", .keep_fd = -1, .grace_seconds = 0
 	};
-	double *shared = mmap(
-		NULL, (cycles + 1) * STEPS * sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t size = (cycles + 1) * sizeof(double[STEPS]);
+	double(*results)[STEPS] = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	double start = now_us();
 	must(network_join(&options, &warm, &err), &err);
 	printf("cold join %.1f us\n", now_us() - start);
-	for (uint64_t i = 0; i < cycles; i++) {
-		pid_t child = fork();
-		if (child == 0) {
-			cycle(&options, shared + i * STEPS);
-			_exit(0);
-		}
-		int status;
-		if (waitpid(child, &status, 0) < 0 || status != 0)
-			return 1;
-	}
+	start = now_us();
+	int failed = run_cycles(&options, cycles, at_once, results);
+	printf("%d cycles took %.1f ms\n", (int)cycles, (now_us() - start) / 1000);
 	for (int step = 0; step < STEPS; step++) {
 		double *column = xcalloc(cycles, sizeof *column);
 		for (uint64_t i = 0; i < cycles; i++)
-			column[i] = shared[i * STEPS + (uint64_t)step];
+			column[i] = results[i][step];
 		print_step(step_names[step], column, cycles);
 		free(column);
 	}
 	network_leave(&warm);
-	return 0;
+	must(tree_remove_at(tmp, strrchr(directory, '/') + 1, &err), &err);
+	return failed != 0;
 }
