@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/actions.c: the table of actions (spec: openhands 2.3).
+ *
+ * What is not supported is answered with an error observation and status 200: the client cannot connect to a server
+ * that answers anything else to `run_ipython` (trap 2), and the agent can read the reason.
+ */
+#include "server/server.h"
+
+const struct action actions[] = {
+	{ "run", action_run, NULL },
+	{ "read", action_read, NULL },
+	{ "write", action_write, NULL },
+	{ "run_ipython", NULL,
+		"Action type \"run_ipython\" is not supported by this server: there is no Jupyter kernel. Run python3 "
+		"in "
+		"the shell instead." },
+	{ "edit", NULL,
+		"Action type \"edit\" is not supported by this server. Use `read` and `write`, or edit in the shell." },
+	{ "browse", NULL, "Browser functionality is not supported or disabled." },
+	{ "browse_interactive", NULL, "Browser functionality is not supported or disabled." },
+	{ 0 },
+};

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/endpoints.c: the table of endpoints (spec: openhands 1.3), and the small ones. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "server/server.h"
+
+const struct endpoint endpoints[] = {
+	{ "GET", "/alive", true, endpoint_alive },
+	{ "GET", "/server_info", true, endpoint_server_info },
+	{ "POST", "/execute_action", false, endpoint_execute_action },
+	{ "POST", "/list_files", false, endpoint_list_files },
+	{ 0 },
+};
+
+void endpoint_alive(struct request *request)
+{
+	request_answer(request, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static double percent(double part, double whole)
+{
+	return whole > 0 ? (double)(long long)(1000 * part / whole + 0.5) / 10 : 0;
+}
+
+/* Of this process over its whole life: a sample of 0.1 s, as upstream takes, would make the caller wait for it. */
+static double cpu_percent(const struct server *server)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return percent(
+		(double)used.tv_sec * 1000 + (double)used.tv_nsec / 1e6, (double)(loop_now() - server->started_at));
+}
+
+static json_t *memory_info(void)
+{
+	unsigned long long total = 0, resident = 0;
+	long long page = sysconf(_SC_PAGESIZE);
+	struct sysinfo system = { 0 };
+	cleanup_free char *text = read_path("/proc/self/statm", 4096, NULL);
+
+	if (text)
+		(void)!sscanf(text, "%llu %llu", &total, &resident);
+	sysinfo(&system);
+	return json_pack("{s:I, s:I, s:f}", "rss", (json_int_t)resident * page, "vms", (json_int_t)total * page,
+		"percent", percent((double)resident * (double)page, (double)system.totalram * system.mem_unit));
+}
+
+static json_t *disk_info(void)
+{
+	struct statvfs root = { 0 };
+
+	statvfs("/", &root);
+	double used = (double)(root.f_blocks - root.f_bfree), usable = used + (double)root.f_bavail;
+	json_int_t unit = (json_int_t)root.f_frsize;
+	return json_pack("{s:I, s:I, s:I, s:f}", "total", (json_int_t)root.f_blocks * unit, "used",
+		(json_int_t)(root.f_blocks - root.f_bfree) * unit, "free", (json_int_t)root.f_bavail * unit, "percent",
+		percent(used, usable));
+}
+
+static json_int_t io_counter(const char *text, const char *name)
+{
+	const char *found = strstr(text, name);
+	long long value = 0;
+
+	if (found)
+		(void)!sscanf(found + strlen(name), ": %lld", &value);
+	return value;
+}
+
+static json_t *io_info(const struct server *server)
+{
+	char text[512];
+	ssize_t size = server->io_counters < 0 ? 0 : pread(server->io_counters, text, sizeof text - 1, 0);
+
+	text[size > 0 ? size : 0] = '\0';
+	return json_pack("{s:I, s:I}", "read_bytes", io_counter(text, "\nread_bytes"), "write_bytes",
+		io_counter(text, "\nwrite_bytes"));
+}
+
+void endpoint_server_info(struct request *request)
+{
+	const struct server *server = request->server;
+	uint64_t now = loop_now();
+	json_t *resources = json_pack("{s:f, s:o, s:o, s:o}", "cpu_percent", cpu_percent(server), "memory",
+		memory_info(), "disk", disk_info(), "io", io_info(server));
+
+	request_answer(request, 200,
+		json_pack("{s:f, s:f, s:o}", "uptime", (double)(now - server->started_at) / 1000, "idle_time",
+			(double)(now - server->last_action_at) / 1000, "resources", resources));
+}
+
+void endpoint_execute_action(struct request *request)
+{
+	json_error_t error;
+	json_t *body = json_loadb(request->body, request->body_size, JSON_ALLOW_NUL, &error);
+	json_t *action = json_object_get(body, "action");
+
+	request->server->last_action_at = loop_now();
+	if (!body)
+		request_invalid(request, error.text);
+	else if (!json_is_object(action))
+		request_invalid(request, "action: an object is required");
+	else
+		job_add(request, action);
+	json_decref(body);
+}

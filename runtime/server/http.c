@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/http.c: libmicrohttpd, driven by our loop, and the rules that hold for every endpoint (spec: openhands 1.2).
+ *
+ * The daemon has no thread of its own: its epoll descriptor is a source of the loop and http_run() does its work. A
+ * request that is not answered at once has its connection suspended; the answer resumes it.
+ *
+ * Bounds, because a sandbox's published port may be reached by any program of the user: headers (the connection's
+ * memory pool), body, connections, and silence of a client. The key is checked before a body is accepted.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "server/observation.h"
+#include "server/server.h"
+
+enum {
+	BODY_MAX = 64 << 20,
+	HEADERS_MAX = 32 << 10,
+	CONNECTIONS_MAX = 128,
+	SILENCE_MAX_S = 30,
+};
+
+void request_answer(struct request *request, unsigned status, json_t *value)
+{
+	request->answer = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+	request->status = request->answer ? status : 500;
+	if (!request->answer)
+		request->answer = xstrdup("{\"detail\":\"An unexpected error occurred. Please try again later.\"}");
+	json_decref(value);
+	if (request->suspended) {
+		request->suspended = false;
+		MHD_resume_connection(request->connection);
+	}
+}
+
+void request_fail(struct request *request, unsigned status, const char *format, ...)
+{
+	cleanup_free char *detail = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&detail, format, args) < 0)
+		detail = NULL;
+	va_end(args);
+	request_answer(request, status, json_pack("{s:o}", "detail", json_text(detail)));
+}
+
+void request_invalid(struct request *request, const char *reason)
+{
+	cleanup_free char *list = xasprintf("[%s]", reason);
+
+	request_answer(request, 422,
+		json_pack("{s:s, s:o}", "detail", "Invalid request parameters", "errors", json_text(list)));
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(strlen(request->answer), request->answer, MHD_RESPMEM_MUST_FREE);
+
+	request->answer = NULL;
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED && request->endpoint)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, request->endpoint->method);
+	enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static const struct endpoint *find_endpoint(const char *path)
+{
+	const struct endpoint *endpoint = endpoints;
+
+	while (endpoint->path && strcmp(endpoint->path, path) != 0)
+		endpoint++;
+	return endpoint->path ? endpoint : NULL;
+}
+
+static bool key_accepted(const struct request *request)
+{
+	const char *given = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Session-API-Key");
+
+	if (!request->server->api_key || (request->endpoint && request->endpoint->public))
+		return true;
+	return given && key_equal(request->server->api_key, given);
+}
+
+static bool declares_too_much(const struct request *request)
+{
+	const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
+	uint64_t size;
+
+	return length && !str_to_u64(length, BODY_MAX, &size);
+}
+
+/* What the request line and the headers decide. An answer given here is sent without reading the body. */
+static void check_headers(struct request *request, const char *method)
+{
+	if (!key_accepted(request))
+		request_fail(request, 403, "Invalid API Key");
+	else if (!request->endpoint)
+		request_fail(request, 404, "Not Found");
+	else if (strcmp(method, request->endpoint->method) != 0)
+		request_fail(request, 405, "Method Not Allowed");
+	else if (declares_too_much(request))
+		request_fail(request, 413, "The request body is larger than %d bytes", BODY_MAX);
+}
+
+static void add_to_body(struct request *request, const char *bytes, size_t size)
+{
+	if (request->status)
+		return; /* too large already; the rest is read and forgotten */
+	if (request->body_size + size > BODY_MAX) {
+		request_fail(request, 413, "The request body is larger than %d bytes", BODY_MAX);
+		return;
+	}
+	if (request->body_size + size + 1 > request->body_room) {
+		request->body_room = (request->body_size + size) * 2 + 1024;
+		request->body = xrealloc(request->body, request->body_room, 1);
+	}
+	memcpy(request->body + request->body_size, bytes, size);
+	request->body_size += size;
+	request->body[request->body_size] = '\0';
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
+	const char *method, const char *version, const char *bytes, size_t *size, void **state)
+{
+	struct request *request = *state;
+
+	(void)version;
+	if (!request) { /* the headers are here */
+		*state = request = xcalloc(1, sizeof *request);
+		request->server = context;
+		request->connection = connection;
+		request->endpoint = find_endpoint(path);
+		check_headers(request, method);
+		return request->status ? send_answer(request) : MHD_YES;
+	}
+	if (*size) {
+		add_to_body(request, bytes, *size);
+		*size = 0;
+		return MHD_YES;
+	}
+	if (!request->status) {
+		if (!request->body)
+			add_to_body(request, "", 0);
+		request->endpoint->handle(request);
+	}
+	if (request->status)
+		return send_answer(request);
+	request->suspended = true;
+	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
+static void on_completed(
+	void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode how)
+{
+	struct request *request = *state;
+
+	(void)context;
+	(void)connection;
+	(void)how;
+	if (!request)
+		return;
+	free(request->body);
+	free(request->answer);
+	free(request);
+	*state = NULL;
+}
+
+static int listen_on(const struct options *options, struct azm_err *err)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)options->port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)options->port) };
+	bool is_v6 = inet_pton(AF_INET6, options->host, &v6.sin6_addr) == 1;
+	int on = 1;
+
+	if (!is_v6 && inet_pton(AF_INET, options->host, &v4.sin_addr) != 1)
+		return err_msg(err, EINVAL, "listen on", options->host, "it is not a numeric address");
+	cleanup_fd int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(err, "make a socket", NULL);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	const struct sockaddr *address = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+	if (bind(fd, address, is_v6 ? sizeof v6 : sizeof v4) < 0 || listen(fd, 511) < 0) {
+		cleanup_free char *where = xasprintf("%s port %u", options->host, options->port);
+		return err_sys(err, "listen on", where);
+	}
+	return steal_fd(&fd);
+}
+
+static void announce(const struct options *options, int fd)
+{
+	struct sockaddr_in6 bound = { 0 }; /* the port is at the same place in both families */
+	socklen_t size = sizeof bound;
+
+	getsockname(fd, (struct sockaddr *)&bound, &size);
+	bool is_v6 = bound.sin6_family == AF_INET6;
+	fprintf(stderr, "azm-runtime-server: listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", options->host,
+		is_v6 ? "]" : "", ntohs(bound.sin6_port));
+}
+
+static void on_ready(struct loop_source *source, uint32_t events)
+{
+	(void)source;
+	(void)events; /* http_run() follows every turn of the loop */
+}
+
+int http_start(struct server *server, struct azm_err *err)
+{
+	cleanup_fd int fd = listen_on(&server->options, err);
+
+	if (fd < 0)
+		return -1;
+	server->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_MAX_S, MHD_OPTION_END);
+	if (!server->http)
+		return err_msg(err, EIO, "start the HTTP server", NULL, "libmicrohttpd refused");
+	announce(&server->options, steal_fd(&fd));
+	server->http_source.ready = on_ready;
+	server->http_source.fd = MHD_get_daemon_info(server->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	if (loop_add(&server->loop, &server->http_source, EPOLLIN) < 0)
+		return err_sys(err, "watch the HTTP server", NULL);
+	return 0;
+}
+
+void http_stop(struct server *server)
+{
+	if (!server->http)
+		return;
+	MHD_run(server->http); /* sends what jobs_abort() answered */
+	loop_remove(&server->loop, &server->http_source);
+	MHD_stop_daemon(server->http);
+	server->http = NULL;
+}
+
+int http_run(struct server *server)
+{
+	MHD_UNSIGNED_LONG_LONG left;
+
+	MHD_run(server->http);
+	return MHD_get_timeout(server->http, &left) == MHD_YES ? (left > 60000 ? 60000 : (int)left) : -1;
+}

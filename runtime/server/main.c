@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/main.c: azm-runtime-server, the action execution server inside a sandbox: start, loop, end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "server/server.h"
+
+struct signals {
+	struct loop_source source;
+	struct server *server;
+};
+
+static void reap(struct server *server)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		shell_set_reap(&server->shells, pid, status);
+}
+
+static void on_signal(struct loop_source *source, uint32_t events)
+{
+	struct signals *signals = (struct signals *)(void *)source;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof info) != (ssize_t)sizeof info)
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		reap(signals->server);
+	else
+		signals->server->loop.stopping = true;
+}
+
+static int watch_signals(struct signals *signals, struct azm_err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals->source.ready = on_signal;
+	signals->source.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->source.fd < 0 || loop_add(&signals->server->loop, &signals->source, EPOLLIN) < 0)
+		return err_sys(err, "watch for signals", NULL);
+	return 0;
+}
+
+/* Nothing of the server is open to its children, and nothing of its memory: they run as the same user. What was
+ * inherited beyond stdio (the pipe of --key-file, say) goes; the counters are opened first, the file is root's
+ * afterwards.
+ */
+static void protect_self(struct server *server)
+{
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+	server->io_counters = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+static int serve(struct server *server, struct azm_err *err)
+{
+	struct signals signals = { .server = server };
+
+	if (loop_open(&server->loop, err) < 0 || http_start(server, err) < 0 || watch_signals(&signals, err) < 0)
+		return -1;
+	const struct session_config config = {
+		.loop = &server->loop,
+		.shells = &server->shells,
+		.cwd = server->options.working_dir,
+		.username = server->options.username,
+		.soft_timeout_s = server->options.soft_timeout_s,
+	};
+	server->session = session_new(&config);
+	int result = 0;
+	while (!server->loop.stopping && result == 0)
+		result = loop_turn(&server->loop, http_run(server), err);
+	jobs_abort(server);
+	http_stop(server);
+	session_free(server->session);
+	close(signals.source.fd);
+	loop_close(&server->loop);
+	return result;
+}
+
+int main(int argc, char *argv[])
+{
+	struct azm_err err = { 0 };
+	struct server server = { 0 };
+	int parsed = options_parse(argc, argv, &server.options, &err);
+
+	if (parsed > 0)
+		return 0;
+	if (parsed < 0 || key_take(server.options.key_file, &server.api_key, &err) < 0)
+		return err_print(&err, "azm-runtime-server");
+	protect_self(&server);
+	server.started_at = server.last_action_at = loop_now();
+	int result = serve(&server, &err);
+	free(server.api_key);
+	return result < 0 ? err_print(&err, "azm-runtime-server") : 0;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/observation.h: the objects an action is answered with (spec: openhands 2.2, 2.3). */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+
+/* metadata of a `run` observation; { .exit_code = -1, .background = -1 } is "unknown, still running" */
+struct run_metadata {
+	int exit_code;
+	long background;
+	const char *username, *hostname, *cwd, *python; /* NULL = null */
+	const char *prefix, *suffix;			/* NULL = "" */
+};
+
+/** json_text() - a JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL becomes null. */
+json_t *json_text(const char *string);
+
+[[gnu::format(printf, 1, 2)]] json_t *observation_error(const char *format, ...);
+json_t *observation_run(const char *command, const char *content, const struct run_metadata *metadata, bool hidden);
+json_t *observation_read(const char *path, const char *content);
+json_t *observation_write(const char *path);

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/server.h: what the parts of azm-runtime-server share: its settings, requests and jobs.
+ *
+ * A request is one HTTP exchange (http.c). An endpoint is a row of the table in endpoints.c. `/execute_action` makes
+ * the request a job (jobs.c), which waits for its turn and is then given to an action, a row of the table in actions.c.
+ * To add an endpoint or an action: one file, one declaration here, one row there.
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/loop.h"
+#include "server/session.h"
+
+struct options {
+	const char *host;
+	unsigned port; /* 0: any free one */
+	const char *working_dir;
+	const char *username;
+	unsigned user_id;
+	const char *key_file; /* NULL: from the environment */
+	unsigned soft_timeout_s;
+};
+
+struct job;
+struct server {
+	struct options options;
+	char *api_key; /* NULL: no key is asked for */
+	struct loop loop;
+	struct shell_set shells;
+	struct session *session; /* the persistent shell */
+	struct MHD_Daemon *http;
+	struct loop_source http_source;
+	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
+	uint64_t started_at, last_action_at;
+	int io_counters; /* /proc/self/io, opened while it could be; -1 if not */
+};
+
+/* ---- requests ---- */
+
+struct request {
+	struct server *server;
+	struct MHD_Connection *connection;
+	const struct endpoint *endpoint;
+	char *body; /* NUL-terminated */
+	size_t body_size, body_room;
+	unsigned status; /* 0 until there is an answer */
+	char *answer;
+	bool suspended;
+};
+
+struct endpoint {
+	const char *method, *path;
+	bool public;				 /* needs no key */
+	void (*handle)(struct request *request); /* answers now or later */
+};
+
+extern const struct endpoint endpoints[]; /* ended by a NULL path */
+void endpoint_alive(struct request *request);
+void endpoint_server_info(struct request *request);
+void endpoint_execute_action(struct request *request);
+void endpoint_list_files(struct request *request);
+
+/** request_answer() - answer with a JSON value, which is consumed. Once per request. */
+void request_answer(struct request *request, unsigned status, json_t *value);
+
+/** request_fail() - answer {"detail": TEXT}. */
+[[gnu::format(printf, 3, 4)]] void request_fail(struct request *request, unsigned status, const char *format, ...);
+
+/** request_invalid() - 422 with the reason. */
+void request_invalid(struct request *request, const char *reason);
+
+/** http_start() / http_stop() / http_run() - the HTTP side; http_run() returns how long it may be left alone in ms, or
+ * -1. */
+int http_start(struct server *server, struct azm_err *err);
+void http_stop(struct server *server);
+int http_run(struct server *server);
+
+/* ---- jobs and actions ---- */
+
+struct job {
+	struct server *server;
+	struct request *request; /* its connection is suspended, so it cannot go away */
+	json_t *action;
+	struct session *own_session; /* of a static command */
+	struct job *next;
+};
+
+struct action {
+	const char *name;
+	void (*start)(struct job *job, json_t *args); /* calls job_done() or job_fail(), now or later */
+	const char *unsupported;		      /* without start: why there is only an error observation */
+};
+
+extern const struct action actions[]; /* ended by a NULL name */
+void action_run(struct job *job, json_t *args);
+void action_read(struct job *job, json_t *args);
+void action_write(struct job *job, json_t *args);
+
+/** job_add() - queue an action. @action: the object with "action" and "args"; a reference is taken. */
+void job_add(struct request *request, json_t *action);
+
+/** job_done() - answer with an observation, which is consumed, and start the next job. */
+void job_done(struct job *job, json_t *observation);
+
+/** job_fail() - the action is malformed: a server error, as upstream answers it. */
+[[gnu::format(printf, 2, 3)]] void job_fail(struct job *job, const char *format, ...);
+
+/** jobs_abort() - drop every job, answering 503 where somebody still waits. */
+void jobs_abort(struct server *server);
+
+/** job_string() / job_int() / job_bool() - an argument of an action, or the default when absent or null.
+ * A wrong type fails the job and returns false.
+ */
+bool job_string(struct job *job, json_t *args, const char *name, const char **value);
+bool job_int(struct job *job, json_t *args, const char *name, json_int_t *value);
+bool job_bool(struct job *job, json_t *args, const char *name, bool *value);
+
+/* ---- start-up ---- */
+
+/** options_parse() - the command line. Return: 0; -1 with @err set; 1 when --help was printed */
+int options_parse(int argc, char *argv[], struct options *options, struct azm_err *err);
+
+/** key_take() - the API key from its file or the environment, from where it is removed. NULL in *key: none is set. */
+int key_take(const char *key_file, char **key, struct azm_err *err);
+
+/** key_equal() - compare in a time that depends on the length of @given only. */
+bool key_equal(const char *key, const char *given);

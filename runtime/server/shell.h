@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/shell.h: one interactive shell on a pseudo-terminal, and how commands get into it and out of it. */
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "server/loop.h"
+
+struct shell;
+
+/* What the shell says about itself whenever it is ready for a command. Strings live during the callback. */
+struct shell_prompt {
+	int exit_code;	 /* $? */
+	long background; /* $!, -1 if none */
+	uid_t uid;
+	const char *cwd;  /* $PWD */
+	const char *path; /* $PATH */
+};
+
+/* Called from the loop; shell_free() may be called from within. */
+struct shell_events {
+	void (*output)(void *context); /* what the screen shows has changed */
+	void (*prompt)(void *context, const struct shell_prompt *prompt);
+	void (*exited)(void *context, int exit_code, bool had_started); /* 128+n after signal n; all output was read */
+};
+
+/* All shells of the server, so that the one place that reaps children can find them. */
+struct shell_set {
+	struct shell *first;
+};
+
+struct shell_config {
+	struct loop *loop;
+	struct shell_set *set;
+	const char *cwd;
+	bool without_user_files; /* do not read ~/.bashrc: it ended the shell before */
+	const struct shell_events *events;
+	void *context;
+};
+
+/**
+ * shell_start() - start bash, or sh where there is no bash
+ *
+ * The first prompt is not reported: a command may be given at once and waits for it.
+ *
+ * Return: the shell, or NULL with @err set; shell_free() hangs up on it
+ */
+struct shell *shell_start(const struct shell_config *config, struct azm_err *err);
+void shell_free(struct shell *shell);
+
+/** shell_run() - execute a command line (it may have many lines, but no NUL); only while the shell waits for one. */
+int shell_run(struct shell *shell, const char *command, struct azm_err *err);
+
+/** shell_type() - type bytes on the terminal: input of the running program, control characters. */
+void shell_type(struct shell *shell, const char *bytes, size_t size);
+
+/** shell_at_prompt() - whether the shell seems to read a command line although it has not said so. See shell.c. */
+bool shell_at_prompt(const struct shell *shell);
+
+/** shell_probe() - make a shell that lost its prompt hook say where it is: a prompt callback follows. */
+int shell_probe(struct shell *shell, struct azm_err *err);
+
+/** shell_text() / shell_lost_lines() / shell_clear() - the screen: see screen.h. */
+char *shell_text(const struct shell *shell);
+bool shell_lost_lines(const struct shell *shell);
+void shell_clear(struct shell *shell);
+
+/** shell_set_reap() - a child ended: tell its shell, if it was one. */
+void shell_set_reap(struct shell_set *set, pid_t pid, int status);
