@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""bench.py WORK [--quick] [--only NAME,...]: every figure of design.md section 8 in one table.
+
+WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
+contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
+Sections: start, cycles, burst, alive, memory, action, publish.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+WORK = pathlib.Path(sys.argv[1])
+QUICK = "--quick" in sys.argv
+ONLY = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else None
+BUILD = WORK / "build"
+AZM, FLOOR, SPAWN = BUILD / "azm-sandbox", BUILD / "bench/floor", BUILD / "bench/spawn_bench"
+AS_USER = [str(WORK / "tests/lib/as-user.sh")]
+UID = int(os.environ.get("AZM_TEST_UID", "61234")) if os.getuid() == 0 else os.getuid()
+HOME = pathlib.Path(os.environ["AZM_USER_HOME"]) if os.getuid() == 0 else pathlib.Path.home()
+SCRATCH = WORK / "scratch"
+ROOT = SCRATCH / "bb"
+BWRAP = f"bwrap --unshare-all --die-with-parent --bind {ROOT} / --proc /proc --dev /dev --tmpfs /tmp"
+KIB = 1024
+
+
+def user(command, **options):
+    """Run a command as the unprivileged id."""
+    return subprocess.run(AS_USER + [str(word) for word in command], text=True, capture_output=True, check=False,
+                          timeout=600, **options)
+
+
+def note(text):
+    print(f"  {text}", flush=True)
+
+
+# ---- results --------------------------------------------------------------------------------------------------------
+
+TABLE = []
+
+
+def row(what, value, against, base, bar, aim, lower_is_better=True):
+    """One line of the closing table; the ratio is value / base."""
+    ratio = value / base
+    if lower_is_better:
+        mark = "aim" if ratio <= aim else "bar" if ratio <= bar else "BELOW"
+    else:
+        mark = "aim" if ratio >= aim else "bar" if ratio >= bar else "BELOW"
+    TABLE.append((what, against, f"{ratio:.2f}x", f"{bar:g}x", f"{aim:g}x", mark))
+
+
+def missing(what, why):
+    TABLE.append((what, "-", "-", "-", "-", why))
+
+
+def show_table():
+    head = ("what", "against", "ratio", "bar", "aim", "reached")
+    widths = [max(len(str(line[i])) for line in [head] + TABLE) for i in range(len(head))]
+    print()
+    for line in [head] + TABLE:
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def spawn(mode, count, *commands):
+    """spawn_bench as the user: label -> figures."""
+    done = user([SPAWN, mode, count, *commands], cwd=SCRATCH)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        note(f"spawn_bench {mode}: {done.stderr.strip()[-300:]}")
+    return {line.get("label", str(i)): line for i, line in enumerate(lines)}, done.stderr
+
+
+def show_times(results, stderr=""):
+    for label, figures in results.items():
+        if "median" not in figures:
+            hint = stderr.strip().splitlines()[-1] if stderr.strip() else ""
+            note(f"{label:<22} does not work for this user: status {figures['status']} {hint[:90]}")
+            continue
+        note(f"{label:<22} median {figures['median'] / 1000:8.2f} ms   mean {figures['mean'] / 1000:8.2f}   "
+             f"p99 {figures['p99'] / 1000:8.2f}   n {figures['n']}")
+
+
+def worked(results, label):
+    return "median" in results.get(label, {})
+
+
+# ---- peers ----------------------------------------------------------------------------------------------------------
+
+def oci_bundle(tool):
+    """A rootless OCI bundle for crun or runc, or why there is none."""
+    bundle = SCRATCH / tool
+    if not shutil.which(tool):
+        return None, "not installed"
+    user(["mkdir", "-p", bundle])
+    made = user([tool, "spec", "--rootless"], cwd=bundle)
+    if made.returncode:
+        return None, made.stderr.strip()[-120:]
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["process"].update(terminal=False, args=["/bin/true"])
+    spec["root"] = {"path": str(ROOT), "readonly": False}
+    # No delegated control group on many hosts, and none in the other contenders.
+    spec["mounts"] = [mount for mount in spec["mounts"] if mount["type"] != "cgroup"]
+    spec["linux"].pop("resources", None)
+    user(["sh", "-c", f"cat > {bundle}/config.json"], input=json.dumps(spec))
+    run = {"crun": f"crun --cgroup-manager=disabled --root {bundle}/state run -b {bundle} bench",
+           "runc": f"runc --root {bundle}/state run -b {bundle} bench"}[tool]
+    return run, None
+
+
+def podman_run():
+    if not shutil.which("podman"):
+        return None, "not installed"
+    # slirp4netns is what every version knows; its failure is the one worth showing.
+    for network in ("pasta", "slirp4netns"):
+        run = (f"podman --root {SCRATCH}/podman --runroot {SCRATCH}/podman-run --cgroup-manager=cgroupfs run --rm "
+               f"--network={network} -p 127.0.0.1:29999:80 --rootfs {ROOT} /bin/true")
+        tried = user(run.split(), cwd=SCRATCH)
+        if tried.returncode == 0:
+            return run, None
+    reason = (tried.stderr.strip().splitlines() or ["?"])[-1]
+    return None, re.sub(r".*msg=", "", reason)[:110]
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+def processes():
+    """pid -> name of every process of the user, except this program's own tools."""
+    found = {}
+    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:
+            continue
+        if int(re.search(r"^Uid:\s+(\d+)", text, re.M)[1]) != UID or "State:\tZ" in text:
+            continue
+        name = re.search(r"^Name:\s+(.*)", text, re.M)[1]
+        if name not in ("spawn_bench", "python3", "sh", "as-user.sh", "floor"):
+            found[int(status.parent.name)] = name
+    return found
+
+
+def memory(pids):
+    """(KiB by name, total KiB): PSS of the processes, and pages of memfds that no mapping accounts for."""
+    by_name, memfds, mapped = {}, {}, 0.0
+    for pid, name in pids.items():
+        proc = pathlib.Path(f"/proc/{pid}")
+        pss = int(re.search(r"^Pss:\s+(\d+)", (proc / "smaps_rollup").read_text(), re.M)[1])
+        by_name[name] = by_name.get(name, 0) + pss
+        for part in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", (proc / "smaps").read_text()):
+            if "/memfd:" in part.split("\n", 1)[0]:
+                mapped += int(re.search(r"^Pss:\s+(\d+)", part, re.M)[1])
+        for link in (proc / "fd").iterdir():
+            try:
+                if os.readlink(link).startswith("/memfd:"):
+                    info = link.stat()
+                    memfds[info.st_ino] = info.st_blocks * 512 / KIB
+            except OSError:
+                pass
+    extra = max(0.0, sum(memfds.values()) - mapped)
+    if extra:
+        by_name["memfd, not mapped"] = extra
+    return by_name, sum(by_name.values())
+
+
+# ---- sections -------------------------------------------------------------------------------------------------------
+
+def azm_run(options="", command="/bin/true"):
+    return f"{AZM} run --rm --rootfs {ROOT} -p 127.0.0.1:0:80 {options} -- {command}"
+
+
+class Holder:
+    """The process that keeps floor's network, as the keeper keeps azm-sandbox's."""
+
+    def __enter__(self):
+        self.path = SCRATCH / "holder"
+        self.process = subprocess.Popen(AS_USER + [str(FLOOR), "--hold", str(self.path)])
+        while not self.path.exists():
+            time.sleep(0.01)
+        return f"{FLOOR} --net --holder {self.path} {ROOT}"
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.path.unlink(missing_ok=True)
+
+
+def bench_start():
+    print("cold start of /bin/true in a busybox root, interleaved")
+    with Holder() as shared:
+        commands = {"floor": f"{FLOOR} {ROOT} /bin/true", "floor, own bridge": f"{FLOOR} --net {ROOT} /bin/true",
+                    "floor, shared bridge": f"{shared} /bin/true", "bwrap": f"{BWRAP} /bin/true", "azm-sandbox": azm_run()}
+        reasons = {}
+        for tool in ("crun", "runc"):
+            command, reason = oci_bundle(tool)
+            if command:
+                commands[tool] = command
+            else:
+                reasons[tool] = reason
+        results, stderr = spawn("cycles", 30 if QUICK else 150, *(f"{k}={v}" for k, v in commands.items()))
+        show_times(results, stderr)
+        command, reason = podman_run()
+        if command:
+            slow, stderr = spawn("cycles", 5, f"podman -p={command}")
+            show_times(slow, stderr)
+        else:
+            reasons["podman -p"] = reason
+        for tool, reason in reasons.items():
+            note(f"{tool:<22} does not work for this user: {reason}")
+    if not worked(results, "azm-sandbox"):
+        missing("cold start", "azm-sandbox run fails")
+        return
+    ours = results["azm-sandbox"]["median"]
+    if worked(results, "bwrap"):
+        row("cold start", ours, "bwrap --unshare-all", results["bwrap"]["median"], 1.0, 0.8)
+    row("cold start", ours, "floor, veth+bridge+proc", results["floor, shared bridge"]["median"], 1.3, 1.15)
+
+
+def bench_cycles():
+    print("sequential start/stop cycles, each contender in one block")
+    results, stderr = spawn("blocks", 40 if QUICK else 200, f"azm-sandbox={azm_run()}", f"bwrap={BWRAP} /bin/true")
+    show_times(results, stderr)
+    if not worked(results, "azm-sandbox") or not worked(results, "bwrap"):
+        missing("200 cycles", "a contender fails")
+        return
+    for figure in ("mean", "p99"):
+        row(f"200 cycles, {figure}", results["azm-sandbox"][figure], "bwrap", results["bwrap"][figure], 1.0, 0.7)
+
+
+def one_burst(label, count, command):
+    """count sandboxes at once: milliseconds up and down, KiB of memory each (or None)."""
+    bench = subprocess.Popen(AS_USER + [str(SPAWN), "burst", str(count), command], stdin=subprocess.PIPE, text=True,
+                             stdout=subprocess.PIPE, cwd=SCRATCH)
+    up = json.loads(bench.stdout.readline() or "{}")
+    each, detail = None, ""
+    if os.getuid() == 0 and up.get("ready") == count:
+        by_name, total = memory(processes())
+        each = total / count
+        detail = ", ".join(f"{name} {size / count:.0f}" for name, size in sorted(by_name.items()))
+    bench.stdin.write("\n")
+    bench.stdin.close()
+    down = json.loads(bench.stdout.readline() or "{}")
+    bench.wait()
+    if up.get("ready") != count or down.get("failures"):
+        note(f"{label:<22} only {up.get('ready', 0)} of {count} came up, {down.get('failures')} ended badly")
+        return None
+    note(f"{label:<22} up {up['up'] / 1000:7.1f} ms   down {down['down'] / 1000:7.1f} ms" +
+         (f"   {each:.0f} KiB each ({detail})" if each else ""))
+    return up["up"] + down["down"], each
+
+
+def bench_burst():
+    count = 20 if QUICK else 100
+    print(f"{count} sandboxes at once: all up, all gone")
+    with Holder() as shared:
+        one_burst("floor, shared bridge", count, f"{shared} /bin/probe hold")
+    theirs = [one_burst("bwrap", count, f"{BWRAP} /bin/probe hold") for _ in range(3)]
+    ours = [one_burst("azm-sandbox", count, azm_run("-i", "/bin/probe hold")) for _ in range(3)]
+    if None in ours or None in theirs:
+        missing(f"{count} at once", "not all came up")
+        return
+    row(f"{count} at once, up and down", sorted(x[0] for x in ours)[1], "bwrap", sorted(x[0] for x in theirs)[1], 1.5, 1.0)
+
+
+def bench_alive():
+    print("run to the first 200 on /alive, embedded server")
+    results, stderr = spawn("alive", 10 if QUICK else 40, f"{AZM} run --rm --json --rootfs {ROOT}")
+    with Holder() as shared:
+        floor, _ = spawn("cycles", 20 if QUICK else 60, f"floor={shared} /bin/true")
+    show_times(results, stderr)
+    show_times(floor)
+    if not worked(results, "alive"):
+        missing("run to /alive", "the server does not come up")
+        return
+    row("run to /alive", results["alive"]["median"], "floor, veth+bridge+proc", floor["floor"]["median"], 3, 2)
+
+
+class Server:
+    """A sandbox with the runtime server, idle."""
+
+    def __init__(self, name):
+        self.name = name
+        done = user([AZM, "run", "-d", "--json", "--name", name, "--rootfs", ROOT])
+        self.facts = json.loads(done.stdout.splitlines()[0]) if done.stdout.startswith("{") else None
+        if not self.facts:
+            note(f"the server does not start: {done.stderr.strip()[-200:]}")
+
+    def remove(self):
+        user([AZM, "rm", "-f", self.name])
+
+
+def bench_memory():
+    print("memory of an idle sandbox with its server")
+    if os.getuid() != 0:
+        missing("memory", "only root may read it: run make bench as root")
+        return
+    for count in (1, 10):
+        servers = [Server(f"mem{i}") for i in range(count)]
+        if all(server.facts for server in servers):
+            time.sleep(1)
+            by_name, total = memory(processes())
+            note(f"{count:>3} sandboxes: {total / count:7.0f} KiB each: " +
+                 ", ".join(f"{name} {size / count:.0f}" for name, size in sorted(by_name.items())))
+            row(f"memory, one of {count}", total / count / KIB, "1 MiB", 1, 3, 1)
+        else:
+            missing("memory", "the server does not start")
+        for server in servers:
+            server.remove()
+
+
+def bench_action():
+    print("one warm action `true` over HTTP")
+    server = Server("action")
+    if not server.facts:
+        missing("warm action", "the server does not start")
+        return
+    done = user([BUILD / "bench/action_bench", "50" if QUICK else "300", str(server.facts["host_port"]),
+                 server.facts["api_key"]])
+    server.remove()
+    results = {figures["label"]: figures for figures in map(json.loads, done.stdout.splitlines())}
+    if "action" not in results:
+        missing("warm action", done.stderr.strip()[-80:])
+        return
+    show_times(results)
+    polling = 650000.0
+    row("warm action", polling / results["action"]["median"], "faster than polling (0.65 s)", 1, 200, 1000,
+        lower_is_better=False)
+    note(f"{results['action']['median'] / results['true']['median']:.1f}x of vfork+exec+wait of /bin/true")
+
+
+def bench_publish():
+    print("published port")
+    program = next((path for path in (BUILD / "tests/bench_publish", BUILD / "bench/bench_publish") if path.exists()), None)
+    if not program:
+        missing("published port", "bench_publish is not built")
+        return
+    done = user([program] + (["0.3"] if QUICK else []))
+    if done.returncode:
+        missing("published port", done.stderr.strip()[-80:])
+        return
+    figures = json.loads(done.stdout)
+    for line in json.dumps(figures, indent=2).splitlines()[1:-1]:
+        note(line.strip())
+    for key, value in figures.items():
+        ratio = value.get("ratio") if isinstance(value, dict) else value if "ratio" in key else None
+        if isinstance(ratio, (int, float)):
+            request = "64" in key or "request" in key
+            row(f"published port, {key}", ratio, "plain loopback", 1, 0.55 if request else 0.65,
+                0.7 if request else 0.8, lower_is_better=False)
+
+
+def end_leftovers():
+    """Peers leave helpers behind (podman's pause process); the id is this run's own."""
+    if os.getuid() == 0:
+        for pid in processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+def main():
+    user(["mkdir", "-p", "-m", "0755", HOME])
+    made = subprocess.run(["install", "-d", "-o", str(UID), "-g", str(UID), str(SCRATCH)] if os.getuid() == 0 else
+                          ["mkdir", "-p", str(SCRATCH)], check=False)
+    if made.returncode or user([WORK / "tests/lib/rootfs.sh", ROOT, BUILD / "tests/probe"]).returncode:
+        sys.exit("bench.py: cannot make the root file system")
+    print(f"kernel {os.uname().release}, {os.cpu_count()} processors, as id {UID}\n")
+    for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
+                          ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
+                          ("publish", bench_publish)):
+        if not ONLY or name in ONLY:
+            try:
+                section()
+            finally:
+                end_leftovers()
+            print()
+    show_table()
+
+
+main()
