@@ -18,10 +18,9 @@
 
 struct network_options {
 	int live_dirfd; /* live state directory (0700, ours); the keeper's socket and the lease file live in it */
-	const char *live_path;	       /* the same as a path, for sun_path */
-	const char *name;	       /* "private" or the name of a network */
-	bool isolated;		       /* ports cannot talk to each other ("private") */
-	const char *keeper_memfd_name; /* unused by the network itself: see keep_fd */
+	const char *live_path; /* the same as a path, for messages; may be NULL */
+	const char *name;      /* "private" or the name of a network */
+	bool isolated;	       /* for network_attach(): ports cannot talk to each other ("private") */
 	int keep_fd;	   /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
 	uint64_t keep_tag; /* identifies keep_fd's content: a keeper with another tag is not used but replaced */
 	unsigned grace_seconds; /* the keeper's time to live without members; 60 */

@@ -89,6 +89,8 @@ static enum keeper_result make_and_ask(
 		return KEEPER_ABSENT;
 	if (lock < 0) {
 		err_sys(err, "lock network", options->name);
+		if (options->live_path)
+			err_wrap(err, "use the state directory", options->live_path);
 		return KEEPER_ERROR;
 	}
 	enum keeper_result result = ask(options, stock, connection, err);
