@@ -246,6 +246,8 @@ void explain_overlay(const struct host_facts *host, const struct azm_err *failur
 		because(advice, "the overlay module is not there");
 		str_list_add(&advice->fix,
 			"sudo modprobe overlay && echo overlay | sudo tee /etc/modules-load.d/azm-sandbox.conf");
+	} else if (failure->code == EMFILE) {
+		explain_limits(host, failure, advice);
 	} else if (failure->code == ENOSPC || failure->code == EDQUOT || failure->code == EROFS) {
 		because(advice, "no room or no right to write where the layer should lie");
 		str_list_add(&advice->fix, "export AZM_STATE_DIR=/a/local/directory/with/room");
@@ -340,6 +342,10 @@ void explain_subids(const struct host_facts *host, const struct azm_err *failure
 			"echo '%u:524288:65536' | sudo tee -a /etc/subuid /etc/subgid   # a range that nobody else has "
 			"there",
 			host->uid);
+	} else if (strstr(failure->reason, "user name")) {
+		because(advice, "newuidmap serves only users that the user database knows");
+		str_list_addf(
+			&advice->fix, "give uid %u an entry (getent passwd %u prints nothing)", host->uid, host->uid);
 	} else if (is_refusal(failure)) {
 		because(advice,
 			"newuidmap has lost its privilege (set-uid bit or file capabilities), or no_new_privs is set");

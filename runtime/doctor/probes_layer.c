@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,6 +89,18 @@ static int delete_in_overlay(const struct probe_env *env, struct probe_outcome *
 	return 0;
 }
 
+/* Removing the tree takes a few descriptors: better no answer than something left behind. */
+static int check_descriptors(struct azm_err *err)
+{
+	enum { ENOUGH = 24 };
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < ENOUGH)
+		return err_msg(err, EMFILE, "make files for the layer", NULL, "no more than %d files may be open",
+			(int)files.rlim_cur);
+	return 0;
+}
+
 /* Make a tree below a candidate, run a probe in it, remove it. */
 static int in_directory(
 	const char *candidate, int namespaces, probe_fn *run, const struct probe_env *env, struct probe_outcome *out)
@@ -97,6 +110,8 @@ static int in_directory(
 	struct azm_err removal = { 0 };
 
 	memset(out, 0, sizeof *out);
+	if (check_descriptors(&out->err) < 0)
+		return out->result = -1;
 	if (!mkdtemp(tree)) {
 		err_sys(&out->err, "make a directory in", parent);
 		return out->result = -1;

@@ -14,6 +14,7 @@
 #include "doctor/apparmor.h"
 #include "doctor/explain.h"
 #include "doctor/hints.h"
+#include "doctor/report.h"
 
 /* A healthy host of today. */
 static struct host_facts healthy(void)
@@ -269,6 +270,55 @@ static void a_hint_is_cut_at_a_line_not_within(void **state)
 	assert_true(strlen(err.hint) < sizeof err.hint - 1);
 }
 
+static size_t occurrences(const char *text, const char *words)
+{
+	size_t count = 0;
+
+	for (const char *at = strstr(text, words); at; at = strstr(at + 1, words))
+		count++;
+	return count;
+}
+
+static void one_profile_is_shown_for_all_symptoms_and_repeated_for_programs(void **state)
+{
+	static const struct probe_row rows[] = {
+		{ .key = "id_map", .title = "id map", .explain = explain_restricted },
+		{ .key = "address", .title = "network address", .explain = explain_restricted },
+		{ .key = "bridge", .title = "bridge", .after = "address" },
+	};
+	struct host_facts host = healthy();
+	struct probe_result results[] = {
+		{ .row = &rows[0], .status = PROBE_FAILED, .outcome.err = failure(EACCES, symptoms[0]) },
+		{ .row = &rows[1], .status = PROBE_FAILED, .outcome.err = failure(EPERM, symptoms[1]) },
+		{ .row = &rows[2], .status = PROBE_SKIPPED },
+	};
+	struct doctor_report report = { &host, "/usr/bin/azm-sandbox", results, 3 };
+	char *text = NULL, *json = NULL;
+	size_t size;
+
+	(void)state;
+	host.apparmor_restrict = 1;
+	for (size_t i = 0; i < 2; i++)
+		results[i].row->explain(&host, &results[i].outcome.err, &results[i].advice);
+	FILE *out = open_memstream(&text, &size);
+	report_text(&report, out);
+	fclose(out);
+	out = open_memstream(&json, &size);
+	assert_int_equal(report_json(&report, out), 0);
+	fclose(out);
+	assert_int_equal(occurrences(text, "sudo apparmor_parser -r"), 1);
+	assert_non_null(strstr(text, "\nid map, network address: AppArmor"));
+	assert_non_null(strstr(text, "profile azm-sandbox \"/usr/bin/azm-sandbox\""));
+	assert_non_null(strstr(text, "\nEOF\n"));
+	assert_non_null(strstr(text, "not tried without: network address"));
+	assert_int_equal(occurrences(json, "sudo apparmor_parser -r"), 2);
+	assert_false(report_can_run(&report));
+	for (size_t i = 0; i < 2; i++)
+		advice_free(&results[i].advice);
+	free(text);
+	free(json);
+}
+
 static void versions_are_compared_as_numbers(void **state)
 {
 	struct host_facts host = healthy();
@@ -297,6 +347,7 @@ int main(void)
 		cmocka_unit_test(the_profile_comes_with_the_commands_that_load_it),
 		cmocka_unit_test(a_hint_is_added_to_known_steps_and_never_replaced),
 		cmocka_unit_test(a_hint_is_cut_at_a_line_not_within),
+		cmocka_unit_test(one_profile_is_shown_for_all_symptoms_and_repeated_for_programs),
 		cmocka_unit_test(versions_are_compared_as_numbers),
 	};
 
