@@ -3,7 +3,6 @@
 #include "doctor/doctor.h"
 
 #include <errno.h>
-#include <linux/limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/options.h"
 #include "doctor/probes.h"
 #include "doctor/report.h"
 
@@ -153,52 +151,4 @@ int doctor_run(bool json, FILE *out, const char *self_path, const struct str_lis
 	int written = fflush(out) != 0 || ferror(out) ? err_sys(err, "write", "the report") : 0;
 	signal(SIGPIPE, old_handler);
 	return written < 0 ? -1 : !can_run;
-}
-
-/* ---- the command ---------------------------------------------------------------------------------------------- */
-
-static int set_json(void *config, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	*(bool *)config = true;
-	return 0;
-}
-
-const struct option_row doctor_options[] = {
-	{ 0, "json", NULL, set_json, "print one JSON object" },
-	OPTIONS_END,
-};
-
-const char doctor_details[] =
-	"Every primitive a sandbox is made of is really tried, in throw-away processes: `ok` works, `FAIL` is missing "
-	"and "
-	"needed, `--` is missing and `run` does without, `skip` could not be tried because of an earlier failure. The "
-	"commands that help follow. The exit status is 0 when this host can run sandboxes, 125 when it cannot.";
-
-static const struct command doctor_command = {
-	.name = "doctor",
-	.summary = "try every primitive a sandbox needs and say how to get what is missing",
-	.options = doctor_options,
-	.run = command_doctor,
-	.details = doctor_details,
-};
-
-int command_doctor(int argc, char **argv)
-{
-	struct azm_err err = { 0 };
-	char self_path[PATH_MAX];
-	bool json = false;
-	int operand = options_parse(&doctor_command, &json, argc, argv, &err);
-
-	if (operand >= 0 && operand < argc)
-		operand = err_msg(&err, EINVAL, "doctor", NULL, "unexpected operand %s", argv[operand]);
-	if (operand < 0)
-		return err_print(&err, "azm-sandbox");
-	ssize_t length = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
-	self_path[length > 0 ? length : 0] = '\0';
-	int result = doctor_run(json, stdout, length > 0 ? self_path : NULL, NULL, &err);
-	if (result < 0)
-		return err_print(&err, "azm-sandbox");
-	return result ? EXIT_AZM : 0;
 }

@@ -10,7 +10,9 @@ $(DENY): $(O)/obj/tests/lib/deny.o
 
 DOCTOR_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_doctor*.c))
 TESTS += $(DOCTOR_TESTS)
+# All but the command, which belongs to the program.
+DOCTOR_TEST_OBJ := $(filter-out %/command.o,$(DOCTOR_OBJ))
 
-$(DOCTOR_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(DOCTOR_OBJ) $(O)/obj/runtime/idmap.o $(BASE_OBJ) | $(DENY)
+$(DOCTOR_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(DOCTOR_TEST_OBJ) $(O)/obj/runtime/idmap.o $(BASE_OBJ) | $(DENY)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(DOCTOR_LIBS) -lcmocka
