@@ -31,7 +31,12 @@ $(O)/tests/with-filter: $(O)/static/tests/security/with_filter.o $(SECCOMP_STATI
 	@mkdir -p $(@D)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^
 
-TEST_PROGRAMS += $(O)/tests/with-filter
+# Every system call made for real, compared with the table.
+$(O)/tests/syscall-matrix: $(O)/static/tests/security/syscall_matrix.o $(O)/static/seccomp/table.o $(BASE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $^
+
+TEST_PROGRAMS += $(O)/tests/with-filter $(O)/tests/syscall-matrix
 
 $(O)/tests/test_seccomp_filter: $(O)/obj/tests/unit/test_seccomp_filter.o $(SECCOMP_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
