@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* config.c: see config.h */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+
+enum field_kind { TEXT, FLAG, NUMBER, LIST };
+
+static const struct field {
+	const char *name;
+	enum field_kind kind;
+	size_t offset;
+} fields[] = {
+#define F(kind, member)                                                                                                \
+	{                                                                                                              \
+#member, kind, offsetof(struct config, member)                                                         \
+	}
+	F(TEXT, name),
+	F(TEXT, rootfs),
+	F(TEXT, rootfs_mode),
+	F(TEXT, server),
+	F(TEXT, workspace),
+	F(TEXT, workspace_target),
+	F(LIST, volumes),
+	F(LIST, tmpfs),
+	F(TEXT, user),
+	F(TEXT, userns),
+	F(LIST, publish),
+	F(TEXT, binding_address),
+	F(FLAG, allow_non_loopback),
+	F(FLAG, publish_any_user),
+	F(TEXT, network),
+	F(TEXT, egress),
+	F(LIST, env),
+	F(TEXT, api_key),
+	F(TEXT, workdir),
+	F(TEXT, hostname),
+	F(TEXT, entrypoint),
+	F(LIST, command),
+	F(FLAG, tty),
+	F(FLAG, interactive),
+	F(FLAG, remove),
+	F(FLAG, as_root),
+	F(FLAG, read_only),
+	F(NUMBER, shm_size),
+	F(LIST, ulimits),
+	F(NUMBER, memory),
+	F(NUMBER, cpus),
+	F(NUMBER, pids_limit),
+	F(LIST, cap_add),
+	F(LIST, cap_drop),
+	F(TEXT, seccomp),
+	F(LIST, add_host),
+	F(LIST, labels),
+	F(FLAG, no_new_privileges),
+	F(FLAG, nested),
+	F(FLAG, compat32),
+	F(FLAG, seccomp_log),
+	F(TEXT, proc),
+	F(TEXT, created),
+#undef F
+};
+
+#define FIELD_COUNT (sizeof fields / sizeof *fields)
+
+static void *member(const struct config *config, const struct field *field)
+{
+	return (char *)(uintptr_t)config + field->offset;
+}
+
+void config_init(struct config *config)
+{
+	*config = (struct config){ .rootfs_mode = xstrdup("overlay"),
+		.server = xstrdup("auto"),
+		.userns = xstrdup("auto"),
+		.network = xstrdup("private"),
+		.egress = xstrdup("none"),
+		.proc = xstrdup("fresh"),
+		.shm_size = CONFIG_UNSET,
+		.memory = CONFIG_UNSET,
+		.cpus = CONFIG_UNSET,
+		.pids_limit = CONFIG_UNSET };
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		if (fields[i].kind == TEXT)
+			free(*(char **)member(config, &fields[i]));
+		else if (fields[i].kind == LIST)
+			str_list_free(member(config, &fields[i]));
+	}
+	*config = (struct config){ 0 };
+}
+
+static json_t *list_json(const struct str_list *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(array, json_string(list->items[i]));
+	return array;
+}
+
+static json_t *field_json(const struct config *config, const struct field *field)
+{
+	void *value = member(config, field);
+
+	switch (field->kind) {
+	case TEXT:
+		return *(char **)value ? json_string(*(char **)value) : json_null();
+	case FLAG:
+		return json_boolean(*(bool *)value);
+	case NUMBER:
+		return *(uint64_t *)value == CONFIG_UNSET ? json_null()
+							  : json_integer((json_int_t) * (uint64_t *)value);
+	case LIST:
+		return list_json(value);
+	}
+	return NULL;
+}
+
+json_t *config_json(const struct config *config)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		json_t *value = field_json(config, &fields[i]);
+
+		json_object_set_new(object, fields[i].name, value ? value : json_null());
+	}
+	return object;
+}
+
+static void load_field(struct config *config, const struct field *field, const json_t *value)
+{
+	void *target = member(config, field);
+	size_t i;
+	json_t *item;
+
+	switch (field->kind) {
+	case TEXT:
+		free(*(char **)target);
+		*(char **)target = json_is_string(value) ? xstrdup(json_string_value(value)) : NULL;
+		break;
+	case FLAG:
+		*(bool *)target = json_is_true(value);
+		break;
+	case NUMBER:
+		*(uint64_t *)target = json_is_integer(value) ? (uint64_t)json_integer_value(value) : CONFIG_UNSET;
+		break;
+	case LIST:
+		str_list_free(target);
+		json_array_foreach((json_t *)(uintptr_t)value, i, item) if (json_is_string(item))
+			str_list_add(target, json_string_value(item));
+		break;
+	}
+}
+
+int json_save_at(json_t *object, int dir, const char *file, struct azm_err *err)
+{
+	cleanup_free char *text = json_dumps(object, JSON_INDENT(1));
+
+	if (!text)
+		return err_msg(err, EILSEQ, "write", file, "a value is not UTF-8 text");
+	return write_file_at(dir, file, text, strlen(text), 0600) < 0 ? err_sys(err, "write", file) : 0;
+}
+
+json_t *json_load_at(int dir, const char *file, struct azm_err *err)
+{
+	size_t size;
+	json_error_t detail;
+	cleanup_fd int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_free char *text = fd < 0 ? NULL : read_file(fd, 1 << 20, &size);
+
+	if (!text) {
+		err_sys(err, "read", file);
+		return NULL;
+	}
+	json_t *object = json_loadb(text, size, 0, &detail);
+	if (!json_is_object(object)) {
+		err_msg(err, EINVAL, "read", file, "line %d: %s", detail.line, object ? "not an object" : detail.text);
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+int config_save(const struct config *config, int dir, struct azm_err *err)
+{
+	json_t *object = config_json(config);
+	int result = json_save_at(object, dir, "config.json", err);
+
+	json_decref(object);
+	return result;
+}
+
+int config_load(struct config *config, int dir, struct azm_err *err)
+{
+	json_t *object = json_load_at(dir, "config.json", err);
+
+	if (!object)
+		return -1;
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		load_field(config, &fields[i], json_object_get(object, fields[i].name));
+	json_decref(object);
+	return 0;
+}

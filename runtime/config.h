@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* config.h: what a sandbox was asked to be.
+ *
+ * Filled from flags, -e, the environment and the image, in that order of priority (cli.md); kept as config.json in the
+ * sandbox's directory, so that `start` makes the same sandbox again. One table (config.c) names the fields; saving,
+ * loading and `inspect` walk it.
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* Numbers that were not given. */
+#define CONFIG_UNSET UINT64_MAX
+
+struct config {
+	char *name;
+	char *rootfs;	   /* as given; absolute */
+	char *rootfs_mode; /* overlay, direct, read-only */
+	char *server;	   /* auto, builtin, image, or a path of the host */
+	char *workspace;   /* directory of the host, or NULL */
+	char *workspace_target;
+	struct str_list volumes; /* HOST:CTR[:MODE] */
+	struct str_list tmpfs;	 /* PATH[:OPTIONS] */
+	char *user;
+	char *userns; /* auto, single */
+	struct str_list publish;
+	char *binding_address;
+	bool allow_non_loopback;
+	bool publish_any_user;
+	char *network;
+	char *egress;
+	struct str_list env; /* K=V, final for the workload except what the image adds */
+	char *api_key;	     /* the key itself; "" = none */
+	char *workdir;
+	char *hostname;
+	char *entrypoint;
+	struct str_list command; /* empty: the runtime server */
+	bool tty, interactive, detach, remove, as_root;
+	bool read_only;
+	uint64_t shm_size;
+	struct str_list ulimits; /* NAME=SOFT[:HARD] */
+	uint64_t memory;	 /* bytes */
+	uint64_t cpus;		 /* thousandths of a processor */
+	uint64_t pids_limit;
+	struct str_list cap_add, cap_drop;
+	char *seccomp;		  /* profile file, "unconfined" is refused */
+	struct str_list add_host; /* NAME:ADDRESS */
+	struct str_list labels;	  /* K=V */
+	bool no_new_privileges;
+	bool nested, compat32, seccomp_log;
+	char *proc;    /* fresh, bind, none */
+	char *created; /* RFC 3339, set by run */
+};
+
+/** config_init() - defaults. */
+void config_init(struct config *config);
+void config_free(struct config *config);
+
+#define cleanup_config [[gnu::cleanup(config_free)]]
+
+/** config_save() - write config.json into a sandbox's directory. */
+int config_save(const struct config *config, int dir, struct azm_err *err);
+
+/** config_load() - read it back into a config_init()ed object. */
+int config_load(struct config *config, int dir, struct azm_err *err);
+
+/** config_json() - the same as an object, for inspect; the caller owns the reference. */
+json_t *config_json(const struct config *config);
+
+/** json_save_at() / json_load_at() - one JSON object as a file of a sandbox's directory (at most 1 MiB). */
+int json_save_at(json_t *object, int dir, const char *file, struct azm_err *err);
+json_t *json_load_at(int dir, const char *file, struct azm_err *err);

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state.c: names, locks and directories of sandboxes, see state.h. */
+#include "state.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "config.h"
+#include "base/tree.h"
+
+enum { NAME_LIMIT = 64 };
+
+int name_check(const char *name, struct azm_err *err)
+{
+	size_t length = strlen(name);
+	bool good = length > 0 && length <= NAME_LIMIT && isalnum((unsigned char)name[0]);
+
+	for (size_t i = 0; good && i < length; i++)
+		good = (isalnum((unsigned char)name[i]) && (unsigned char)name[i] < 128) || strchr("_.-", name[i]);
+	if (good)
+		return 0;
+	err_msg(err, EINVAL, "use name", name, "not a valid name");
+	return err_hint(
+		err, "letters, digits, '_', '.' and '-', starting with a letter or digit, at most %d", NAME_LIMIT);
+}
+
+char *name_generate(void)
+{
+	static const char *const adjectives[] = { "amber", "brisk", "calm", "deft", "eager", "fair", "glad", "keen",
+		"lucid", "mild", "noble", "prime", "quiet", "rapid", "steady", "vivid" };
+	static const char *const animals[] = { "badger", "crane", "dingo", "egret", "ferret", "gecko", "heron", "ibis",
+		"lynx", "marten", "newt", "otter", "puffin", "raven", "stoat", "wren" };
+	unsigned char random[4] = { 0 };
+
+	(void)!getrandom(random, sizeof random, 0);
+	return xasprintf("%s-%s-%04x", adjectives[random[0] % 16], animals[random[1] % 16],
+		(unsigned)(random[2] << 8 | random[3]));
+}
+
+int sandbox_lock(int dir, struct azm_err *err)
+{
+	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_sys(err, "open", "lock");
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_sys(err, "lock", NULL);
+	return steal_fd(&fd);
+}
+
+bool sandbox_running(int dir)
+{
+	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int sandbox_create(const struct state *state, char **temporary, int *lock, struct azm_err *err)
+{
+	for (int attempt = 0; attempt < 16; attempt++) {
+		unsigned random = 0;
+		(void)!getrandom(&random, sizeof random, 0);
+		cleanup_free char *name = xasprintf(".new-%08x", random);
+		if (mkdirat(state->sandboxes, name, 0700) < 0) {
+			if (errno == EEXIST)
+				continue;
+			return err_sys(err, "make a directory in", state->path);
+		}
+		cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dir < 0)
+			continue; /* reclaimed by somebody between the two calls */
+		cleanup_fd int held = sandbox_lock(dir, err);
+		if (held < 0 || mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0)
+			continue;
+		*temporary = steal_ptr(&name);
+		*lock = steal_fd(&held);
+		return steal_fd(&dir);
+	}
+	return err_sys(err, "make a sandbox directory in", state->path);
+}
+
+int sandbox_publish_name(const struct state *state, const char *temporary, const char *name, struct azm_err *err)
+{
+	if (renameat2(state->sandboxes, temporary, state->sandboxes, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno == EINVAL || errno == ENOSYS) {
+		/* The file system cannot refuse in one step; mkdir() can, and rename() replaces an empty directory. */
+		if (mkdirat(state->sandboxes, name, 0700) == 0 &&
+			renameat(state->sandboxes, temporary, state->sandboxes, name) == 0)
+			return 0;
+	}
+	if (errno == EEXIST || errno == ENOTEMPTY) {
+		err_msg(err, EEXIST, "use name", name, "the name is taken");
+		return err_hint(err, "choose another --name, or remove that sandbox: azm-sandbox rm -f %s", name);
+	}
+	return err_sys(err, "use name", name);
+}
+
+int sandbox_open(const struct state *state, const char *name, struct azm_err *err)
+{
+	if (name_check(name, err) < 0)
+		return -1;
+	int fd = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		err_msg(err, ENOENT, "find sandbox", name, "there is no sandbox of that name");
+		return err_hint(err, "`azm-sandbox ps -a` lists them");
+	}
+	return fd < 0 ? err_sys(err, "find sandbox", name) : fd;
+}
+
+int sandbox_remove(const struct state *state, const char *name, struct azm_err *err)
+{
+	return tree_remove_at(state->sandboxes, name, err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **sandbox_names(const struct state *state, size_t *count)
+{
+	struct str_list names = { 0 };
+	int copy = openat(state->sandboxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (entry->d_name[0] != '.')
+			str_list_add(&names, entry->d_name);
+	if (!names.items)
+		names.items = xcalloc(1, sizeof *names.items);
+	qsort(names.items, names.count, sizeof *names.items, by_name);
+	*count = names.count;
+	return names.items;
+}
+
+/* A directory whose lock nobody holds: half-made, or a sandbox that was to be removed at its end. */
+static void reclaim_one(const struct state *state, const char *name)
+{
+	struct azm_err ignored = { 0 };
+	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir < 0)
+		return;
+	if (name[0] != '.' && faccessat(dir, "remove-me", F_OK, 0) < 0)
+		return;
+	cleanup_fd int lock = sandbox_lock(dir, &ignored);
+	if (lock >= 0)
+		tree_remove_at(state->sandboxes, name, &ignored);
+}
+
+void state_reclaim(const struct state *state)
+{
+	int copy = openat(state->sandboxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			reclaim_one(state, entry->d_name);
+}

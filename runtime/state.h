@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state.h: where sandboxes live on disk, and who owns a name.
+ *
+ * Theory of operation
+ *
+ * The live directory (sockets, leases) lasts as long as the login; the state directory holds one directory per sandbox:
+ *
+ *     sandboxes/NAME/lock          flock'ed by the supervisor as long as the sandbox runs
+ *                    config.json   what `run` was asked for; `start` uses it again
+ *                    status.json   what became of it: pid, ports, exit status
+ *                    upper/ work/  the writable layer
+ *                    log           output of the workload
+ *
+ * A sandbox appears under its name by one rename of a complete, already locked directory: of fifty runs with one name,
+ * one wins, and nobody ever sees half a sandbox. Whether it runs is a question to the kernel (is the lock held?), not
+ * to a file, so a killed supervisor needs no clean-up to be recognised.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct state {
+	char *live_path;	/* sockets; keyed by boot */
+	int live;		/* the same, open */
+	char *path;		/* writable layers and logs */
+	int dir;		/* the same, open */
+	int sandboxes;		/* path/sandboxes, open */
+	unsigned long long key; /* inode of the state directory: keeps the sockets of several apart */
+};
+
+/**
+ * state_open() - find or make both directories
+ *
+ * Every directory must be the caller's own, mode 0700, no symbolic link, and not below a directory that others may
+ * write without the sticky bit; anything else is refused. The state directory is the first of AZM_STATE_DIR,
+ * $XDG_DATA_HOME/azm-sandbox, $TMPDIR/azm-sandbox, /var/tmp/azm-sandbox-UID that can carry an overlay (tried once per
+ * directory); a choice that is not the first is said on stderr once.
+ *
+ * Return: 0, or -1 with @err set. Release with state_close().
+ */
+[[gnu::nonnull]] int state_open(struct state *state, struct azm_err *err);
+void state_close(struct state *state);
+
+#define cleanup_state [[gnu::cleanup(state_close)]]
+
+/** name_check() - [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 64 bytes (Docker's rule, and a file name). */
+int name_check(const char *name, struct azm_err *err);
+
+/** name_generate() - a free-looking random name ("quiet-otter-4821"); allocated. */
+char *name_generate(void);
+
+/**
+ * sandbox_create() - a new sandbox's directory, locked, still under a temporary name
+ * @temporary:	set to that name (allocated)
+ * @lock:	set to the lock's descriptor
+ *
+ * Return: descriptor of the directory, -1 with @err set
+ */
+int sandbox_create(const struct state *state, char **temporary, int *lock, struct azm_err *err);
+
+/** sandbox_publish_name() - let it appear as @name; EEXIST when the name is taken. */
+int sandbox_publish_name(const struct state *state, const char *temporary, const char *name, struct azm_err *err);
+
+/** sandbox_open() - the directory of an existing sandbox. Return: descriptor, -1 with @err ("no such sandbox"). */
+int sandbox_open(const struct state *state, const char *name, struct azm_err *err);
+
+/** sandbox_lock() - take the lock of a sandbox that does not run. Return: descriptor, -1 (EWOULDBLOCK: it runs). */
+int sandbox_lock(int dir, struct azm_err *err);
+
+/** sandbox_running() - whether a supervisor holds the lock. */
+bool sandbox_running(int dir);
+
+/** sandbox_remove() - delete a sandbox's directory with its writable layer; the caller holds its lock. */
+int sandbox_remove(const struct state *state, const char *name, struct azm_err *err);
+
+/** sandbox_names() - all names, sorted; NULL-terminated, allocated with every item. */
+char **sandbox_names(const struct state *state, size_t *count);
+
+/** state_reclaim() - remove what crashed runs left: half-made directories and dead sandboxes that were to be removed.
+ */
+void state_reclaim(const struct state *state);

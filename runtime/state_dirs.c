@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state_dirs.c: choosing and checking the directories of state.h. */
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+
+/* Others must not be able to replace a directory on the way to ours. */
+static int check_parents(const char *path, struct azm_err *err)
+{
+	cleanup_free char *copy = xstrdup(path);
+
+	for (char *slash = strrchr(copy, '/'); slash; slash = strrchr(copy, '/')) {
+		struct stat st;
+		*slash = '\0';
+		const char *parent = *copy ? copy : "/";
+		if (stat(parent, &st) < 0)
+			return err_sys(err, "use directory", parent);
+		if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
+			err_msg(err, EPERM, "use directory", path, "%s is writable for everybody", parent);
+			return err_hint(err, "set AZM_STATE_DIR to a directory of your own");
+		}
+		if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != 65534 && (st.st_mode & S_IWUSR) &&
+			!(st.st_mode & S_ISVTX) && (st.st_mode & S_IWOTH))
+			return err_msg(err, EPERM, "use directory", path, "%s belongs to another user", parent);
+		if (!*copy)
+			break;
+	}
+	return 0;
+}
+
+static int check_directory(int fd, const char *path, struct azm_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "use directory", path);
+	if (st.st_uid != geteuid())
+		return err_msg(err, EPERM, "use directory", path, "it belongs to uid %u, not to you (uid %u)",
+			st.st_uid, geteuid());
+	if ((st.st_mode & 0777) != 0700) {
+		err_msg(err, EPERM, "use directory", path, "its mode is %03o, not 700", st.st_mode & 0777u);
+		return err_hint(err, "chmod 700 %s, after checking who else may have put files there", path);
+	}
+	return 0;
+}
+
+static int make_parents(const char *path)
+{
+	cleanup_free char *copy = xstrdup(path);
+
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* Open a directory of ours, making it and (below the caller's own) its parents. Return: descriptor, -1. */
+static int own_directory(const char *path, struct azm_err *err)
+{
+	if (mkdir(path, 0700) < 0 && errno == ENOENT) {
+		if (make_parents(path) < 0 || mkdir(path, 0700) < 0)
+			return err_sys(err, "make directory", path);
+	}
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return err_msg(err, errno, "use directory", path, "it is a symbolic link or not a directory");
+	if (fd < 0)
+		return err_sys(err, "use directory", path);
+	if (check_directory(fd, path, err) < 0 || check_parents(path, err) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static int own_subdirectory(int parent, const char *name, struct azm_err *err)
+{
+	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "make directory", name);
+	cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "use directory", name);
+	return check_directory(fd, name, err) < 0 ? -1 : steal_fd(&fd);
+}
+
+/* Sockets of an earlier boot are dead: a new boot gets a new directory. */
+static int open_live(struct state *state, struct azm_err *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	cleanup_free char *base = NULL;
+	cleanup_free char *boot = read_path("/proc/sys/kernel/random/boot_id", 64, NULL);
+
+	if (runtime && runtime[0] == '/' && access(runtime, W_OK | X_OK) == 0)
+		base = xasprintf("%s/azm-sandbox", runtime);
+	else
+		base = xasprintf("/tmp/azm-sandbox-%u", geteuid());
+	cleanup_fd int dir = own_directory(base, err);
+	if (dir < 0)
+		return -1;
+	state->live_path = xasprintf("%s/%.8s", base, boot ? boot : "boot");
+	state->live = own_subdirectory(dir, strrchr(state->live_path, '/') + 1, err);
+	return state->live;
+}
+
+static int overlay_trial(const char *path)
+{
+	char map[64];
+	char options[64];
+	unsigned uid = geteuid();
+	unsigned gid = getegid();
+
+	if (chdir(path) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return -1;
+	write_path("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof map, "0 %u 1", uid);
+	if (write_path("/proc/self/uid_map", map) < 0)
+		return -1;
+	snprintf(map, sizeof map, "0 %u 1", gid);
+	if (write_path("/proc/self/gid_map", map) < 0)
+		return -1;
+	snprintf(options, sizeof options, "userxattr,lowerdir=lower,upperdir=upper,workdir=work");
+	if (mount("overlay", "merged", "overlay", 0, options) < 0)
+		return -1;
+	/* Some file systems accept the mount and fail the first copy-up. */
+	cleanup_fd int fd = open("merged/lower/file", O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, "x", 1) != 1 || mkdir("merged/new", 0700) < 0 || rmdir("merged/lower2") < 0 ? -1 : 0;
+}
+
+static void remove_trial(int dir)
+{
+	static const char *const made[] = { "lower/lower/file", "lower/lower", "lower/lower2", "upper/lower/file",
+		"upper/lower", "upper/new", "upper/lower2", "work/work", "lower", "upper", "work", "merged" };
+
+	(void)!fchmodat(dir, "work/work", 0700, 0);
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+		if (unlinkat(dir, made[i], 0) < 0)
+			unlinkat(dir, made[i], AT_REMOVEDIR);
+}
+
+/* Whether a real overlay works on this directory; the answer is kept in a marker file. */
+static bool carries_overlay(int dir)
+{
+	static const char *const directories[] = { "lower", "lower/lower", "lower/lower2", "upper", "work", "merged" };
+	char path[64];
+	int status = -1;
+
+	if (faccessat(dir, ".overlay-works", F_OK, 0) == 0)
+		return true;
+	cleanup_free char *trial = xasprintf(".trial-%d", (int)getpid());
+	if (mkdirat(dir, trial, 0700) < 0)
+		return false;
+	cleanup_fd int fd = openat(dir, trial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+		mkdirat(fd, directories[i], 0700);
+	cleanup_fd int file = openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(overlay_trial(path) < 0 ? 1 : 0);
+	if (child > 0)
+		waitpid(child, &status, 0);
+	remove_trial(fd);
+	unlinkat(dir, trial, AT_REMOVEDIR);
+	if (status != 0)
+		return false;
+	return write_file_at(dir, ".overlay-works", "", 0, 0600) == 0;
+}
+
+/* The candidates of cli.md, in order; NULL where a variable is not set. */
+static size_t state_candidates(char *candidates[4])
+{
+	const char *forced = getenv("AZM_STATE_DIR");
+	const char *data = getenv("XDG_DATA_HOME");
+	const char *home = getenv("HOME");
+	const char *tmp = getenv("TMPDIR");
+	size_t count = 0;
+
+	if (forced && *forced) {
+		candidates[count++] = xstrdup(forced);
+		return count;
+	}
+	if (data && data[0] == '/')
+		candidates[count++] = xasprintf("%s/azm-sandbox", data);
+	else if (home && home[0] == '/')
+		candidates[count++] = xasprintf("%s/.local/share/azm-sandbox", home);
+	if (tmp && tmp[0] == '/')
+		candidates[count++] = xasprintf("%s/azm-sandbox", tmp);
+	candidates[count++] = xasprintf("/var/tmp/azm-sandbox-%u", geteuid());
+	return count;
+}
+
+static int use_candidate(struct state *state, const char *path, bool probe, struct azm_err *err)
+{
+	struct stat st;
+	cleanup_fd int dir = path[0] == '/'
+				     ? own_directory(path, err)
+				     : err_msg(err, EINVAL, "use directory", path, "it must be an absolute path");
+
+	if (dir < 0)
+		return -1;
+	if (probe && !carries_overlay(dir)) {
+		err_msg(err, EOPNOTSUPP, "use directory", path, "an overlay file system cannot be mounted there");
+		return err_hint(err,
+			"set AZM_STATE_DIR to a directory on a local disk (NFS and Lustre carry no upper layer), "
+			"or see `azm-sandbox doctor`");
+	}
+	state->sandboxes = own_subdirectory(dir, "sandboxes", err);
+	if (state->sandboxes < 0)
+		return -1;
+	if (fstat(state->sandboxes, &st) < 0)
+		return err_sys(err, "use directory", path);
+	state->key = st.st_ino;
+	state->path = xstrdup(path);
+	state->dir = steal_fd(&dir);
+	return 0;
+}
+
+static void say_choice(const struct state *state, const char *first, const struct azm_err *why)
+{
+	if (faccessat(state->dir, ".choice-said", F_OK, 0) == 0)
+		return;
+	fprintf(stderr, "azm-sandbox: note: %s cannot be used (%s); sandboxes are kept in %s\n", first,
+		why->reason[0] ? why->reason : strerror(why->code), state->path);
+	write_file_at(state->dir, ".choice-said", "", 0, 0600);
+}
+
+static int open_store(struct state *state, struct azm_err *err)
+{
+	char *candidates[4];
+	size_t count = state_candidates(candidates);
+	struct azm_err first = { 0 };
+	int result = -1;
+
+	for (size_t i = 0; i < count; i++) {
+		result = use_candidate(state, candidates[i], true, err);
+		if (result == 0) {
+			if (i > 0)
+				say_choice(state, candidates[0], &first);
+			break;
+		}
+		if (i == 0)
+			first = *err;
+	}
+	/* Nowhere an overlay: the first one will do for --rootfs-mode direct and read-only; overlay runs say why they
+	 * fail. */
+	if (result < 0 && first.code == EOPNOTSUPP)
+		result = use_candidate(state, candidates[0], false, err);
+	if (result < 0 && count == 1)
+		*err = first;
+	for (size_t i = 0; i < count; i++)
+		free(candidates[i]);
+	return result;
+}
+
+int state_open(struct state *state, struct azm_err *err)
+{
+	*state = (struct state){ .live = -1, .dir = -1, .sandboxes = -1 };
+	if (open_live(state, err) < 0 || open_store(state, err) < 0) {
+		state_close(state);
+		return -1;
+	}
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	int *fds[] = { &state->live, &state->dir, &state->sandboxes };
+
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	free(state->live_path);
+	free(state->path);
+	state->live_path = state->path = NULL;
+}
