@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* run_env.c: the variables users of the Docker runtime know, laid under the flags of `run` (cli.md, middle column). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "run_options.h"
+
+extern char **environ;
+
+static const char *const configuration[] = { "SANDBOX_RUNTIME_CONTAINER_IMAGE", "WORKSPACE_BASE",
+	"WORKSPACE_MOUNT_PATH", "WORKSPACE_MOUNT_PATH_IN_SANDBOX", "SANDBOX_VOLUMES", "SANDBOX_USER_ID",
+	"SANDBOX_RUNTIME_BINDING_ADDRESS", "AZM_EGRESS", "SESSION_API_KEY", NULL };
+
+/* The value of @name in a list of K=V; the last one wins. */
+static const char *lookup(const struct str_list *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = list->count; i > 0; i--)
+		if (strncmp(list->items[i - 1], name, length) == 0 && list->items[i - 1][length] == '=')
+			return list->items[i - 1] + length + 1;
+	return NULL;
+}
+
+/* -e before the caller's environment; empty counts as not given, as OpenHands has it. */
+static const char *setting(const struct run_request *request, const char *name)
+{
+	const char *value = lookup(&request->env, name);
+
+	if (!value)
+		value = getenv(name);
+	return value && *value ? value : NULL;
+}
+
+static void fall_back(char **member, const char *value)
+{
+	if (!*member && value)
+		*member = xstrdup(value);
+}
+
+static bool is_configuration(const char *variable)
+{
+	for (const char *const *name = configuration; *name; name++)
+		if (str_starts(variable, *name) && variable[strlen(*name)] == '=')
+			return true;
+	return false;
+}
+
+/* `-e K` passes the caller's K (nothing when it is unset), `-e K=V` sets. */
+static void expand_passed(struct str_list *env)
+{
+	struct str_list expanded = { 0 };
+
+	for (size_t i = 0; i < env->count; i++) {
+		const char *value = strchr(env->items[i], '=') ? NULL : getenv(env->items[i]);
+		if (strchr(env->items[i], '='))
+			str_list_add(&expanded, env->items[i]);
+		else if (value)
+			str_list_addf(&expanded, "%s=%s", env->items[i], value);
+	}
+	str_list_free(env);
+	*env = expanded;
+}
+
+/* The workload's variables: SANDBOX_ENV_K of the caller as K, then -e except what only configures us. */
+static void workload_env(struct run_request *request)
+{
+	static const char prefix[] = "SANDBOX_ENV_";
+	struct str_list *env = &request->config.env;
+
+	for (char **variable = environ; *variable; variable++)
+		if (str_starts(*variable, prefix) && (*variable)[sizeof prefix - 1] != '=' && strchr(*variable, '='))
+			str_list_add(env, *variable + sizeof prefix - 1);
+	for (size_t i = 0; i < request->env.count; i++)
+		if (!is_configuration(request->env.items[i]))
+			str_list_add(env, request->env.items[i]);
+}
+
+static char *random_key(void)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char random[16];
+	char key[2 * sizeof random + 1] = "";
+
+	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+		abort();
+	for (size_t i = 0; i < sizeof random; i++) {
+		key[2 * i] = digits[random[i] >> 4];
+		key[2 * i + 1] = digits[random[i] & 15];
+	}
+	return xstrdup(key);
+}
+
+static int choose_key(struct run_request *request, struct azm_err *err)
+{
+	const char *given = setting(request, "SESSION_API_KEY");
+	char **key = &request->config.api_key;
+
+	if (request->api_key_off && request->api_key_file)
+		return err_msg(err, EINVAL, "use --api-key none", NULL, "--api-key-file was given as well");
+	if (request->api_key_off) {
+		*key = xstrdup("");
+	} else if (request->api_key_file) {
+		*key = read_path(request->api_key_file, 4096, NULL);
+		if (!*key)
+			return err_sys(err, "read the key from", request->api_key_file);
+		(*key)[strcspn(*key, "\r\n")] = '\0';
+		if (!**key)
+			return err_msg(
+				err, EINVAL, "read the key from", request->api_key_file, "its first line is empty");
+	} else {
+		*key = given ? xstrdup(given) : random_key();
+	}
+	for (const char *c = *key; *c; c++)
+		if (*c <= ' ' || *c > '~')
+			return err_msg(err, EINVAL, "use the key", NULL, "it must be printable ASCII without blanks");
+	return 0;
+}
+
+static char *absolute(const char *path)
+{
+	cleanup_free char *cwd = NULL;
+
+	if (path[0] == '/')
+		return xstrdup(path);
+	cwd = getcwd(NULL, 0);
+	return xasprintf("%s/%s", cwd ? cwd : "", path);
+}
+
+static void make_absolute(char **path)
+{
+	if (*path) {
+		char *full = absolute(*path);
+		free(*path);
+		*path = full;
+	}
+}
+
+/* A volume's host side may be relative when it says so (./x or ../x), as with Docker's compose files. */
+static void absolute_volumes(struct str_list *volumes)
+{
+	for (size_t i = 0; i < volumes->count; i++) {
+		if (volumes->items[i][0] == '.') {
+			char *full = absolute(volumes->items[i]);
+			free(volumes->items[i]);
+			volumes->items[i] = full;
+		}
+	}
+}
+
+int run_request_complete(struct run_request *request, struct azm_err *err)
+{
+	struct config *config = &request->config;
+	const char *workspace;
+
+	expand_passed(&request->env);
+	fall_back(&config->rootfs, setting(request, "SANDBOX_RUNTIME_CONTAINER_IMAGE"));
+	workspace = setting(request, "WORKSPACE_MOUNT_PATH");
+	fall_back(&config->workspace, workspace ? workspace : setting(request, "WORKSPACE_BASE"));
+	workspace = setting(request, "WORKSPACE_MOUNT_PATH_IN_SANDBOX");
+	fall_back(&config->workspace_target, workspace ? workspace : "/workspace");
+	fall_back(&config->user, setting(request, "SANDBOX_USER_ID"));
+	fall_back(&config->binding_address, setting(request, "SANDBOX_RUNTIME_BINDING_ADDRESS"));
+	if (setting(request, "SANDBOX_VOLUMES"))
+		str_list_split(&config->volumes, setting(request, "SANDBOX_VOLUMES"), ',');
+	if (setting(request, "AZM_EGRESS") && strcmp(config->egress, "none") == 0 &&
+		strcmp(setting(request, "AZM_EGRESS"), "none") != 0)
+		return err_msg(err, EINVAL, "use AZM_EGRESS", NULL, "\"%s\" is not one of none",
+			setting(request, "AZM_EGRESS"));
+	workload_env(request);
+	if (choose_key(request, err) < 0)
+		return -1;
+	make_absolute(&config->rootfs);
+	make_absolute(&config->workspace);
+	make_absolute(&config->seccomp);
+	absolute_volumes(&config->volumes);
+	return 0;
+}
