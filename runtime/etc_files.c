@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* etc_files.c: see etc_files.h */
+#include "etc_files.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* With one mapped id there is nobody else to become: sudo as root runs the command, sudo as another id says why it
+ * cannot. */
+static const char sudo_stand_in[] =
+	"#!/bin/sh\n"
+	"# Stands in for sudo in a sandbox with a single user id (azm-sandbox).\n"
+	"if [ \"$(id -u)\" != 0 ]; then\n"
+	"\techo 'sudo: this sandbox has one user id, so there is no root to become' >&2\n"
+	"\techo 'sudo: run it with --user 0, or use: azm-sandbox exec -u 0 NAME COMMAND' >&2\n"
+	"\texit 1\n"
+	"fi\n"
+	"login=no\n"
+	"while [ $# -gt 0 ]; do\n"
+	"\tcase $1 in\n"
+	"\t-[ugprtChUTRD]) shift 2 ;;\n"
+	"\t--user | --group | --prompt | --chdir | --host | --role | --type) shift 2 ;;\n"
+	"\t-i | -s | --login | --shell) login=yes; shift ;;\n"
+	"\t-v | -k | -K | -l | -V) exit 0 ;;\n"
+	"\t--) shift; break ;;\n"
+	"\t-*) shift ;;\n"
+	"\t*=*) export \"$1\"; shift ;;\n"
+	"\t*) break ;;\n"
+	"\tesac\n"
+	"done\n"
+	"SUDO_UID=0 SUDO_GID=0 SUDO_USER=root\n"
+	"export SUDO_UID SUDO_GID SUDO_USER\n"
+	"if [ $# -eq 0 ]; then [ $login = yes ] && exec \"${SHELL:-/bin/sh}\"; echo 'usage: sudo COMMAND' >&2; exit 1; "
+	"fi\n"
+	"exec \"$@\"\n";
+
+static void add_file(struct mount_plan *plan, const char *target, char *text, uint32_t mode)
+{
+	plan->files = xrealloc(plan->files, plan->file_count + 1, sizeof *plan->files);
+	plan->files[plan->file_count++] = (struct etc_file){ .target = xstrdup(target), .text = text, .mode = mode };
+}
+
+static int add_host_line(char **hosts, const char *entry, struct azm_err *err)
+{
+	struct in6_addr scratch;
+	size_t length = strcspn(entry, ":=");
+	const char *address = entry + length + (entry[length] ? 1 : 0);
+
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)entry[i] <= ' ' || (unsigned char)entry[i] > '~' || entry[i] == '#')
+			length = 0;
+	if (length == 0 || length > 253 ||
+		(inet_pton(AF_INET, address, &scratch) != 1 && inet_pton(AF_INET6, address, &scratch) != 1))
+		return err_msg(err, EINVAL, "use --add-host", entry, "expected NAME:ADDRESS");
+	char *longer = xasprintf("%s%s\t%.*s\n", *hosts, address, (int)length, entry);
+	free(*hosts);
+	*hosts = longer;
+	return 0;
+}
+
+static int hosts_file(const struct config *config, uint32_t address, char **hosts, struct azm_err *err)
+{
+	const char *hostname = config->hostname ? config->hostname : config->name;
+	struct in_addr own = { .s_addr = htonl(address) };
+	char text[INET_ADDRSTRLEN] = "127.0.1.1";
+
+	if (address)
+		inet_ntop(AF_INET, &own, text, sizeof text);
+	*hosts = xasprintf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", text, hostname);
+	for (size_t i = 0; i < config->add_host.count; i++)
+		if (add_host_line(hosts, config->add_host.items[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The stand-in goes over what the image has, so that scripts which name the path find it too. */
+static void add_sudo(const struct identity *identity, int rootfd, struct mount_plan *plan)
+{
+	cleanup_fd int found = resolve_in_root(rootfd, "/usr/bin/sudo", O_PATH);
+
+	(void)identity;
+	if (found >= 0)
+		add_file(plan, "/usr/bin/sudo", xstrdup(sudo_stand_in), 0755);
+}
+
+int etc_files_plan(const struct config *config, uint32_t address, bool wide, const struct identity *identity,
+	int rootfd, struct mount_plan *plan, struct azm_err *err)
+{
+	cleanup_free char *hosts = NULL;
+	const char *hostname = config->hostname ? config->hostname : config->name;
+
+	if (hosts_file(config, address, &hosts, err) < 0)
+		return -1;
+	add_file(plan, "/etc/hosts", steal_ptr(&hosts), 0644);
+	add_file(plan, "/etc/hostname", xasprintf("%s\n", hostname), 0644);
+	/* No name server can be reached; an empty file would make resolvers ask 127.0.0.1 and wait. */
+	add_file(plan, "/etc/resolv.conf",
+		xstrdup("# azm-sandbox: no egress, no name server\noptions timeout:1 attempts:1\n"), 0644);
+	if (!wide)
+		add_sudo(identity, rootfd, plan);
+	return 0;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* idmap.c: see idmap.h. Sources: user_namespaces(7), subuid(5), newuidmap(1). */
+#include "idmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+
+enum { IDS = 65536 };
+
+static const char *const helper_directories[] = { "/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin" };
+
+/* Fixed places: PATH is the caller's, and what runs here is set-uid root. */
+static char *find_helper(const char *name)
+{
+	for (size_t i = 0; i < sizeof helper_directories / sizeof *helper_directories; i++) {
+		char *path = xasprintf("%s/%s", helper_directories[i], name);
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+/* "name:start:count" lines; the first range of the user that is large enough for ids 1..65535. */
+static bool find_range(const char *file, const char *name, uint32_t *start, uint32_t *count)
+{
+	char number[16];
+	cleanup_free char *text = read_path(file, 4 << 20, NULL);
+	char *rest = text;
+
+	snprintf(number, sizeof number, "%u", getuid());
+	for (char *line; rest && (line = strsep(&rest, "\n"));) {
+		uint64_t first, length;
+		const char *owner = strsep(&line, ":");
+		const char *start_text = strsep(&line, ":");
+		if (!start_text || !line || (strcmp(owner, number) != 0 && strcmp(owner, name) != 0))
+			continue;
+		if (!str_to_u64(start_text, UINT32_MAX, &first) || !str_to_u64(line, UINT32_MAX, &length) ||
+			length < IDS - 1 || first + length > UINT32_MAX)
+			continue;
+		*start = (uint32_t)first;
+		*count = (uint32_t)length;
+		return true;
+	}
+	return false;
+}
+
+static char *user_name(void)
+{
+	char buffer[4096];
+	struct passwd entry, *found = NULL;
+
+	return getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found ? xstrdup(found->pw_name)
+											 : NULL;
+}
+
+struct subids subids_find(void)
+{
+	struct subids ids = { 0 };
+
+	/* The usual host without sub-ids costs two look-ups, not a walk through the user database. */
+	if (access("/etc/subuid", R_OK) < 0 || access("/etc/subgid", R_OK) < 0)
+		return ids;
+	cleanup_free char *newuidmap = find_helper("newuidmap");
+	cleanup_free char *newgidmap = find_helper("newgidmap");
+	if (!newuidmap || !newgidmap)
+		return ids;
+	/* newuidmap looks its caller up by name, too, and refuses one without an entry. */
+	cleanup_free char *name = user_name();
+	ids.usable = name && find_range("/etc/subuid", name, &ids.uid_start, &ids.uid_count) &&
+		     find_range("/etc/subgid", name, &ids.gid_start, &ids.gid_count);
+	return ids;
+}
+
+static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start, struct azm_err *err)
+{
+	char pid_text[16], own_text[16], start_text[16], count_text[16];
+	char *environment[] = { NULL };
+	cleanup_free char *path = find_helper(name);
+	pid_t child;
+	int status;
+
+	snprintf(pid_text, sizeof pid_text, "%d", (int)pid);
+	snprintf(own_text, sizeof own_text, "%u", own);
+	snprintf(start_text, sizeof start_text, "%u", start);
+	snprintf(count_text, sizeof count_text, "%d", IDS - 1);
+	char zero[] = "0", one[] = "1";
+	char *argv[] = { path, pid_text, zero, own_text, one, one, start_text, count_text, NULL };
+	if (!path)
+		return err_code(err, ENOENT, "run", name);
+	int failed = posix_spawn(&child, path, NULL, NULL, argv, environment);
+	if (failed)
+		return err_code(err, failed, "run", path);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		err_msg(err, EPERM, "run", path, "it refused the ranges of /etc/subuid and /etc/subgid");
+		return err_hint(err, "check that %s is set-uid root, or use --userns single", path);
+	}
+	return 0;
+}
+
+static int write_map(pid_t pid, const char *file, const char *text, struct azm_err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	return write_path(path, text) < 0 ? err_sys(err, "write", path) : 0;
+}
+
+static int write_single(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t inside_gid, uint32_t outside_gid,
+	struct azm_err *err)
+{
+	char line[64];
+
+	if (write_map(pid, "setgroups", "deny", err) < 0)
+		return -1;
+	snprintf(line, sizeof line, "%u %u 1", inside_uid, outside_uid);
+	if (write_map(pid, "uid_map", line, err) < 0)
+		return -1;
+	snprintf(line, sizeof line, "%u %u 1", inside_gid, outside_gid);
+	return write_map(pid, "gid_map", line, err);
+}
+
+int idmap_network(pid_t pid, const struct subids *subids, struct azm_err *err)
+{
+	if (!subids->usable)
+		return write_single(pid, 0, geteuid(), 0, getegid(), err);
+	if (run_helper("newuidmap", pid, geteuid(), subids->uid_start, err) < 0)
+		return -1;
+	return run_helper("newgidmap", pid, getegid(), subids->gid_start, err);
+}
+
+bool idmap_is_wide(void)
+{
+	cleanup_free char *map = read_path("/proc/self/uid_map", 4096, NULL);
+
+	return map && strchr(map, '\n') && strchr(map, '\n')[1] != '\0';
+}
+
+/* 0..65535 inside, where @id is the network's 0 and everything else the network's 1..65535 in order. */
+static void keep_id_lines(char *text, size_t size, uint32_t id)
+{
+	size_t used = 0;
+
+	if (id > 0)
+		used += (size_t)snprintf(text, size, "0 1 %u\n", id);
+	used += (size_t)snprintf(text + used, size - used, "%u 0 1\n", id);
+	if (id < IDS - 1)
+		snprintf(text + used, size - used, "%u %u %u\n", id + 1, id + 1, IDS - 1 - id);
+}
+
+int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_err *err)
+{
+	char text[128];
+
+	if (!wide)
+		return write_single(pid, uid, 0, gid, 0, err);
+	keep_id_lines(text, sizeof text, uid);
+	if (write_map(pid, "uid_map", text, err) < 0)
+		return -1;
+	keep_id_lines(text, sizeof text, gid);
+	return write_map(pid, "gid_map", text, err);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* idmap.h: who is who between the host, a network's user namespace and a sandbox's.
+ *
+ * Two worlds (design: Identity). Without sub-ids one id is mapped: inside any number the user likes, outside the
+ * invoking user. With /etc/subuid and newuidmap the network's namespace holds the invoking user as 0 and the sub-ids
+ * from 1 up; a sandbox maps 0..65535 within it, its inside user being the invoking user (podman's keep-id). newuidmap
+ * runs once per network, never per sandbox.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct subids {
+	bool usable; /* ranges for user and group, and both helpers */
+	uint32_t uid_start, uid_count;
+	uint32_t gid_start, gid_count;
+};
+
+/** subids_find() - the caller's first large enough ranges of /etc/subuid and /etc/subgid, by name or number. Never
+ * fails: no entry is a normal case. */
+struct subids subids_find(void);
+
+/**
+ * idmap_network() - write the maps of a network's user namespace (host side; runs newuidmap when @subids is usable)
+ * @pid:	process in the new namespace
+ */
+int idmap_network(pid_t pid, const struct subids *subids, struct azm_err *err);
+
+/** idmap_is_wide() - whether the user namespace the caller is in maps more than one id. */
+bool idmap_is_wide(void);
+
+/**
+ * idmap_sandbox() - write the maps of a sandbox's user namespace, from within its network's
+ * @pid:	the cloned child
+ * @wide:	map 0..65535 within the network's sub-ids; else one id
+ */
+int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_err *err);
