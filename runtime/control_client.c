@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* control_client.c: the asking side of control.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "control.h"
+
+static int connect_to(const struct state *state, const char *name, struct azm_err *err)
+{
+	struct sockaddr_un address;
+
+	if (control_address(state, name, &address, err) < 0)
+		return -1;
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED) {
+			err_msg(err, ECONNREFUSED, "reach sandbox", name, "it is not running");
+			return err_hint(err, "azm-sandbox start %s", name);
+		}
+		return err_sys(err, "reach sandbox", name);
+	}
+	return steal_fd(&fd);
+}
+
+static json_t *receive(int socket_fd, int *fd, struct azm_err *err)
+{
+	char text[CONTROL_MESSAGE];
+	struct iovec data = { .iov_base = text, .iov_len = sizeof text };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} ancillary = { 0 };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary
+	};
+	ssize_t n;
+	cleanup_fd int passed = -1;
+
+	do
+		n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		err_sys(err, "hear from the sandbox", NULL);
+		return NULL;
+	}
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&passed, CMSG_DATA(header), sizeof passed);
+	json_t *object = json_loadb(text, (size_t)n, 0, NULL);
+	if (!json_is_object(object)) {
+		json_decref(object);
+		err_msg(err, ECONNRESET, "hear from the sandbox", NULL, "it ended");
+		return NULL;
+	}
+	if (fd)
+		*fd = steal_fd(&passed);
+	return object;
+}
+
+json_t *control_ask(const struct state *state, const char *name, json_t *request, int *fd, struct azm_err *err)
+{
+	cleanup_free char *text = json_dumps(request, JSON_COMPACT);
+
+	json_decref(request);
+	if (fd)
+		*fd = -1;
+	cleanup_fd int connection = connect_to(state, name, err);
+	if (connection < 0)
+		return NULL;
+	if (!text || send(connection, text, strlen(text), MSG_NOSIGNAL) < 0) {
+		err_sys(err, "ask the sandbox", name);
+		return NULL;
+	}
+	json_t *object = receive(connection, fd, err);
+	const char *error = json_string_value(json_object_get(object, "error"));
+	if (error) {
+		err_msg(err, EINVAL, "ask the sandbox", name, "%s", error);
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}

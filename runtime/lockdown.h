@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* lockdown.h: what the supervisor gives up once the sandbox runs.
+ *
+ * It parses bytes the sandbox writes (reports, logs, connections) with the user's whole account behind it. After the
+ * start it needs little: its own files, sockets, signals to one process.
+ */
+#pragma once
+#include "base/err.h"
+#include "state.h"
+
+/**
+ * supervisor_lockdown() - capabilities, Landlock, seccomp, for good
+ * @dir:	the sandbox's directory; it and the live directory stay writable, /proc readable
+ *
+ * Where the kernel has no Landlock that layer is left out (it is a second line, not the boundary). Return: 0, or -1
+ * with @err set
+ */
+int supervisor_lockdown(const struct state *state, int dir, struct azm_err *err);

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* streams.c: see streams.h.
+ *
+ * Our own stdin, stdout and stderr are never made non-blocking: the flag belongs to the open file, which the caller's
+ * shell shares. Instead at most PIPE_BUF bytes are written when poll() says there is room, which a pipe then takes
+ * without blocking. A side that does not read holds up its own stream only.
+ */
+#include "streams.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+
+enum { STREAM_BUFFER = 16384, LOG_LIMIT = 32 << 20 };
+
+static const struct stream no_stream = { .from = -1, .to = -1 };
+
+/* At the limit the log starts anew and the old one is kept once: a workload cannot fill the disk with output. */
+static void log_append(struct log_file *log, const char *data, size_t size)
+{
+	if (log->fd < 0)
+		return;
+	if (log->size + size > LOG_LIMIT && log->dir >= 0) {
+		renameat(log->dir, "log", log->dir, "log.1");
+		close(log->fd);
+		log->fd =
+			openat(log->dir, "log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+		log->size = 0;
+	}
+	if (log->fd >= 0 && write_full(log->fd, data, size) == 0)
+		log->size += size;
+}
+
+static int open_log(struct log_file *log, int dir, struct azm_err *err)
+{
+	struct stat st;
+
+	log->dir = dir;
+	log->fd = -1;
+	if (dir < 0)
+		return 0;
+	log->fd = openat(dir, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log->fd < 0 || fstat(log->fd, &st) < 0)
+		return err_sys(err, "open the log", NULL);
+	log->size = (size_t)st.st_size;
+	return 0;
+}
+
+static int output_pipe(struct stream *stream, int to, int *child, struct azm_err *err)
+{
+	int ends[2];
+
+	if (pipe_pair(ends, err) < 0)
+		return -1;
+	*stream = (struct stream){ .from = ends[0], .to = to, .logged = true };
+	*child = ends[1];
+	return 0;
+}
+
+static int input_pipe(struct stream *stream, int *child, struct azm_err *err)
+{
+	int ends[2];
+	struct stat st;
+
+	if (fstat(STDIN_FILENO, &st) == 0 && S_ISDIR(st.st_mode)) {
+		err_msg(err, EISDIR, "relay stdin", NULL, "it is a directory");
+		return err_hint(err, "mount a directory with -v HOST:CTR");
+	}
+	if (pipe_pair(ends, err) < 0)
+		return -1;
+	fd_set_nonblock(ends[1], true);
+	*stream = (struct stream){ .from = STDIN_FILENO, .to = ends[1], .closes_to = true };
+	*child = ends[0];
+	return 0;
+}
+
+int streams_open(struct streams *streams, bool interactive, bool tty, bool foreground, int logdir,
+	struct child_stdio *child, struct azm_err *err)
+{
+	*streams = (struct streams){ .in = no_stream, .out = no_stream, .err = no_stream, .master = -1, .tty = tty };
+	*child = (struct child_stdio){ -1, -1, -1 };
+	if (open_log(&streams->log, logdir, err) < 0)
+		return -1;
+	if (tty || !interactive) {
+		/* With a terminal the three are replaced by it inside; until then they are null. */
+		child->in = spawn_stdio_null(err);
+		if (child->in < 0)
+			return -1;
+	} else if (input_pipe(&streams->in, &child->in, err) < 0) {
+		return -1;
+	}
+	if (tty) {
+		child->out = dup(child->in);
+		child->err = dup(child->in);
+		streams->out.to = foreground ? STDOUT_FILENO : -1;
+		return child->out < 0 || child->err < 0 ? err_sys(err, "duplicate a descriptor", NULL) : 0;
+	}
+	if (output_pipe(&streams->out, foreground ? STDOUT_FILENO : -1, &child->out, err) < 0)
+		return -1;
+	return output_pipe(&streams->err, foreground ? STDERR_FILENO : -1, &child->err, err);
+}
+
+void streams_close_child(struct child_stdio *child)
+{
+	int *fds[] = { &child->in, &child->out, &child->err };
+
+	for (size_t i = 0; i < 3; i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+void streams_resize(const struct streams *streams)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	const int own[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+
+	if (streams->master < 0)
+		return;
+	for (size_t i = 0; i < 3; i++)
+		if (ioctl(own[i], TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+			break;
+	if (size.ws_col == 0 || size.ws_row == 0)
+		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+	ioctl(streams->master, TIOCSWINSZ, &size);
+}
+
+int streams_take_terminal(struct streams *streams, int pidfd, int master, bool interactive, struct azm_err *err)
+{
+	struct termios raw;
+
+	if (!streams->tty)
+		return 0;
+	streams->master = (int)syscall(SYS_pidfd_getfd, pidfd, master, 0);
+	if (streams->master < 0)
+		return err_sys(err, "take over the sandbox's terminal", NULL);
+	fd_set_nonblock(streams->master, true);
+	streams_resize(streams);
+	streams->out = (struct stream){ .from = streams->master, .to = streams->out.to, .logged = true };
+	if (interactive)
+		streams->in = (struct stream){ .from = STDIN_FILENO, .to = streams->master };
+	if (interactive && tcgetattr(STDIN_FILENO, &streams->saved) == 0) {
+		raw = streams->saved;
+		cfmakeraw(&raw);
+		streams->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+	}
+	return 0;
+}
+
+static void end_stream(struct stream *stream)
+{
+	if (stream->from > STDERR_FILENO)
+		close(stream->from);
+	if (stream->closes_to && stream->to >= 0)
+		close(stream->to);
+	free(stream->buffer);
+	*stream = no_stream;
+}
+
+static void write_pending(struct stream *stream)
+{
+	size_t size = stream->pending - stream->sent;
+	ssize_t n = write(stream->to, stream->buffer + stream->sent, size < PIPE_BUF ? size : PIPE_BUF);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n < 0) {
+		/* Our reader is gone: end this stream, so that the workload learns of it as it would without us. */
+		end_stream(stream);
+		return;
+	}
+	stream->sent += (size_t)n;
+	if (stream->sent == stream->pending) {
+		stream->pending = stream->sent = 0;
+		free(stream->buffer);
+		stream->buffer = NULL;
+	}
+}
+
+static void read_more(struct stream *stream, struct log_file *log)
+{
+	char buffer[STREAM_BUFFER];
+	ssize_t n = read(stream->from, buffer, sizeof buffer);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) { /* EIO: the last slave of the pty was closed */
+		end_stream(stream);
+		return;
+	}
+	if (stream->logged)
+		log_append(log, buffer, (size_t)n);
+	if (stream->to < 0)
+		return;
+	stream->buffer = xcalloc((size_t)n, 1);
+	memcpy(stream->buffer, buffer, (size_t)n);
+	stream->pending = (size_t)n;
+	stream->sent = 0;
+}
+
+static struct stream *nth(struct streams *streams, int i)
+{
+	struct stream *all[] = { &streams->in, &streams->out, &streams->err };
+
+	return all[i];
+}
+
+int streams_poll(const struct streams *streams, struct pollfd *polls)
+{
+	int count = 0;
+
+	for (int i = 0; i < 3; i++) {
+		const struct stream *stream = nth((struct streams *)(uintptr_t)streams, i);
+		if (stream->pending)
+			polls[count++] = (struct pollfd){ .fd = stream->to, .events = POLLOUT };
+		else if (stream->from >= 0)
+			polls[count++] = (struct pollfd){ .fd = stream->from, .events = POLLIN };
+	}
+	return count;
+}
+
+void streams_serve(struct streams *streams, const struct pollfd *polls, int count)
+{
+	for (int i = 0; i < 3; i++) {
+		struct stream *stream = nth(streams, i);
+		int fd = stream->pending ? stream->to : stream->from;
+		for (int k = 0; fd >= 0 && k < count; k++) {
+			if (polls[k].fd != fd || !polls[k].revents)
+				continue;
+			if (stream->pending)
+				write_pending(stream);
+			else
+				read_more(stream, &streams->log);
+			break;
+		}
+	}
+	/* The terminal went away with its last user: its number must not be written to again. */
+	if (streams->master >= 0 && streams->out.from < 0) {
+		streams->master = -1;
+		end_stream(&streams->in);
+	}
+}
+
+void streams_drain(struct streams *streams)
+{
+	struct pollfd polls[STREAM_POLLS];
+	int count;
+
+	end_stream(&streams->in);
+	while ((count = streams_poll(streams, polls)) > 0) {
+		/* Every writer is dead: what is to be read is there already, and only a reader of ours can be slow. */
+		bool pending = streams->out.pending || streams->err.pending;
+		if (poll(polls, (nfds_t)count, pending ? 1000 : 0) <= 0)
+			break;
+		streams_serve(streams, polls, count);
+	}
+}
+
+void streams_detach(struct streams *streams)
+{
+	streams->out.to = streams->err.to = -1;
+	streams->out.pending = streams->err.pending = 0;
+	if (streams->in.from == STDIN_FILENO)
+		end_stream(&streams->in);
+}
+
+void streams_close(struct streams *streams)
+{
+	if (streams->raw)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &streams->saved);
+	streams->raw = false;
+	end_stream(&streams->in);
+	if (streams->out.from == streams->master)
+		streams->master = -1;
+	end_stream(&streams->out);
+	end_stream(&streams->err);
+	if (streams->master >= 0)
+		close(streams->master);
+	if (streams->log.fd >= 0)
+		close(streams->log.fd);
+	*streams = (struct streams){
+		.in = no_stream, .out = no_stream, .err = no_stream, .master = -1, .log = { -1, -1, 0 }
+	};
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* supervisor.c: starting and ending a sandbox, see supervisor.h. The loop in between is supervisor_loop.c. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/tree.h"
+#include "doctor/hints.h"
+#include "embed.h"
+#include "idmap.h"
+#include "lockdown.h"
+
+enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
+
+void supervisor_init(struct supervisor *s, const struct config *config, const struct state *state, int dir, int lock)
+{
+	*s = (struct supervisor){ .config = config,
+		.state = state,
+		.dir = dir,
+		.lock = lock,
+		.netns = -1,
+		.signals = -1,
+		.ready = -1,
+		.ready_cancel = -1,
+		.cgroup = { .dir = -1 },
+		.launch = { .image = { .rootfd = -1 } },
+		.network = { .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1 },
+		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
+		.stdio = { -1, -1, -1 },
+		.streams = { .in = { .from = -1, .to = -1 },
+			.out = { .from = -1, .to = -1 },
+			.err = { .from = -1, .to = -1 },
+			.master = -1,
+			.log = { -1, -1, 0 } },
+		.control = { .listener = -1 },
+		.status = { .wait_status = -1 } };
+}
+
+/* From here on signals are events of the loop: nothing is interrupted half-way. SIGTTIN and SIGTTOU only turn into
+ * errors. */
+static int watch_signals(struct supervisor *s, struct azm_err *err)
+{
+	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+		sigaddset(&set, watched[i]);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signals < 0)
+		return err_sys(err, "watch for signals", NULL);
+	sigaddset(&set, SIGTTIN);
+	sigaddset(&set, SIGTTOU);
+	sigaddset(&set, SIGTSTP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+static bool is_published(const struct supervisor *s, uint16_t port)
+{
+	for (size_t i = 0; i < s->rule_count; i++)
+		if (s->rules[i].port == port && s->rules[i].family != AF_UNIX)
+			return true;
+	return false;
+}
+
+/* The rules of -p, and one of our own for a server that nobody published. */
+static int publish(struct supervisor *s, struct azm_err *err)
+{
+	const struct config *config = s->config;
+	const struct str_list *asked = &config->publish;
+	char port[8];
+
+	for (size_t i = 0; i < asked->count; i++)
+		if (publish_parse(asked->items[i], config->binding_address, config->allow_non_loopback, &s->rules,
+			    &s->rule_count, err) < 0)
+			return err_wrap(err, "publish", asked->items[i]);
+	snprintf(port, sizeof port, "%u", s->launch.server_port);
+	if (s->launch.serves && !is_published(s, s->launch.server_port) &&
+		publish_parse(
+			port, config->binding_address, config->allow_non_loopback, &s->rules, &s->rule_count, err) < 0)
+		return err_wrap(err, "publish", port);
+	for (size_t i = 0; i < s->rule_count; i++)
+		s->rules[i].any_user = config->publish_any_user;
+	return s->rule_count ? publish_listen(s->rules, s->rule_count, &s->publisher, err) : 0;
+}
+
+static int write_network_maps(pid_t pid, void *context, struct azm_err *err)
+{
+	const struct supervisor *s = context;
+	struct subids subids = { 0 };
+
+	if (strcmp(s->config->userns, "single") != 0)
+		subids = subids_find();
+	return idmap_network(pid, &subids, err);
+}
+
+static int make_kept(void *context, struct azm_err *err)
+{
+	const struct supervisor *s = context;
+
+	return embed_init_open(s->state, err);
+}
+
+/* A network whose namespace maps sub-ids and one that maps a single id are two networks: either kind of sandbox finds
+ * its own. */
+static const char *network_name(const struct supervisor *s)
+{
+	return strcmp(s->config->userns, "single") == 0 ? "private-single" : "private";
+}
+
+/* AZM_KEEPER_GRACE: how many seconds an unused network is kept for the next run; the tests want to see it go. */
+static unsigned keeper_grace(void)
+{
+	const char *text = getenv("AZM_KEEPER_GRACE");
+	uint64_t seconds;
+
+	return text && str_to_u64(text, 3600, &seconds) ? (unsigned)seconds : KEEPER_GRACE;
+}
+
+static int join_network(struct supervisor *s, struct azm_err *err)
+{
+	struct network_options options = { .live_dirfd = s->state->live,
+		.live_path = s->state->live_path,
+		.name = network_name(s),
+		.isolated = true,
+		.keep_fd = -1,
+		.make_kept = make_kept,
+		.keep_tag = embed_init_tag(),
+		.grace_seconds = keeper_grace(),
+		.knocked = s->knocked,
+		.write_maps = write_network_maps,
+		.context = s };
+
+	s->knocked = 0; /* network_join() owns it now */
+	if (network_join(&options, &s->network, err) < 0 || network_enter(&s->network, err) < 0)
+		return -1;
+	if (strcmp(s->config->network, "none") == 0)
+		return 0;
+	if (network_lease(&s->network, err) < 0)
+		return -1;
+	s->status.address = s->network.address;
+	return 0;
+}
+
+static int wire_up(struct supervisor *s, struct azm_err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)s->child.pid);
+	s->netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (s->netns < 0)
+		return err_sys(err, "open the sandbox's network", path);
+	if (strcmp(s->config->network, "none") == 0)
+		return network_loopback_up(s->netns, err);
+	return network_attach(&s->network, true, s->netns, err);
+}
+
+static int spawn(struct supervisor *s, struct azm_err *err)
+{
+	bool wide = idmap_is_wide();
+	const struct identity *identity = &s->launch.identity;
+
+	if (launch_finish(s->config, s->state, wide, s->status.address, &s->launch, err) < 0)
+		return -1;
+	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
+		return -1;
+	streams_close_child(&s->stdio);
+	s->status.pid = s->child.pid;
+	s->status.wide = wide;
+	if (idmap_sandbox(s->child.pid, identity->uid, identity->gid, wide, err) < 0 ||
+		cgroup_add(&s->cgroup, s->child.pid, err) < 0)
+		return -1;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* azm-init mounts while we wire up. */
+	return spawn_send_plan(&s->child, &s->launch.plan, err) < 0 ? -1 : wire_up(s, err);
+}
+
+/* The next report, or an error when azm-init died or the user interrupted the start. */
+static int await(struct supervisor *s, enum report_kind kind, struct report *report, struct azm_err *err)
+{
+	struct pollfd polls[] = { { .fd = s->child.report, .events = POLLIN }, { .fd = s->signals, .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		if (poll(polls, 2, -1) < 0 && errno != EINTR)
+			return err_sys(err, "wait for azm-init", NULL);
+		if (polls[0].revents)
+			break;
+		if (polls[1].revents && read(s->signals, &info, sizeof info) == (ssize_t)sizeof info &&
+			(info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP)) {
+			err_msg(err, EINTR, "start", NULL, "interrupted");
+			err->exit_status = 128 + (int)info.ssi_signo;
+			return -1;
+		}
+	}
+	int result = spawn_report(&s->child, report, err);
+	if (result == 1)
+		return err_msg(err, ECHILD, "start azm-init", NULL, "it died without a word");
+	if (result == 0 && report->kind != kind)
+		return err_msg(err, EPROTO, "start azm-init", NULL, "unexpected report %u", report->kind);
+	return result;
+}
+
+static int launch_workload(struct supervisor *s, struct azm_err *err)
+{
+	struct report report;
+
+	if (await(s, REPORT_BUILT, &report, err) < 0)
+		return -1;
+	if (streams_take_terminal(
+		    &s->streams, s->child.pidfd, report.value, s->config->interactive && s->foreground, err) < 0)
+		return -1;
+	if (s->publisher && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
+		return -1;
+	if (spawn_go(&s->child, err) < 0)
+		return -1;
+	return await(s, REPORT_STARTED, &report, err);
+}
+
+static void fill_status(struct supervisor *s)
+{
+	struct status *status = &s->status;
+
+	status->supervisor = getpid();
+	status->uid = s->launch.identity.uid;
+	status->gid = s->launch.identity.gid;
+	status->serves = s->launch.serves;
+	status->server_port = s->launch.server_port;
+	status->ports = s->rules;
+	status->port_count = s->rule_count;
+	for (size_t i = 0; i < s->rule_count && !status->host_port; i++)
+		if (s->rules[i].family != AF_UNIX && (!s->launch.serves || s->rules[i].port == s->launch.server_port))
+			status->host_port = s->rules[i].host_port;
+}
+
+static int save_status(const struct supervisor *s, struct azm_err *err)
+{
+	json_t *object = status_json(s->config, &s->status);
+	int result = json_save_at(object, s->dir, "status.json", err);
+
+	json_decref(object);
+	return result;
+}
+
+/* What is to be removed at its end says so in the directory: a crash then leaves it to anybody's next command. */
+static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
+{
+	if (!s->config->remove)
+		return 0;
+	cleanup_fd int fd = openat(s->dir, "remove-me", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? err_sys(err, "mark for removal", s->config->name) : 0;
+}
+
+int supervisor_start(struct supervisor *s, struct azm_err *err)
+{
+	const struct config *config = s->config;
+
+	s->knocked = network_knock(s->state->live, network_name(s), embed_init_tag());
+	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
+		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0)
+		return -1;
+	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
+		    &s->stdio, err) < 0 ||
+		cgroup_make(config, config->name, &s->cgroup, err) < 0 || publish(s, err) < 0)
+		return -1;
+	if (control_open(&s->control, s->state, config->name, err) < 0)
+		return -1;
+	if (join_network(s, err) < 0 || spawn(s, err) < 0 || launch_workload(s, err) < 0) {
+		if (!err->hint[0])
+			hint_for_failure(err);
+		return -1;
+	}
+	fill_status(s);
+	if (save_status(s, err) < 0)
+		return -1;
+	return supervisor_lockdown(s->state, s->dir, err);
+}
+
+static void reap(struct supervisor *s)
+{
+	struct pollfd polled = { .fd = s->child.pidfd, .events = POLLIN };
+
+	if (s->child.pid <= 0)
+		return;
+	if (!s->ended)
+		kill(s->child.pid, SIGKILL);
+	/* Process 1 is a zombie only after every other process of its namespace is gone. */
+	if (poll(&polled, 1, KILL_TIMEOUT_MS) > 0)
+		waitpid(s->child.pid, NULL, 0);
+	else
+		fprintf(stderr, "azm-sandbox: sandbox \"%s\" does not die: a process is stuck in the kernel\n",
+			s->config->name);
+	s->child.pid = 0;
+}
+
+static void keep_or_remove(struct supervisor *s)
+{
+	struct azm_err err = { 0 };
+
+	if (s->config->remove) {
+		if (sandbox_remove(s->state, s->config->name, &err) < 0)
+			err_print(&err, "azm-sandbox");
+	} else if (s->status.wait_status >= 0 && save_status(s, &err) < 0) {
+		err_print(&err, "azm-sandbox");
+	}
+}
+
+void supervisor_end(struct supervisor *s)
+{
+	if (s->child.plan >= 0)
+		close(steal_fd(&s->child.plan));
+	reap(s);
+	streams_drain(&s->streams);
+	streams_close(&s->streams);
+	streams_close_child(&s->stdio);
+	if (s->ready_cancel >= 0) {
+		close(steal_fd(&s->ready_cancel));
+		pthread_join(s->ready_thread, NULL);
+	}
+	publish_stop(s->publisher);
+	s->publisher = NULL;
+	network_leave(&s->network);
+	if (s->knocked > 0)
+		close(s->knocked);
+	cgroup_remove(&s->cgroup);
+	s->status.pid = 0;
+	keep_or_remove(s);
+	control_end(&s->control, s->status.wait_status);
+	child_close(&s->child);
+	publish_rules_free(s->rules, s->rule_count);
+	s->rules = NULL;
+	s->rule_count = 0;
+	int *fds[] = { &s->netns, &s->signals, &s->ready, &s->lock };
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+		if (*fds[i] >= 0)
+			close(steal_fd(fds[i]));
+	launch_free(&s->launch);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* supervisor.h: one process on the host for each running sandbox.
+ *
+ * Theory of operation
+ *
+ * supervisor_start() takes the sandbox from a locked directory to a running workload; supervisor_serve() is the loop
+ * that relays, obeys and waits; supervisor_end() leaves nothing behind. The order of the start follows from what each
+ * step may still do:
+ *
+ *     as the user on the host    image and volumes opened, cgroup made, ports bound, network joined (may run newuidmap)
+ *     enter the network          setns into its user namespace, for good: the host's network stays ours, the user's
+ * files too clone                      one clone(2); maps written; veth, address; the plan azm-init reports BUILT
+ * terminal taken over, go azm-init reports STARTED   publishing starts (a thread in the sandbox's network), the
+ * supervisor locks itself down
+ *
+ * If it dies at any point, the kernel kills azm-init (pdeathsig, and end of file on the command pipe) and with it the
+ * sandbox.
+ */
+#pragma once
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "control.h"
+#include "limits.h"
+#include "make_plan.h"
+#include "netns/netns.h"
+#include "state.h"
+#include "status.h"
+#include "streams.h"
+
+struct supervisor {
+	const struct config *config;
+	const struct state *state;
+	int dir;  /* the sandbox's directory */
+	int lock; /* held for as long as we live */
+	bool foreground;
+
+	struct launch launch;
+	struct cgroup cgroup;
+	struct publish_rule *rules;
+	size_t rule_count;
+	struct publisher *publisher;
+	struct network network;
+	int knocked; /* the keeper's answer is on its way here; 0: not asked */
+	struct child child;
+	int netns; /* the sandbox's */
+	struct child_stdio stdio;
+	struct streams streams;
+	struct control control;
+	struct status status;
+
+	int signals;	  /* signalfd */
+	int ready;	  /* read end: result of waiting for the server; -1 */
+	int ready_cancel; /* write end: closing it ends the waiting */
+	pthread_t ready_thread;
+	long long stop_at; /* monotonic milliseconds: when the grace of a stop is over; 0: not stopping */
+	bool ended;
+	/* Called once when the sandbox is ready. Return -1 to stop it. */
+	int (*on_ready)(struct supervisor *supervisor, void *context, struct azm_err *err);
+	void *context;
+};
+
+/** supervisor_init() - all descriptors to -1. */
+void supervisor_init(
+	struct supervisor *supervisor, const struct config *config, const struct state *state, int dir, int lock);
+
+/** supervisor_start() - up to a started workload. Return: 0, or -1 with @err set; call supervisor_end() in both cases.
+ */
+int supervisor_start(struct supervisor *supervisor, struct azm_err *err);
+
+/** supervisor_serve() - until the sandbox is gone. Return: 0, or -1 with @err set (it did not become ready, azm-init
+ * failed). */
+int supervisor_serve(struct supervisor *supervisor, struct azm_err *err);
+
+/** supervisor_stop() - TERM to the workload now, KILL of everything after @seconds. */
+void supervisor_stop(struct supervisor *supervisor, unsigned seconds);
+
+/** supervisor_signal() - deliver one signal to the workload through azm-init. */
+void supervisor_signal(struct supervisor *supervisor, int signal);
+
+/** supervisor_kill() - end the sandbox at once. */
+void supervisor_kill(struct supervisor *supervisor);
+
+/** supervisor_end() - wait for the sandbox's end, release everything, write down what became of it. */
+void supervisor_end(struct supervisor *supervisor);
