@@ -1,1 +1,19 @@
-# filled in by the folder
+# azm-sandbox. Dynamic against libc and libmnl only (Debian has no static libmnl); the rest is linked in.
+include runtime/doctor/module.mk
+
+RUNTIME_SRC := $(wildcard runtime/*.c)
+RUNTIME_OBJ := $(RUNTIME_SRC:%.c=$(O)/obj/%.o) $(O)/obj/runtime/init/plan.o
+RUNTIME_LIBS := -l:libseccomp.a -l:libjansson.a -l:libcap.a
+
+$(O)/gen/embed_tags.h: $(O)/azm-init $(O)/azm-runtime-server
+	@mkdir -p $(@D)
+	@{ echo '#define AZM_EMBED_INIT "$(O)/azm-init"'; \
+	   echo '#define AZM_EMBED_SERVER "$(O)/azm-runtime-server"'; \
+	   echo "#define AZM_INIT_TAG 0x$$(sha256sum $(O)/azm-init | cut -c1-16)ull"; \
+	   echo "#define AZM_SERVER_TAG 0x$$(sha256sum $(O)/azm-runtime-server | cut -c1-16)ull"; } > $@
+
+$(O)/obj/runtime/embed.o: $(O)/gen/embed_tags.h
+
+$(O)/azm-sandbox: $(RUNTIME_OBJ) $(DOCTOR_OBJ) $(MOUNT_RESOLVE_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS)
+PROGRAMS += $(O)/azm-sandbox

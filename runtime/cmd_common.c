@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_common.c: what several commands share, see commands.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "commands.h"
+
+/* Uid 0 of the first user namespace: an outer container's root is not. */
+static bool is_real_root(void)
+{
+	cleanup_free char *map = geteuid() == 0 ? read_path("/proc/self/uid_map", 4096, NULL) : NULL;
+	unsigned inside, outside, count;
+
+	return map && sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
+	       count == 4294967295u;
+}
+
+int invocation_check(bool as_root, struct azm_err *err)
+{
+	if (as_root || !is_real_root())
+		return 0;
+	err_msg(err, EPERM, "start", NULL, "started by root: an escape from the sandbox would be root on this host");
+	return err_hint(err, "setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all azm-sandbox ... (any "
+			     "unprivileged id does), "
+			     "or --as-root if you mean it");
+}
+
+int for_each_name(const char *command, int argc, char **argv, int first,
+	int (*action)(const struct state *state, const char *name, void *context, struct azm_err *err), void *context)
+{
+	struct azm_err err = { 0 };
+	cleanup_state struct state state;
+	int result = 0;
+
+	if (first >= argc) {
+		err_msg(&err, EINVAL, command, NULL, "needs the NAME of a sandbox");
+		err_hint(&err, "`azm-sandbox ps -a` lists them");
+		return fail_command(&err);
+	}
+	if (state_open(&state, &err) < 0)
+		return fail_command(&err);
+	for (int i = first; i < argc; i++) {
+		err_clear(&err);
+		if (action(&state, argv[i], context, &err) < 0)
+			result = fail_command(&err);
+	}
+	return fflush(stdout) == 0 ? result : EXIT_AZM;
+}
+
+json_t *sandbox_status(const struct state *state, const char *name, struct azm_err *err)
+{
+	cleanup_fd int dir = sandbox_open(state, name, err);
+	struct azm_err ignored = { 0 };
+
+	if (dir < 0)
+		return NULL;
+	bool running = sandbox_running(dir);
+	json_t *object = json_load_at(dir, "status.json", &ignored);
+	if (!object) {
+		object = json_object();
+		json_object_set_new(object, "name", json_string(name));
+	}
+	const char *stored = json_string_value(json_object_get(object, "state"));
+	if (!stored)
+		json_object_set_new(object, "state", json_string(running ? "starting" : "created"));
+	else if (!running && strcmp(stored, "running") == 0) /* its supervisor was killed */
+		json_object_set_new(object, "state", json_string("dead"));
+	if (!running)
+		json_object_set_new(object, "pid", json_integer(0));
+	return object;
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_control.c: stop, kill, wait, rm, gc: what is done to sandboxes by name. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "commands.h"
+#include "control.h"
+#include "idmap.h"
+#include "netns/netns.h"
+
+/* ---- stop ---- */
+
+static int opt_time(void *target, const char *value, struct azm_err *err)
+{
+	uint64_t seconds;
+
+	if (!str_to_u64(value, 86400, &seconds))
+		return err_msg(err, EINVAL, "use time", NULL, "\"%s\" is not a number of seconds up to 86400", value);
+	*(int *)target = (int)seconds;
+	return 0;
+}
+
+const struct option_row stop_option_rows[] = {
+	{ 't', "time", "SECONDS", opt_time, "grace between TERM and KILL (default: 10)" },
+	OPTIONS_END,
+};
+
+/* A sandbox that does not run is an error only for kill; -1 with ENOENT for a name that does not exist at all. */
+static int exists(const struct state *state, const char *name, struct azm_err *err)
+{
+	int dir = sandbox_open(state, name, err);
+
+	if (dir >= 0)
+		close(dir);
+	return dir < 0 ? -1 : 0;
+}
+
+static int stop_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	if (exists(state, name, err) < 0)
+		return -1;
+	json_t *answer =
+		control_ask(state, name, json_pack("{s:s,s:i}", "op", "stop", "seconds", *(int *)context), NULL, err);
+	/* It may have ended before, or between our question and its answer. */
+	if (!answer && !err_is(err, ECONNREFUSED) && !err_is(err, ECONNRESET))
+		return -1;
+	json_decref(answer);
+	printf("%s\n", name);
+	return 0;
+}
+
+int command_stop(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	int seconds = 10;
+	int first = options_parse(program_find(the_program(), "stop"), &seconds, argc, argv, &err);
+
+	return first < 0 ? fail_command(&err) : for_each_name("stop", argc, argv, first, stop_one, &seconds);
+}
+
+/* ---- kill ---- */
+
+static int signal_number(const char *text)
+{
+	uint64_t number;
+	const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
+
+	if (str_to_u64(text, NSIG - 1, &number))
+		return (int)number;
+	for (int i = 1; i < NSIG; i++) {
+		const char *known = sigabbrev_np(i);
+		if (known && strcasecmp(known, name) == 0)
+			return i;
+	}
+	return 0;
+}
+
+static int opt_signal(void *target, const char *value, struct azm_err *err)
+{
+	*(int *)target = signal_number(value);
+	return *(int *)target > 0 ? 0 : err_msg(err, EINVAL, "use signal", value, "there is no such signal");
+}
+
+const struct option_row kill_option_rows[] = {
+	{ 's', "signal", "SIGNAL", opt_signal, "name or number (default: KILL)" },
+	OPTIONS_END,
+};
+
+static int kill_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	if (exists(state, name, err) < 0)
+		return -1;
+	json_t *answer =
+		control_ask(state, name, json_pack("{s:s,s:i}", "op", "signal", "signal", *(int *)context), NULL, err);
+	if (!answer)
+		return -1;
+	json_decref(answer);
+	printf("%s\n", name);
+	return 0;
+}
+
+int command_kill(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	int number = SIGKILL;
+	int first = options_parse(program_find(the_program(), "kill"), &number, argc, argv, &err);
+
+	return first < 0 ? fail_command(&err) : for_each_name("kill", argc, argv, first, kill_one, &number);
+}
+
+/* ---- wait ---- */
+
+static int wait_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	(void)context;
+	if (exists(state, name, err) < 0)
+		return -1;
+	json_t *answer = control_ask(state, name, json_pack("{s:s}", "op", "wait"), NULL, err);
+	if (!answer && (err_is(err, ECONNREFUSED) || err_is(err, ECONNRESET)))
+		answer = sandbox_status(state, name, err);
+	if (!answer)
+		return -1;
+	const json_t *code = json_object_get(answer, "exit_code");
+	printf("%lld\n", json_is_integer(code) ? json_integer_value(code) : 128ll + SIGKILL);
+	json_decref(answer);
+	return 0;
+}
+
+int command_wait(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	int first = options_parse(program_find(the_program(), "wait"), NULL, argc, argv, &err);
+
+	return first < 0 ? fail_command(&err) : for_each_name("wait", argc, argv, first, wait_one, NULL);
+}
+
+/* ---- rm and gc ---- */
+
+static int opt_force(void *target, const char *value, struct azm_err *err)
+{
+	(void)value;
+	(void)err;
+	*(bool *)target = true;
+	return 0;
+}
+
+const struct option_row rm_option_rows[] = {
+	{ 'f', "force", NULL, opt_force, "kill a running one first" },
+	OPTIONS_END,
+};
+
+/* The sub-ids' files can only be removed by a process that maps them: a child that enters such a network. */
+static int remove_mapped(const struct state *state, const char *name, struct azm_err *err)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct network network;
+		struct network_options options = { .live_dirfd = state->live,
+			.live_path = state->live_path,
+			.name = "private",
+			.isolated = true,
+			.keep_fd = -1,
+			.grace_seconds = 0 };
+		struct azm_err inner = { 0 };
+		_exit(network_join(&options, &network, &inner) < 0 || network_enter(&network, &inner) < 0 ||
+			sandbox_remove(state, name, &inner) < 0);
+	}
+	if (child > 0 && waitpid(child, &status, 0) == child && status == 0)
+		return 0;
+	return err_msg(err, EACCES, "remove", name, "files of the sandbox's sub-ids are left in %s/sandboxes/%s",
+		state->path, name);
+}
+
+static int remove_locked(const struct state *state, const char *name, struct azm_err *err)
+{
+	if (sandbox_remove(state, name, err) == 0)
+		return 0;
+	return (err_is(err, EACCES) || err_is(err, EPERM)) && subids_find().usable ? remove_mapped(state, name, err)
+										   : -1;
+}
+
+static int rm_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	bool force = *(bool *)context;
+	struct azm_err ignored = { 0 };
+	cleanup_fd int dir = sandbox_open(state, name, err);
+
+	if (dir < 0)
+		return force && err_is(err, ENOENT) ? 0 : -1;
+	cleanup_fd int lock = sandbox_lock(dir, err);
+	if (lock < 0 && !err_is(err, EWOULDBLOCK))
+		return -1;
+	if (lock < 0 && !force) {
+		err_msg(err, EBUSY, "remove", name, "it is running");
+		return err_hint(err, "azm-sandbox stop %s, or rm -f", name);
+	}
+	if (lock < 0) {
+		json_decref(
+			control_ask(state, name, json_pack("{s:s,s:i}", "op", "stop", "seconds", 0), NULL, &ignored));
+		/* The supervisor gives the lock back when everything of the sandbox is gone. */
+		cleanup_fd int again = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (again >= 0 && flock(again, LOCK_EX) < 0)
+			return err_sys(err, "wait for the end of", name);
+		lock = steal_fd(&again);
+	}
+	if (remove_locked(state, name, err) < 0)
+		return -1;
+	printf("%s\n", name);
+	return 0;
+}
+
+int command_rm(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	bool force = false;
+	int first = options_parse(program_find(the_program(), "rm"), &force, argc, argv, &err);
+
+	return first < 0 ? fail_command(&err) : for_each_name("rm", argc, argv, first, rm_one, &force);
+}
+
+int command_gc(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
+
+	if (options_parse(program_find(the_program(), "gc"), NULL, argc, argv, &err) < 0 ||
+		state_open(&state, &err) < 0)
+		return fail_command(&err);
+	state_reclaim(&state);
+	return 0;
+}

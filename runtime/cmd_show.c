@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cmd_show.c: ps, inspect, port, version: what there is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/version.h"
+#include "commands.h"
+
+struct show_options {
+	bool all, json, quiet;
+};
+
+#define SHOW_FLAG(member)                                                                                              \
+	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
+	{                                                                                                              \
+		(void)value;                                                                                           \
+		(void)err;                                                                                             \
+		((struct show_options *)target)->member = true;                                                        \
+		return 0;                                                                                              \
+	}
+
+SHOW_FLAG(all)
+SHOW_FLAG(json)
+SHOW_FLAG(quiet)
+
+const struct option_row ps_option_rows[] = {
+	{ 'a', "all", NULL, opt_all, "stopped ones, too" },
+	{ 'q', "quiet", NULL, opt_quiet, "names only" },
+	{ 0, "json", NULL, opt_json, "an array of objects" },
+	OPTIONS_END,
+};
+
+const struct option_row inspect_option_rows[] = {
+	{ 0, "json", NULL, opt_json, "accepted: the output always is JSON" },
+	OPTIONS_END,
+};
+
+const struct option_row port_option_rows[] = {
+	{ 0, "json", NULL, opt_json, "an array of objects" },
+	OPTIONS_END,
+};
+
+const struct option_row version_option_rows[] = {
+	{ 0, "json", NULL, opt_json, "an object" },
+	OPTIONS_END,
+};
+
+static void print_json(json_t *value)
+{
+	cleanup_free char *text = json_dumps(value, JSON_INDENT(2));
+
+	if (text)
+		puts(text);
+	json_decref(value);
+}
+
+/* Text of a field, safe for a terminal. */
+static char *field(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	char *copy = xstrdup(text ? text : "-");
+
+	str_sanitise(copy);
+	return copy;
+}
+
+static void print_row(const json_t *object)
+{
+	cleanup_free char *name = field(object, "name");
+	cleanup_free char *state = field(object, "state");
+	cleanup_free char *url = field(object, "url");
+	cleanup_free char *rootfs = field(object, "rootfs");
+	const json_t *code = json_object_get(object, "exit_code");
+
+	if (json_is_integer(code) && strcmp(state, "exited") == 0) {
+		char *with_code = xasprintf("exited (%lld)", json_integer_value(code));
+		free(state);
+		state = with_code;
+	}
+	printf("%-24s %-14s %8lld  %-24s %s\n", name, state, json_integer_value(json_object_get(object, "pid")), url,
+		rootfs);
+}
+
+static bool is_running(const json_t *object)
+{
+	const char *state = json_string_value(json_object_get(object, "state"));
+
+	return state && (strcmp(state, "running") == 0 || strcmp(state, "starting") == 0);
+}
+
+static json_t *collect(const struct state *state, bool all)
+{
+	size_t count;
+	char **names = sandbox_names(state, &count);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		struct azm_err ignored = { 0 };
+		json_t *object = sandbox_status(state, names[i], &ignored);
+		if (object && (all || is_running(object)))
+			json_array_append(list, object);
+		json_decref(object);
+		free(names[i]);
+	}
+	free(names);
+	return list;
+}
+
+int command_ps(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	struct show_options options = { 0 };
+	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
+	size_t i;
+	json_t *object;
+
+	if (options_parse(program_find(the_program(), "ps"), &options, argc, argv, &err) < 0 ||
+		state_open(&state, &err) < 0)
+		return fail_command(&err);
+	json_t *list = collect(&state, options.all);
+	if (options.json) {
+		print_json(list);
+		return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	}
+	if (!options.quiet)
+		printf("%-24s %-14s %8s  %-24s %s\n", "NAME", "STATE", "PID", "URL", "ROOTFS");
+	json_array_foreach(list, i, object)
+	{
+		if (options.quiet)
+			printf("%s\n", json_string_value(json_object_get(object, "name")));
+		else
+			print_row(object);
+	}
+	json_decref(list);
+	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}
+
+static int inspect_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	cleanup_config struct config config;
+	json_t *list = context;
+
+	config_init(&config);
+	cleanup_fd int dir = sandbox_open(state, name, err);
+	if (dir < 0 || config_load(&config, dir, err) < 0)
+		return -1;
+	json_t *object = sandbox_status(state, name, err);
+	if (!object)
+		return -1;
+	cleanup_free char *layer = xasprintf("%s/sandboxes/%s/upper", state->path, name);
+	json_object_set_new(object, "upper", json_string(layer));
+	json_object_set_new(object, "config", config_json(&config));
+	json_array_append_new(list, object);
+	return 0;
+}
+
+int command_inspect(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	struct show_options options = { 0 };
+	int first = options_parse(program_find(the_program(), "inspect"), &options, argc, argv, &err);
+
+	if (first < 0)
+		return fail_command(&err);
+	json_t *list = json_array();
+	int status = for_each_name("inspect", argc, argv, first, inspect_one, list);
+	print_json(list);
+	return fflush(stdout) == 0 ? status : EXIT_AZM;
+}
+
+static int port_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	const struct show_options *options = context;
+	json_t *object = sandbox_status(state, name, err);
+	size_t i;
+	json_t *port;
+
+	if (!object)
+		return -1;
+	json_t *ports = json_object_get(object, "ports");
+	if (options->json)
+		print_json(json_is_array(ports) ? json_incref(ports) : json_array());
+	else
+		json_array_foreach(ports, i, port)
+		{
+			const char *path = json_string_value(json_object_get(port, "unix"));
+			printf("%lld/tcp -> ", json_integer_value(json_object_get(port, "port")));
+			if (path)
+				printf("unix:%s\n", path);
+			else
+				printf("%s:%lld\n", json_string_value(json_object_get(port, "host_ip")),
+					json_integer_value(json_object_get(port, "host_port")));
+		}
+	json_decref(object);
+	return 0;
+}
+
+int command_port(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	struct show_options options = { 0 };
+	int first = options_parse(program_find(the_program(), "port"), &options, argc, argv, &err);
+
+	return first < 0 ? fail_command(&err) : for_each_name("port", argc, argv, first, port_one, &options);
+}
+
+int command_version(int argc, char **argv)
+{
+	struct azm_err err = { 0 };
+	struct show_options options = { 0 };
+
+	if (options_parse(program_find(the_program(), "version"), &options, argc, argv, &err) < 0)
+		return fail_command(&err);
+	if (options.json)
+		print_json(json_pack("{s:s,s:s}", "name", PROGRAM_NAME, "version", AZM_VERSION));
+	else
+		printf("%s %s\n", PROGRAM_NAME, AZM_VERSION);
+	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* commands.h: the commands of azm-sandbox, one file each (cmd_*.c), and what they share. */
+#pragma once
+#include "base/options.h"
+#include "config.h"
+#include "state.h"
+
+#define PROGRAM_NAME "azm-sandbox"
+
+extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
+	stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[], version_option_rows[],
+	port_option_rows[];
+
+int command_run(int argc, char **argv);
+int command_start(int argc, char **argv);
+int command_exec(int argc, char **argv);
+int command_ps(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_port(int argc, char **argv);
+int command_logs(int argc, char **argv);
+int command_stop(int argc, char **argv);
+int command_kill(int argc, char **argv);
+int command_wait(int argc, char **argv);
+int command_rm(int argc, char **argv);
+int command_gc(int argc, char **argv);
+int command_version(int argc, char **argv);
+
+/** the_program() - the table of commands (main.c); for help texts. */
+const struct program *the_program(void);
+
+/** fail_command() - render an error. Return: the exit status. */
+int fail_command(const struct azm_err *err);
+
+/**
+ * for_each_name() - run one action for every NAME of a command line
+ *
+ * Goes on after a failure, as Docker does; each name is printed when its action succeeded. Return: the exit status,
+ * that of the last failure
+ */
+int for_each_name(const char *command, int argc, char **argv, int first,
+	int (*action)(const struct state *state, const char *name, void *context, struct azm_err *err), void *context);
+
+/**
+ * invocation_check() - refuse what must not be: real root without --as-root, set-uid start
+ * @as_root:	the switch was given
+ */
+int invocation_check(bool as_root, struct azm_err *err);
+
+/** sandbox_status() - status.json of a sandbox with the state brought up to date ("running" only when its lock is
+ * held); caller owns. */
+json_t *sandbox_status(const struct state *state, const char *name, struct azm_err *err);

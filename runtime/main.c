@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* main.c: the program azm-sandbox: its table of commands, and what every invocation begins with. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "commands.h"
+#include "doctor/doctor.h"
+#include "run_options.h"
+
+static const struct command commands[] = {
+	{ .name = "run",
+		.operands = "[--] [COMMAND [ARG...]]",
+		.summary = "create a sandbox and start it; without COMMAND, the runtime server",
+		.options = run_option_rows,
+		.run = command_run,
+		.details =
+			"The image is mounted below a writable layer of the sandbox's own and stays untouched. The "
+			"sandbox has a network "
+			"of its own; its server is published on the host's loopback for you alone.\n\nVariables of the "
+			"Docker runtime "
+			"count below the flags: SANDBOX_RUNTIME_CONTAINER_IMAGE, WORKSPACE_BASE, WORKSPACE_MOUNT_PATH, "
+			"WORKSPACE_MOUNT_PATH_IN_SANDBOX, SANDBOX_VOLUMES, SANDBOX_USER_ID, "
+			"SANDBOX_RUNTIME_BINDING_ADDRESS, "
+			"SANDBOX_ENV_*, SESSION_API_KEY." },
+	{ .name = "start",
+		.operands = "NAME...",
+		.summary = "start stopped sandboxes again, with their writable layer",
+		.options = start_option_rows,
+		.run = command_start },
+	{ .name = "exec",
+		.operands = "NAME COMMAND [ARG...]",
+		.summary = "run a command in a running sandbox",
+		.options = exec_option_rows,
+		.run = command_exec },
+	{ .name = "ps", .summary = "list sandboxes", .options = ps_option_rows, .run = command_ps },
+	{ .name = "inspect",
+		.operands = "NAME...",
+		.summary = "everything about sandboxes, as JSON",
+		.options = inspect_option_rows,
+		.run = command_inspect },
+	{ .name = "port",
+		.operands = "NAME",
+		.summary = "list published ports",
+		.options = port_option_rows,
+		.run = command_port },
+	{ .name = "logs",
+		.operands = "NAME",
+		.summary = "show what the workload printed",
+		.options = logs_option_rows,
+		.run = command_logs },
+	{ .name = "stop",
+		.operands = "NAME...",
+		.summary = "end sandboxes: TERM, grace, KILL",
+		.options = stop_option_rows,
+		.run = command_stop },
+	{ .name = "kill",
+		.operands = "NAME...",
+		.summary = "send a signal",
+		.options = kill_option_rows,
+		.run = command_kill },
+	{ .name = "wait",
+		.operands = "NAME...",
+		.summary = "wait for sandboxes to end and print their exit status",
+		.run = command_wait },
+	{ .name = "rm",
+		.operands = "NAME...",
+		.summary = "remove sandboxes and their writable layers",
+		.options = rm_option_rows,
+		.run = command_rm },
+	{ .name = "gc", .summary = "remove what crashed sandboxes left behind", .run = command_gc },
+	{ .name = "doctor",
+		.summary = "try every primitive on this host and say what is missing",
+		.options = doctor_options,
+		.run = command_doctor,
+		.details = doctor_details },
+	{ .name = "version", .summary = "show the version", .options = version_option_rows, .run = command_version },
+	{ .name = NULL },
+};
+
+static const struct program program = {
+	.name = PROGRAM_NAME,
+	.summary = "run an AI agent's runtime server in a rootless sandbox",
+	.description = "azm-sandbox starts the runtime server of an AI coding agent (OpenHands and relatives), or any "
+		       "command, from an "
+		       "unpacked image in Linux namespaces of its own: as an ordinary user, without Docker, without "
+		       "root, without a "
+		       "daemon. Files made in the workspace belong to the user; the server is reachable on the host's "
+		       "loopback only.",
+	.commands = commands,
+};
+
+const struct program *the_program(void)
+{
+	return &program;
+}
+
+int fail_command(const struct azm_err *err)
+{
+	return err_print(err, PROGRAM_NAME);
+}
+
+/* A closed stdin, stdout or stderr would give its number to the next file we open, and that file to the sandbox. */
+static void fill_stdio(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+			_exit(EXIT_AZM);
+}
+
+/* Whatever the caller left open stays out of every sandbox. */
+static void close_others_on_exec(void)
+{
+	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+		return;
+	cleanup_dir DIR *dir = opendir("/proc/self/fd");
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		int fd = atoi(entry->d_name);
+		if (fd > 2)
+			fd_set_cloexec(fd, true);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (getauxval(AT_SECURE) || geteuid() != getuid() || getegid() != getgid()) {
+		fputs("azm-sandbox: start: the program must not be set-uid, set-gid or carry capabilities\n", stderr);
+		return EXIT_AZM;
+	}
+	fill_stdio();
+	close_others_on_exec();
+	return program_main(&program, argc, argv);
+}
