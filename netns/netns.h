@@ -21,14 +21,16 @@ struct network_options {
 	const char *live_path; /* the same as a path, for messages; may be NULL */
 	const char *name;      /* "private" or the name of a network */
 	bool isolated;	       /* for network_attach(): ports cannot talk to each other ("private") */
-	int keep_fd;	   /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
+	int keep_fd; /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
+	/* The same, made only when there is no keeper yet that has it; NULL: keep_fd. The result is closed after use. */
+	int (*make_kept)(void *context, struct azm_err *err);
 	uint64_t keep_tag; /* identifies keep_fd's content: a keeper with another tag is not used but replaced */
 	unsigned grace_seconds; /* the keeper's time to live without members; 60 */
 	int knocked;		/* what network_knock() returned; 0 when it was not called */
 	/* Writes the id maps of the network's user namespace for process @pid of it; called on the host side, before
 	 * any setns. */
 	int (*write_maps)(pid_t pid, void *context, struct azm_err *err);
-	void *context;
+	void *context; /* of both functions */
 };
 
 struct network {
@@ -71,10 +73,17 @@ struct network {
 [[gnu::nonnull]] int network_enter(struct network *network, struct azm_err *err);
 
 /**
+ * network_lease() - take the sandbox's address ahead of network_attach(), which does it otherwise
+ *
+ * @network->address is final afterwards. Freed by the kernel when the process dies.
+ */
+[[gnu::nonnull]] int network_lease(struct network *network, struct azm_err *err);
+
+/**
  * network_attach() - give a sandbox its veth, address, route and loopback
  * @sandbox_netns: the sandbox's network namespace
  *
- * Leases an address (freed by the kernel when the supervisor dies), makes the pair with the inner end eth0 in the
+ * Leases an address unless network_lease() has, makes the pair with the inner end eth0 in the
  * sandbox, the outer end on azm0, isolated when the network is. No default route: the network has nowhere to go until
  * egress is allowed, so everything else is refused at once (ENETUNREACH) instead of timing out.
  */

@@ -38,7 +38,7 @@ enum {
 	JOIN_DEADLINE_MS = 30000, /* making may include newuidmap, which may ask a slow directory service */
 	JOIN_FIRST_WAIT_US = 500,
 	JOIN_LONGEST_WAIT_US = 16000,
-	DYING_PORTS_MAX = 64, /* leases skipped because their port is still going away */
+	DYING_PORT_MS = 2000, /* how long a lease may wait for its last holder's port to go away */
 };
 
 static int check_name(const char *name, struct azm_err *err)
@@ -63,9 +63,12 @@ static int64_t now_ms(void)
 /* Make the network and its keeper, with the lock held. */
 static int make_with_keeper(const struct network_options *options, struct azm_err *err)
 {
-	struct keeper_stock stock = { .userns = -1, .netns = -1, .kept_fd = options->keep_fd };
+	cleanup_fd int made = options->make_kept ? options->make_kept(options->context, err) : -1;
+	struct keeper_stock stock = {
+		.userns = -1, .netns = -1, .kept_fd = options->make_kept ? made : options->keep_fd
+	};
 
-	if (network_make(options, &stock, err) < 0)
+	if ((options->make_kept && made < 0) || network_make(options, &stock, err) < 0)
 		return -1;
 	int result = keeper_start(
 		options->live_dirfd, options->name, options->keep_tag, &stock, options->grace_seconds, err);
@@ -195,23 +198,33 @@ static struct subnet subnet_of(const struct network *network)
 	return (struct subnet){ .base = network->subnet, .prefix = network->prefix };
 }
 
-/* A lease and its port; past the leases whose old port is still dying. */
-static int make_leased_port(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
+int network_lease(struct network *network, struct azm_err *err)
 {
 	const struct subnet subnet = subnet_of(network);
-	uint32_t start = (uint32_t)getpid(), lease;
+	uint32_t lease;
 
-	for (unsigned attempt = 0;; attempt++, start = lease + 1) {
-		if (lease_take(network->lease_fd, SUBNET_FIRST_LEASE, subnet_last_lease(&subnet), start, &lease, err) <
-			0)
-			return -1;
-		if (link_make_port(network->rtnl, lease, subnet.base + lease, isolated, sandbox_netns, err) == 0)
-			break;
-		lease_drop(network->lease_fd, lease);
-		if ((!err_is(err, EEXIST) && !err_is(err, EBUSY)) || attempt >= DYING_PORTS_MAX)
-			return hint_links(err);
-	}
+	if (lease_take(network->lease_fd, SUBNET_FIRST_LEASE, subnet_last_lease(&subnet), (uint32_t)getpid(), &lease,
+		    err) < 0)
+		return -1;
 	network->address = subnet.base + lease;
+	return 0;
+}
+
+/* The port of our lease; if its last holder's is still there (the kernel takes links down a little after their
+ * sandbox), hurry that up. */
+static int make_leased_port(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
+{
+	uint32_t lease = network->address - network->subnet;
+	struct azm_err ignored;
+
+	for (int64_t deadline = now_ms() + DYING_PORT_MS;;) {
+		if (link_make_port(network->rtnl, lease, network->address, isolated, sandbox_netns, err) == 0)
+			break;
+		if ((!err_is(err, EEXIST) && !err_is(err, EBUSY)) || now_ms() > deadline)
+			return hint_links(err);
+		link_delete_port(network->rtnl, lease, &ignored);
+		usleep(JOIN_FIRST_WAIT_US);
+	}
 	link_port_name(lease, network->bridge_port);
 	return 0;
 }
@@ -221,7 +234,8 @@ int network_attach(struct network *network, bool isolated, int sandbox_netns, st
 	struct azm_err ignored;
 	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
 
-	if (inside < 0 || make_leased_port(network, isolated, sandbox_netns, err) < 0)
+	if (inside < 0 || (!network->address && network_lease(network, err) < 0) ||
+		make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
 	if (link_configure_inside(inside, network->address, network->prefix, err) < 0) {
 		link_delete_port(network->rtnl, network->address - network->subnet, &ignored);
