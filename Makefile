@@ -8,13 +8,15 @@ DESTDIR ?=
 CC      ?= cc
 O       := $(if $(SAN),build-san,build)
 
+comma    := ,
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Werror
 HARDEN   := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fstack-clash-protection -fcf-protection
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-comma    := ,
 CFLAGS   ?= -O2 -g
+# clang before 16 knows [[gnu::...]] in C only when told.
+DIALECT  := $(if $(findstring clang,$(CC)),-fdouble-square-bracket-attributes)
 # What every object of ours is compiled with; add to CFLAGS on the command line, not to this.
-AZM_CFLAGS  := -std=gnu17 -D_GNU_SOURCE -I. -Iruntime -I$(O)/gen $(WARNINGS) $(HARDEN) $(SANFLAGS) -fno-common
+AZM_CFLAGS  := -std=gnu17 $(DIALECT) -D_GNU_SOURCE -iquote . -iquote runtime -iquote $(O)/gen $(WARNINGS) $(HARDEN) $(SANFLAGS) -fno-common
 AZM_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(SANFLAGS)
 
 PROGRAMS :=
@@ -43,6 +45,83 @@ STATIC_LDFLAGS := -static -no-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-se
 clean:
 	rm -rf build build-san
 
-.PHONY: all programs clean
+# ---- what the machine needs --------------------------------------------------------------------------------------
+# Debian and Ubuntu package names. `make deps` installs what is missing, with sudo when not root.
+DEPS_BUILD := gcc libc6-dev make pkg-config libseccomp-dev libcap-dev libmnl-dev libnl-3-dev libjansson-dev \
+	libmicrohttpd-dev libvterm-dev
+DEPS_RUN   := mmdebstrap debian-archive-keyring util-linux curl
+DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 curl man-db groff
+DEPS_LINT  := clang clang-tidy clang-format cppcheck shellcheck
+
+deps:
+	@.ci/install-packages $(DEPS_BUILD) $(DEPS_RUN)
+deps-test: deps
+	@.ci/install-packages $(DEPS_TEST)
+deps-lint: deps
+	@.ci/install-packages $(DEPS_LINT)
+
+# ---- the two commands --------------------------------------------------------------------------------------------
+run: deps
+	@$(MAKE) --no-print-directory programs
+	@rootfs-tools/make-run.sh $(O)
+
+check: deps-test
+	@$(MAKE) --no-print-directory tests
+	@tests/run-tests.sh $(O)
+
+# ---- quality -----------------------------------------------------------------------------------------------------
+C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+SH_FILES := $(shell git ls-files '*.sh' '.ci/*' 2>/dev/null)
+BATS_FILES := $(shell git ls-files '*.bats' '*.bash' 2>/dev/null)
+
+format:
+	clang-format -i $(C_FILES)
+
+lint: deps-lint
+	@$(MAKE) --no-print-directory $(SECCOMP_GEN) $(O)/gen/embed_tags.h
+	clang-format --dry-run --Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+		--suppressions-list=.ci/cppcheck-suppressions -I. -Iruntime $(filter %.c,$(C_FILES))
+	shellcheck $(SH_FILES)
+	shellcheck --shell=bats $(BATS_FILES)
+	@$(MAKE) --no-print-directory -j2 $(patsubst %.c,$(O)/tidy/%.ok,$(filter %.c,$(C_FILES)))
+
+# One file at a time, so that only what changed is looked at again.
+$(O)/tidy/%.ok: %.c .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=gnu17 -D_GNU_SOURCE -fdouble-square-bracket-attributes \
+		-iquote . -iquote runtime -iquote $(O)/gen -isystem /usr/include/libnl3
+	@touch $@
+
+# ---- installation ------------------------------------------------------------------------------------------------
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+MANDIR := $(DESTDIR)$(PREFIX)/share/man/man1
+
+install: programs
+	install -d $(BINDIR) $(MANDIR) $(DESTDIR)$(PREFIX)/libexec/azm-sandbox
+	install -m 0755 $(O)/azm-sandbox $(O)/azm-rootfs $(BINDIR)
+	install -m 0755 $(O)/azm-runtime-server $(DESTDIR)$(PREFIX)/libexec/azm-sandbox
+	for program in azm-sandbox azm-rootfs; do \
+		$(O)/$$program help man > $(MANDIR)/$$program.1 && \
+		install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+			$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d && \
+		$(O)/$$program help completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program && \
+		$(O)/$$program help completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$program && \
+		$(O)/$$program help completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$program.fish \
+		|| exit 1; done
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/azm-sandbox
+	for program in azm-sandbox azm-rootfs; do rm -f $(BINDIR)/$$program $(MANDIR)/$$program.1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$program \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$program.fish; done
+
+help:
+	@echo 'make run        build, make img/ if there is none, start the runtime server in a sandbox'
+	@echo 'make check      build, run every test, close with the counts (SAN=1: with sanitizers)'
+	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
+
+.PHONY: all programs clean deps deps-test deps-lint run check format lint install uninstall help
 .DELETE_ON_ERROR:
 .SECONDARY:
