@@ -35,11 +35,19 @@ struct command {
 	bool hidden;
 };
 
+/* A section of the man page after the commands: EXAMPLES, FILES ... An empty line begins a paragraph; lines that begin
+ * with a blank are examples and stay as they are. */
+struct man_section {
+	const char *title; /* NULL ends a list */
+	const char *text;
+};
+
 struct program {
 	const char *name;
 	const char *summary;
 	const char *description; /* for the man page */
 	const struct command *commands;
+	const struct man_section *sections; /* for the man page; NULL: only what exit statuses mean */
 };
 
 /**
@@ -60,7 +68,7 @@ void options_help(const struct program *program, const struct command *command, 
 /** program_help() - the list of commands. */
 void program_help(const struct program *program, FILE *out);
 
-/** program_man() - the manual page in man(7) format, date from SOURCE_DATE_EPOCH or fixed. */
+/** program_man() - the manual page in man(7) format, date from SOURCE_DATE_EPOCH, else the release's. */
 void program_man(const struct program *program, FILE *out);
 
 /** program_completion() - a completion script for "bash", "zsh" or "fish". Return: 0, -1 for another shell. */

@@ -8,16 +8,26 @@
 
 #include "base/version.h"
 
-/* Text for man(7): a leading dot or quote, a backslash and a hyphen would be read as markup. */
+/* ---- man page ------------------------------------------------------------------------------------------------- */
+
+/* Text for man(7): what would be read as markup, or be printed as a typographic relative of itself, is escaped. */
 static void man_text(const char *text, FILE *out)
 {
+	static const struct {
+		char c;
+		const char *escape;
+	} escapes[] = { { '\\', "\\e" }, { '-', "\\-" }, { '\'', "\\(aq" }, { '`', "\\(ga" }, { '^', "\\(ha" },
+		{ '~', "\\(ti" } };
+
 	for (const char *c = text; *c; c++) {
-		if ((*c == '.' || *c == '\'') && (c == text || c[-1] == '\n'))
+		const char *escape = NULL;
+		for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
+			if (escapes[i].c == *c)
+				escape = escapes[i].escape;
+		if (*c == '.' && (c == text || c[-1] == '\n'))
 			fputs("\\&", out);
-		if (*c == '\\')
-			fputs("\\e", out);
-		else if (*c == '-')
-			fputs("\\-", out);
+		if (escape)
+			fputs(escape, out);
 		else if (*c == '\n' && c[1] == '\n')
 			fputs("\n.PP", out);
 		else
@@ -45,11 +55,16 @@ static void man_option(const struct option_row *row, FILE *out)
 
 static void man_command(const struct program *program, const struct command *command, FILE *out)
 {
-	fprintf(out, ".SS \"%s %s\"\n", program->name, command->name);
+	fputs(".SS \"", out);
+	man_text(program->name, out);
+	fprintf(out, " %s\"\n", command->name);
 	man_text(command->summary, out);
-	fprintf(out, ".\n.PP\n.nf\n%s %s%s%s%s\n.fi\n", program->name, command->name,
-		command->options && command->options->name ? " [OPTIONS]" : "", command->operands ? " " : "",
-		command->operands ? command->operands : "");
+	fputs(".\n.PP\n\\fB", out);
+	man_text(program->name, out);
+	fprintf(out, " %s\\fR%s ", command->name,
+		command->options && command->options->name ? " [\\fIOPTIONS\\fR]" : "");
+	man_text(command->operands ? command->operands : "", out);
+	fputc('\n', out);
 	if (command->details) {
 		fputs(".PP\n", out);
 		man_text(command->details, out);
@@ -59,63 +74,155 @@ static void man_command(const struct program *program, const struct command *com
 		man_option(row, out);
 }
 
+/* A paragraph whose lines begin with a blank is an example: its lines stay lines. */
+static void man_section(const struct man_section *section, FILE *out)
+{
+	bool example = false;
+	bool paragraph = false;
+
+	fprintf(out, ".SH %s\n", section->title);
+	for (const char *line = section->text; *line;) {
+		size_t length = strcspn(line, "\n");
+		char *copy = strndup(line, length);
+		if (length > 0 && (line[0] == ' ') != example)
+			fputs(example ? ".RE\n.fi\n.PP\n" : ".PP\n.nf\n.RS 4\n", out);
+		else if (length > 0 && paragraph)
+			fputs(".PP\n", out);
+		paragraph = length == 0;
+		if (copy && length > 0) {
+			example = line[0] == ' ';
+			man_text(copy + strspn(copy, " "), out);
+			fputc('\n', out);
+		}
+		free(copy);
+		line += length + (line[length] == '\n');
+	}
+	if (example)
+		fputs(".RE\n.fi\n", out);
+}
+
 void program_man(const struct program *program, FILE *out)
 {
+	static const struct man_section usual[] = {
+		{ "EXIT STATUS", "0 when it worked, 125 when it failed; a message on standard error says why." },
+		{ NULL, NULL },
+	};
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	time_t when = epoch ? (time_t)strtoll(epoch, NULL, 10) : 0;
 	struct tm day;
-	char date[32] = "";
+	char date[32] = AZM_RELEASE_DATE;
 
 	if (epoch && gmtime_r(&when, &day))
 		strftime(date, sizeof date, "%Y-%m-%d", &day);
-	fprintf(out, ".TH %s 1 \"%s\" \"%s %s\" \"User Commands\"\n.SH NAME\n%s \\- ", program->name, date,
-		program->name, AZM_VERSION, program->name);
+	fprintf(out, ".TH %s 1 \"%s\" \"%s %s\" \"User Commands\"\n.SH NAME\n", program->name, date, program->name,
+		AZM_VERSION);
+	man_text(program->name, out);
+	fputs(" \\- ", out);
 	man_text(program->summary, out);
-	fprintf(out, "\n.SH SYNOPSIS\n\\fB%s\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n.SH DESCRIPTION\n",
-		program->name);
+	fputs("\n.SH SYNOPSIS\n\\fB", out);
+	man_text(program->name, out);
+	fputs("\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n.SH DESCRIPTION\n", out);
 	man_text(program->description, out);
 	fputs("\n.SH COMMANDS\n", out);
 	for (const struct command *command = program->commands; command->name; command++)
 		if (!command->hidden)
 			man_command(program, command, out);
-	fputs(".SH EXIT STATUS\nThe command's own; 128+n when it died of signal n; 125 when the program itself failed, "
-	      "126 when COMMAND cannot be executed, 127 when it was not found.\n",
-		out);
+	for (const struct man_section *section = program->sections ? program->sections : usual; section->title;
+		section++)
+		man_section(section, out);
 }
 
+/* ---- completions ---------------------------------------------------------------------------------------------- */
+
+/* Commands whose operand is the NAME of a sandbox complete it with what `ps` lists. */
+static bool wants_names(const struct command *command)
+{
+	return command->operands && strncmp(command->operands, "NAME", 4) == 0;
+}
+
+static void each_option(const struct command *command, bool with_value, const char *separator, FILE *out)
+{
+	const char *before = "";
+
+	for (const struct option_row *row = command->options; row && row->name; row++) {
+		if (with_value && !row->arg)
+			continue;
+		fprintf(out, "%s--%s", before, row->name);
+		before = separator;
+		if (with_value && row->letter)
+			fprintf(out, "%s-%c", separator, row->letter);
+	}
+}
+
+static bool has_values(const struct command *command)
+{
+	for (const struct option_row *row = command->options; row && row->name; row++)
+		if (row->arg)
+			return true;
+	return false;
+}
+
+/* What is left empty falls to -o default: names of files. */
 static void bash_completion(const struct program *program, FILE *out)
 {
 	const char *function = strchr(program->name, '-') ? strchr(program->name, '-') + 1 : program->name;
 
 	fprintf(out, "# bash completion for %s\n_azm_%s() {\n", program->name, function);
-	fputs("\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\twords=\"help",
+	fputs("\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' names=''\n"
+	      "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tnames=\"help",
 		out);
 	for (const struct command *command = program->commands; command->name; command++)
 		if (!command->hidden)
 			fprintf(out, " %s", command->name);
 	fputs("\"\n\telse\n\t\tcase ${COMP_WORDS[1]} in\n", out);
 	for (const struct command *command = program->commands; command->name; command++) {
-		fprintf(out, "\t\t%s) words=\"--help", command->name);
-		for (const struct option_row *row = command->options; row && row->name; row++)
-			fprintf(out, " --%s", row->name);
-		fputs("\" ;;\n", out);
+		fprintf(out, "\t\t%s)\n", command->name);
+		if (has_values(command)) {
+			fputs("\t\t\tcase $prev in ", out);
+			each_option(command, true, " | ", out);
+			fputs(") return ;; esac\n", out);
+		}
+		fputs("\t\t\twords=\"--help ", out);
+		each_option(command, false, " ", out);
+		fputs("\"\n", out);
+		if (wants_names(command))
+			fprintf(out, "\t\t\tnames=$(%s ps -aq 2>/dev/null)\n", program->name);
+		fputs("\t\t\t;;\n", out);
 	}
-	fputs("\t\tesac\n\tfi\n\tcase $cur in\n\t-* | '') mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\") "
-	      ";;\n"
-	      "\t*) [ \"$COMP_CWORD\" -eq 1 ] && mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\") ;;\n"
-	      "\tesac\n}\n",
+	fputs("\t\tesac\n\tfi\n\t[[ $cur == -* ]] || words=$names\n"
+	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n",
 		out);
 	fprintf(out, "complete -o default -F _azm_%s %s\n", function, program->name);
 }
 
-/* zsh and fish take descriptions; a quote in one would end the string. */
-static void quoted(const char *text, const char *special, FILE *out)
+/* Text between single quotes; @quote is what a quote itself becomes there, @special are escaped with a backslash. */
+static void quoted(const char *text, const char *special, const char *quote, FILE *out)
 {
 	for (; *text; text++) {
 		if (strchr(special, *text))
 			fputc('\\', out);
-		fputc(*text == '\'' ? '`' : *text, out);
+		if (*text == '\'')
+			fputs(quote, out);
+		else
+			fputc(*text, out);
 	}
+}
+
+static void zsh_option(const struct option_row *row, FILE *out)
+{
+	fputs(" \\\n\t'*", out);
+	if (row->letter)
+		fprintf(out, "'{-%c,--%s}'[", row->letter, row->name);
+	else
+		fprintf(out, "--%s[", row->name);
+	quoted(row->help, "[]:", "'\\''", out);
+	fputc(']', out);
+	if (row->arg) {
+		fputc(':', out);
+		quoted(row->arg, "[]:", "'\\''", out);
+		fputs(":_files", out);
+	}
+	fputc('\'', out);
 }
 
 static void zsh_completion(const struct program *program, FILE *out)
@@ -125,40 +232,51 @@ static void zsh_completion(const struct program *program, FILE *out)
 		if (command->hidden)
 			continue;
 		fprintf(out, "\n\t\t'%s:", command->name);
-		quoted(command->summary, ":", out);
+		quoted(command->summary, ":", "'\\''", out);
 		fputc('\'', out);
 	}
-	fputs("\n\t)\n\t_describe command commands\n\treturn\nfi\ncase ${words[2]} in\n", out);
+	fputs("\n\t)\n\t_describe command commands\n\treturn\nfi\n"
+	      "local -a names\nlocal command=${words[2]}\nshift words\n(( CURRENT-- ))\ncase $command in\n",
+		out);
 	for (const struct command *command = program->commands; command->name; command++) {
-		fprintf(out, "%s) _arguments '--help[show this help]'", command->name);
-		for (const struct option_row *row = command->options; row && row->name; row++) {
-			fprintf(out, " \\\n\t'--%s[", row->name);
-			quoted(row->help, "[]:", out);
-			fprintf(out, "]%s'", row->arg ? ": :_files" : "");
-		}
-		fputs(" '*:: :_default' ;;\n", out);
+		fprintf(out, "%s)", command->name);
+		if (wants_names(command))
+			fprintf(out, " names=(${(f)\"$(%s ps -aq 2>/dev/null)\"});", program->name);
+		fputs(" _arguments -s '--help[show this help]'", out);
+		for (const struct option_row *row = command->options; row && row->name; row++)
+			zsh_option(row, out);
+		fputs(wants_names(command) ? " '*:name:($names)' ;;\n" : " '*:: :_default' ;;\n", out);
 	}
 	fputs("esac\n", out);
 }
 
+static void fish_option(
+	const struct program *program, const struct command *command, const struct option_row *row, FILE *out)
+{
+	fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s' -l %s", program->name, command->name,
+		row->name);
+	if (row->letter)
+		fprintf(out, " -s %c", row->letter);
+	fprintf(out, "%s -d '", row->arg ? " -r" : "");
+	quoted(row->help, "\\", "\\'", out);
+	fputs("'\n", out);
+}
+
 static void fish_completion(const struct program *program, FILE *out)
 {
+	fprintf(out, "complete -c %s -n __fish_use_subcommand -f\n", program->name);
 	for (const struct command *command = program->commands; command->name; command++) {
 		if (!command->hidden) {
 			fprintf(out, "complete -c %s -n __fish_use_subcommand -a %s -d '", program->name,
 				command->name);
-			quoted(command->summary, "\\", out);
+			quoted(command->summary, "\\", "\\'", out);
 			fputs("'\n", out);
 		}
-		for (const struct option_row *row = command->options; row && row->name; row++) {
-			fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s' -l %s", program->name,
-				command->name, row->name);
-			if (row->letter)
-				fprintf(out, " -s %c", row->letter);
-			fprintf(out, "%s -d '", row->arg ? " -r" : "");
-			quoted(row->help, "\\", out);
-			fputs("'\n", out);
-		}
+		if (wants_names(command))
+			fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s' -f -a '(%s ps -aq)'\n",
+				program->name, command->name, program->name);
+		for (const struct option_row *row = command->options; row && row->name; row++)
+			fish_option(program, command, row, out);
 	}
 }
 
