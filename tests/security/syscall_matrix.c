@@ -239,7 +239,8 @@ static void choose_arguments(struct call *c, const struct syscall_row *row)
 		const char *name;
 		uint64_t args[3];
 	} special[] = { { "msgget", { 0x41, 0, 0 } }, { "futex", { 1, 1, 1 } }, { "futex_time64", { 1, 1, 1 } },
-		{ "nice", { 0, 0, 0 } }, { "modify_ldt", { 0, 0, 0 } }, { "ipc", { 11, 0, 0 } } };
+		{ "nice", { 0, 0, 0 } }, { "brk", { 0, 0, 0 } }, { "modify_ldt", { 0, 0, 0 } },
+		{ "ipc", { 11, 0, 0 } } };
 
 	memset(c->args, 0xff, sizeof c->args);
 	for (size_t i = 0; row && i < sizeof special / sizeof special[0]; i++)
