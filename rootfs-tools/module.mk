@@ -1,1 +1,8 @@
-# filled in by the folder
+# azm-rootfs. Of seccomp only the built-in filters, of mount only the resolver: see README.md.
+ROOTFS_SRC := $(wildcard rootfs-tools/*.c)
+ROOTFS_OBJ := $(ROOTFS_SRC:%.c=$(O)/obj/%.o)
+ROOTFS_FILTER_OBJ := $(SECCOMP_STATIC_SRC:%.c=$(O)/obj/%.o)
+
+$(O)/azm-rootfs: $(ROOTFS_OBJ) $(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libjansson.a
+PROGRAMS += $(O)/azm-rootfs

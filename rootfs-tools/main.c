@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/main.c: azm-rootfs, the program that makes and handles images. A command is a file beside this one and a
+ * row here.
+ */
+#include "rootfs-tools/commands.h"
+
+static const struct command commands[] = {
+	{
+		.name = "bootstrap",
+		.operands = "DIR",
+		.summary = "make a Debian image from packages, as an ordinary user",
+		.options = bootstrap_options,
+		.run = bootstrap_main,
+		.details = "Makes DIR/rootfs, a Debian system with Python 3, Node.js, npm, git and what else agents "
+			   "expect, and DIR/image.json,\nwhich says how to run it. Needs mmdebstrap and a user "
+			   "namespace, but no root, no sub-ids. DIR appears when it is\ncomplete; downloads are kept "
+			   "in the cache directory for the next run.\n\n"
+			   "Variants: minimal (what the runtime server needs), standard (the default), build (and "
+			   "compilers).\n"
+			   "--mirror takes the URL of a copy of the Debian archive, used while building, or a whole "
+			   "\"deb ...\" line, which\nstays in the image; it may be given more than once. http_proxy is "
+			   "honoured.",
+	},
+	{ .name = NULL },
+};
+
+const struct program rootfs_program = {
+	.name = "azm-rootfs",
+	.summary = "make and handle images for azm-sandbox",
+	.description = "azm-rootfs makes root file systems that azm-sandbox(1) runs, without any privilege.",
+	.commands = commands,
+};
+
+int main(int argc, char **argv)
+{
+	return program_main(&rootfs_program, argc, argv);
+}
