@@ -38,9 +38,10 @@ $(O)/tests/syscall-matrix: $(O)/static/tests/security/syscall_matrix.o $(O)/stat
 
 TEST_PROGRAMS += $(O)/tests/with-filter $(O)/tests/syscall-matrix
 
-$(O)/tests/test_seccomp_filter: $(O)/obj/tests/unit/test_seccomp_filter.o $(SECCOMP_OBJ) $(BASE_OBJ)
+SECCOMP_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_seccomp_*.c))
+$(SECCOMP_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(SECCOMP_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -o $@ $^ $(SECCOMP_LIBS) -lcmocka
 
 $(O)/obj/tests/unit/test_seccomp_filter.o: $(SECCOMP_GEN)
-TESTS += $(O)/tests/test_seccomp_filter
+TESTS += $(SECCOMP_TESTS)

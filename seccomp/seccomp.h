@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -39,9 +40,9 @@ struct filter filter_builtin(unsigned flags);
  * @caps:	capability mask that "includes"/"excludes" of the profile are judged by
  * @out:	set; release with filter_free()
  *
- * Arguments the kernel reads as 32 bits are compared as 32 bits whatever the profile says (spec: SCMP_CMP_MASKED_EQ and
- * friends; an order comparison on such an argument is widened to deny, never to allow). Return: 0, or -1 with @err
- * naming the entry that is wrong
+ * Arguments the kernel reads as 32 bits are compared as 32 bits whatever the profile says, for all seven operators, in
+ * rules that allow and in rules that deny. Entries that contradict each other, names that cannot be denied and
+ * conditions that are not understood are errors. Return: 0, or -1 with @err naming the entry that is wrong
  */
 [[gnu::nonnull(1, 5, 6)]] int filter_from_profile(const char *json_path, int cachefd, unsigned flags,
 	unsigned long long caps, struct filter *out, struct azm_err *err);
@@ -58,3 +59,6 @@ void filter_free(struct filter *filter);
 /** filter_builtin_supervisor() - the allow-list of the supervisor itself once it has started (see table_supervisor.h).
  */
 struct filter filter_builtin_supervisor(void);
+
+/** filter_describe() - one line for every call that is not simply allowed, and why. Return: 0, -1 on a write error. */
+[[gnu::nonnull]] int filter_describe(FILE *stream);
