@@ -366,7 +366,8 @@ static int link_program(const struct builder *b, bool emulate_root, struct filte
 		return profile_error(b->profile, SIZE_MAX, err,
 			"the program is longer than the kernel's %d instructions", BPF_MAXINSNS);
 	memcpy(insns + count, program, size);
-	*out = (struct filter){ steal_ptr(&insns), count + size / sizeof *insns, true };
+	count += size / sizeof *insns;
+	*out = (struct filter){ xrealloc(steal_ptr(&insns), count, sizeof *insns), count, true };
 	return 0;
 }
 
