@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* server/endpoints.c: the table of endpoints (spec: openhands 1.3), and the small ones. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -47,8 +47,11 @@ static json_t *memory_info(void)
 	struct sysinfo system = { 0 };
 	cleanup_free char *text = read_path("/proc/self/statm", 4096, NULL);
 
-	if (text)
-		(void)!sscanf(text, "%llu %llu", &total, &resident);
+	if (text) {
+		char *rest;
+		total = strtoull(text, &rest, 10);
+		resident = strtoull(rest, NULL, 10);
+	}
 	sysinfo(&system);
 	return json_pack("{s:I, s:I, s:f}", "rss", (json_int_t)resident * page, "vms", (json_int_t)total * page,
 		"percent", percent((double)resident * (double)page, (double)system.totalram * system.mem_unit));
@@ -69,11 +72,8 @@ static json_t *disk_info(void)
 static json_int_t io_counter(const char *text, const char *name)
 {
 	const char *found = strstr(text, name);
-	long long value = 0;
 
-	if (found)
-		(void)!sscanf(found + strlen(name), ": %lld", &value);
-	return value;
+	return found ? strtoll(found + strlen(name), NULL, 10) : 0;
 }
 
 static json_t *io_info(const struct server *server)
@@ -82,8 +82,8 @@ static json_t *io_info(const struct server *server)
 	ssize_t size = server->io_counters < 0 ? 0 : pread(server->io_counters, text, sizeof text - 1, 0);
 
 	text[size > 0 ? size : 0] = '\0';
-	return json_pack("{s:I, s:I}", "read_bytes", io_counter(text, "\nread_bytes"), "write_bytes",
-		io_counter(text, "\nwrite_bytes"));
+	return json_pack("{s:I, s:I}", "read_bytes", io_counter(text, "\nread_bytes:"), "write_bytes",
+		io_counter(text, "\nwrite_bytes:"));
 }
 
 void endpoint_server_info(struct request *request)

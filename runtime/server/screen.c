@@ -7,14 +7,16 @@
  * used: it allocates and clears every cell of the window at once (40 MiB for 1000 x 1000), where a command usually
  * prints a few short lines. Here a row has only as many cells as were written.
  *
- * A row that scrolls off the top is turned into UTF-8 and kept in the history, at most SCREEN_HISTORY rows; when that
- * is full a tenth is dropped at once, as tmux does.
+ * What a program prints goes through filter.c first.
+ *
+ * A row that scrolls off the top is turned into UTF-8 and kept in the history, at most SCREEN_HISTORY rows.
  *
  * Wrapped lines: libvterm does not say that a glyph came to a new row by wrapping. It is seen from outside: a glyph
  * that filled the last column, then one in the first column, without the cursor having been moved in between.
  */
 #include "server/screen.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "server/filter.h"
 #include "server/text.h"
 
 /* A cell holds a code point, or one of these. 0 is a cell that was never written or was erased. */
@@ -51,6 +54,7 @@ struct screen {
 	uint32_t (*clusters)[VTERM_MAX_CHARS_PER_CELL];
 	uint32_t cluster_count;
 	VTermPos last_end; /* where the glyph before left the cursor; col == width after the last column */
+	struct filter filter;
 	bool may_wrap, changed, lost;
 };
 
@@ -92,6 +96,8 @@ static void row_text(const struct screen *screen, const struct row *row, struct 
 
 static void drop_history(struct screen *screen, size_t count)
 {
+	if (!count)
+		return;
 	for (size_t i = 0; i < count; i++)
 		free(screen->history[i].text);
 	screen->history_count -= count;
@@ -103,7 +109,7 @@ static void keep_row(struct screen *screen, const struct row *row)
 	struct text text = { 0 };
 
 	if (screen->history_count == SCREEN_HISTORY) {
-		drop_history(screen, SCREEN_HISTORY / 10);
+		drop_history(screen, SCREEN_HISTORY_STEP);
 		screen->lost = true;
 	}
 	if (screen->history_count == screen->history_room) {
@@ -137,6 +143,8 @@ static void split_wide(struct row *row, int column)
 static int on_glyph(VTermGlyphInfo *info, VTermPos pos, void *context)
 {
 	struct screen *screen = context;
+	if (pos.row < 0 || pos.row >= screen->height || pos.col < 0 || pos.col >= screen->width)
+		return 1;
 	struct row *row = &screen->rows[pos.row];
 	int end = pos.col + (info->width > 1 ? 2 : 1);
 	uint32_t cell = cell_of(screen, info->chars);
@@ -282,6 +290,19 @@ static const VTermStateCallbacks callbacks = {
 	.settermprop = on_property,
 };
 
+static void on_pass(void *context, const char *bytes, size_t size)
+{
+	vterm_input_write(((struct screen *)context)->vterm, bytes, size);
+}
+
+static void on_erase_saved(void *context)
+{
+	struct screen *screen = context;
+
+	drop_history(screen, screen->history_count);
+	screen->lost = screen->changed = true;
+}
+
 struct screen *screen_new(
 	int rows, int columns, void (*reply)(const char *bytes, size_t size, void *context), void *context)
 {
@@ -290,6 +311,7 @@ struct screen *screen_new(
 	screen->height = rows;
 	screen->width = columns;
 	screen->rows = screen->main_rows = xcalloc((size_t)rows, sizeof *screen->rows);
+	screen->filter = (struct filter){ on_pass, on_erase_saved, screen, .repeat_max = columns };
 	screen->vterm = vterm_new(rows, columns);
 	vterm_set_utf8(screen->vterm, 1);
 	if (reply)
@@ -315,27 +337,9 @@ void screen_free(struct screen *screen)
 	free(screen);
 }
 
-/* "Erase saved lines", which libvterm ignores. One split over two reads is missed: then old lines stay, no harm. */
-static const char *after_erase_saved(const char *bytes, size_t size)
-{
-	static const char sequence[] = "\033[3J";
-	const char *found = memmem(bytes, size, sequence, sizeof sequence - 1);
-
-	return found ? found + sizeof sequence - 1 : NULL;
-}
-
 void screen_write(struct screen *screen, const char *bytes, size_t size)
 {
-	const char *next;
-
-	while ((next = after_erase_saved(bytes, size))) {
-		vterm_input_write(screen->vterm, bytes, (size_t)(next - bytes));
-		drop_history(screen, screen->history_count);
-		screen->lost = screen->changed = true;
-		size -= (size_t)(next - bytes);
-		bytes = next;
-	}
-	vterm_input_write(screen->vterm, bytes, size);
+	filter_write(&screen->filter, bytes, size);
 }
 
 bool screen_changed(struct screen *screen)
@@ -379,6 +383,8 @@ bool screen_lost_lines(const struct screen *screen)
 
 void screen_clear(struct screen *screen)
 {
+	bool many_rows = screen->history_count > 0;
+
 	vterm_state_reset(screen->state, 1);
 	screen->rows = screen->main_rows;
 	clear_rows(screen->main_rows, screen->height);
@@ -391,4 +397,6 @@ void screen_clear(struct screen *screen)
 	screen->history_room = 0;
 	screen->cluster_count = 0;
 	screen->changed = screen->lost = screen->may_wrap = false;
+	if (many_rows)
+		malloc_trim(0); /* thousands of small pieces, which would not be needed again for long */
 }

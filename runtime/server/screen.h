@@ -11,7 +11,11 @@
 enum {
 	SCREEN_ROWS = 1000,
 	SCREEN_COLUMNS = 1000,
-	SCREEN_HISTORY = 10000, /* rows kept after they scrolled off the top */
+	/* Rows kept after they scrolled off the top. With the rows of the screen these are 11100 to 11200 lines:
+	 * clients expect the last 10000, and expect the oldest kept ones within the first 15000 characters (3.8).
+	 */
+	SCREEN_HISTORY = 10200,
+	SCREEN_HISTORY_STEP = 100, /* dropped at once when that is full */
 };
 
 struct screen;

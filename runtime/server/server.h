@@ -21,6 +21,7 @@ struct options {
 	unsigned user_id;
 	const char *key_file; /* NULL: from the environment */
 	unsigned soft_timeout_s;
+	bool eval_words; /* --browsergym-eval-env was given: it may take any number of words */
 };
 
 struct job;
@@ -119,8 +120,8 @@ bool job_bool(struct job *job, json_t *args, const char *name, bool *value);
 
 /* ---- start-up ---- */
 
-/** options_parse() - the command line. Return: 0; -1 with @err set; 1 when --help was printed */
-int options_parse(int argc, char *argv[], struct options *options, struct azm_err *err);
+/** settings_parse() - the command line; --help ends the program. Return: 0, -1 with @err set */
+int settings_parse(int argc, char *argv[], struct options *options, struct azm_err *err);
 
 /** key_take() - the API key from its file or the environment, from where it is removed. NULL in *key: none is set. */
 int key_take(const char *key_file, char **key, struct azm_err *err);

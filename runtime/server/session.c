@@ -94,6 +94,7 @@ static void finish(struct session *session, json_t *observation)
 	struct session_request request = session->request;
 
 	session->request.done = NULL;
+	free(steal_ptr(&session->command));
 	loop_set(session->config.loop, &session->timer, 0);
 	request.done(request.context, observation);
 }
