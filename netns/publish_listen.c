@@ -48,12 +48,21 @@ static int explain_bind(const union inside_address *address, struct azm_err *err
 	return -1;
 }
 
+static bool is_loopback(const union inside_address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+}
+
 static int open_listener(const union inside_address *address, struct azm_err *err)
 {
 	bool v6 = address->any.sa_family == AF_INET6;
 	cleanup_fd int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	/* Accepted sockets inherit TCP_NODELAY and SO_KEEPALIVE from the listening one. */
+	/* Accepted sockets inherit options and buffer sizes from the listening one. */
+	if (fd >= 0 && is_loopback(address))
+		loopback_buffers(fd);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
 		(v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||

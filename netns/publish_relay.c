@@ -24,7 +24,15 @@
 #include "base/cleanup.h"
 #include "netns/publish_internal.h"
 
-enum { ACCEPTS = 32, PAUSE_MS = 100 };
+enum { ACCEPTS = 32, PAUSE_MS = 100, SEND_BYTES = 128 * 1024, RECEIVE_BYTES = 208 * 1024 };
+
+void loopback_buffers(int fd)
+{
+	static const int send_bytes = SEND_BYTES, receive_bytes = RECEIVE_BYTES;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+}
 
 int inside_socket(int family)
 {
@@ -33,6 +41,7 @@ int inside_socket(int family)
 
 	if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
 		return -1;
+	loopback_buffers(fd);
 	return steal_fd(&fd);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/bench/bench_publish.c: what a published port costs, as ratios to plain loopback in the same run.
  *
- *     bench_publish [SECONDS]
+ *     bench_publish [SECONDS [NAME]]
  *
  * One server process, one client process, as iperf3 and wrk are: bulk in both directions over one connection, and
  * 100-byte requests with 400-byte answers at 1 and 64 connections. Plain loopback is the same pair without us. Runs
@@ -198,15 +198,19 @@ int main(int argc, char **argv)
 	world_check(read(ready[0], scratch, 1) == 1, "plain servers");
 
 	printf("{");
+	const char *separator = "";
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+		if (argc > 2 && strcmp(argv[2], tests[i].name))
+			continue;
 		double direct[ROUNDS], published[ROUNDS];
 		for (int round = 0; round < ROUNDS; round++) {
 			direct[round] = measure(&tests[i], plain_ports[tests[i].rule], seconds);
 			published[round] = measure(&tests[i], world.ports[tests[i].rule], seconds);
 		}
 		double a = median(direct), b = median(published);
-		printf("%s\n  \"%s\": {\"loopback\": %.4g, \"published\": %.4g, \"ratio\": %.3f}", i ? "," : "",
+		printf("%s\n  \"%s\": {\"loopback\": %.4g, \"published\": %.4g, \"ratio\": %.3f}", separator,
 			tests[i].name, a, b, b / a);
+		separator = ",";
 		fflush(stdout);
 	}
 	printf("\n}\n");
