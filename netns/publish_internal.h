@@ -43,7 +43,7 @@ struct publisher {
 	struct relay *relay;
 	struct relay_watch wake_watch;
 	struct peer_check peers;
-	LIST_HEAD(, dialling) dialling;
+	LIST_HEAD(dialling_list, dialling) dialling;
 	int spare;		/* an unconnected socket of the sandbox's network: the next connection's; -1 */
 	bool paused;		/* not accepting: descriptors have run out */
 	unsigned long ended_at; /* relay_ended() when that happened */

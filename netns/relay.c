@@ -94,9 +94,9 @@ struct relay {
 	unsigned long ended;
 	int64_t patience;      /* ns to look on before sleeping, learnt from the last waits */
 	int64_t patience_most; /* 0 where there is one CPU */
-	LIST_HEAD(, pair) pairs;
-	LIST_HEAD(, pair) dead;
-	STAILQ_HEAD(, pair) turns;
+	LIST_HEAD(pair_list, pair) pairs;
+	struct pair_list dead;
+	STAILQ_HEAD(pair_queue, pair) turns;
 	struct relay_pipes pipes;
 	uint8_t buffer[BUFFER_BYTES];
 };
@@ -403,7 +403,7 @@ void relay_unwatch(struct relay *relay, int fd)
 /* One turn for each pair that is queued now; those that queue again wait for the next. */
 static void run_turns(struct relay *relay)
 {
-	STAILQ_HEAD(, pair) now = STAILQ_HEAD_INITIALIZER(now);
+	struct pair_queue now = STAILQ_HEAD_INITIALIZER(now);
 	struct pair *pair;
 
 	STAILQ_CONCAT(&now, &relay->turns);

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tests/unit/test_publish_load.c: many connections through published ports, other users', and none yet. */
+#include "tests/unit/publish_servers.h"
+
+/* ---- many ----------------------------------------------------------------------------------------------------- */
+
+static void a_receiver_that_stalls_stops_the_sender_and_nobody_else(void **state)
+{
+	struct world *world = *state;
+	cleanup_fd int stalled = reach(world, HOLD);
+	cleanup_fd int other = reach(world, ECHO);
+	static char data[1 << 20];
+	size_t taken = 0;
+	uint32_t before = world_ask(world, 'm');
+	struct pollfd writable = { .fd = stalled, .events = POLLOUT };
+
+	/* Full for a while means full: the kernel's buffers on the way are a few dozen MiB at most. */
+	while (taken < (size_t)1 << 30 && poll(&writable, 1, 300) == 1) {
+		ssize_t size = send(stalled, data, sizeof data, MSG_DONTWAIT);
+		taken += size > 0 ? (size_t)size : 0;
+	}
+	assert_true(taken < (size_t)256 << 20);
+	assert_true(world_ask(world, 'm') < before + 1024);
+	for (int i = 0; i < 100; i++)
+		expect_echo(other);
+}
+
+static void thousands_of_idle_connections_cost_little(void **state)
+{
+	enum { CONNECTIONS = 2000, PER_CONNECTION = 512 };
+	struct world *world = *state;
+	struct rlimit files;
+	static int fds[CONNECTIONS];
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_max < 3 * CONNECTIONS) {
+		print_message("skipped: the hard limit of open files is %lu\n", (unsigned long)files.rlim_max);
+		skip();
+	}
+	uint32_t before = world_ask(world, 'm');
+	for (int i = 0; i < CONNECTIONS; i++)
+		fds[i] = reach(world, HOLD);
+	for (int i = 0; i < DEADLINE_S * 1000 && world_ask(world, 'f') < 2 * CONNECTIONS; i++)
+		poll(NULL, 0, 1);
+	assert_true(world_ask(world, 'f') > 2 * CONNECTIONS);
+	cleanup_fd int used = reach(world, ECHO);
+	expect_echo(used);
+	uint32_t grown = world_ask(world, 'm') - before;
+	print_message("%d idle connections: %u KiB\n", CONNECTIONS, grown);
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(grown <= CONNECTIONS * PER_CONNECTION / 1024);
+#endif
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fds[i]);
+}
+
+static void connections_leave_nothing_behind(void **state)
+{
+	struct world *world = *state;
+	cleanup_fd int first = reach(world, ECHO);
+
+	expect_echo(first);
+	uint32_t files = world_ask(world, 'f'), memory = 0;
+	for (int i = 0; i < 600; i++) {
+		cleanup_fd int fd = reach(world, i % 3 ? ECHO : NOBODY);
+		if (i % 3 == 0)
+			expect_reset(fd);
+		else
+			expect_echo(fd);
+		if (i % 3 == 1)
+			reset(steal_fd(&fd));
+		if (i == 300)
+			memory = world_ask(world, 'm');
+	}
+	expect_echo(first);
+	for (int i = 0; i < DEADLINE_S * 1000 && world_ask(world, 'f') > files; i++)
+		poll(NULL, 0, 1);
+	assert_int_equal(world_ask(world, 'f'), files);
+	assert_true(world_ask(world, 'm') <= memory + 256);
+}
+
+static void more_clients_than_descriptors_wait_their_turn(void **state)
+{
+	enum { CLIENTS = 100 };
+	const struct world_options options = { .publish = { "7001" }, .serve = serve_all, .supervisor_files = 64 };
+	struct world world;
+	int fds[CLIENTS];
+
+	(void)state;
+	assert_int_equal(world_start(&world, &options), 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = reach(&world, ECHO);
+		assert_int_equal(send(fds[i], "ping", 4, 0), 4);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		char answer[4];
+		assert_int_equal(read_full(fds[i], answer, 4), 4);
+		close(fds[i]);
+	}
+	assert_int_equal(world_stop(&world), 0);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------------------------ */
+
+static void ready_means_an_answer_of_success(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(world_wait_ready(world, HTTP, false), 0);
+	assert_int_equal(atomic_load(&shared->asked), 3);
+	/* Nobody there, somebody who does not speak HTTP, and a wait that was called off. */
+	assert_int_equal(world_wait_ready(world, NOBODY, false), -1);
+	assert_int_equal(world_wait_ready(world, PEER, false), -1);
+	assert_int_equal(world_wait_ready(world, HOLD, true), 1);
+}
+
+/* ---- other users ---------------------------------------------------------------------------------------------- */
+
+static bool stranger_is_served(const struct world *world)
+{
+	uint16_t port = host_port(world, ECHO);
+	bool served = false;
+
+	world_check(write(stranger, &port, sizeof port) == sizeof port, "order");
+	world_check(read(stranger, &served, 1) == 1, "report");
+	return served;
+}
+
+static void another_users_connection_is_refused_unless_any_user(void **state)
+{
+	const struct world_options open = { .publish = { ALL_PORTS }, .serve = serve_all, .any_user = true };
+	struct world *world = *state, public;
+
+	if (stranger < 0) {
+		print_message("skipped: only root can be two users (peers are told apart in test_publish, too)\n");
+		skip();
+	}
+	assert_false(stranger_is_served(world));
+	cleanup_fd int own = reach(world, ECHO);
+	expect_echo(own);
+	assert_int_equal(world_start(&public, &open), 0);
+	assert_true(stranger_is_served(&public));
+	assert_int_equal(world_stop(&public), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		in_a_world(a_receiver_that_stalls_stops_the_sender_and_nobody_else),
+		in_a_world(thousands_of_idle_connections_cost_little),
+		in_a_world(connections_leave_nothing_behind),
+		cmocka_unit_test(more_clients_than_descriptors_wait_their_turn),
+		in_a_world(ready_means_an_answer_of_success),
+		in_a_world(another_users_connection_is_refused_unless_any_user),
+	};
+
+	prepare_group();
+	return cmocka_run_group_tests_name("publish_load", tests, NULL, NULL);
+}
