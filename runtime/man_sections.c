@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* man_sections.c: what azm-sandbox(1) says after its commands; program_main() prints it for `help man`. */
+#include "commands.h"
+
+const struct man_section man_sections[] = {
+	{ "ENVIRONMENT",
+		"Variables of the Docker runtime that configure run are listed there; they count from -e and from the "
+		"caller's environment. Nothing else of the caller's environment goes in.\n\n"
+		"AZM_STATE_DIR: where writable layers and logs are kept, instead of the first of "
+		"$XDG_DATA_HOME/azm-sandbox (or ~/.local/share/azm-sandbox), $TMPDIR/azm-sandbox and "
+		"/var/tmp/azm-sandbox-UID on which an overlay works.\n\n"
+		"XDG_RUNTIME_DIR: where sockets are kept; /tmp/azm-sandbox-UID without it.\n" },
+	{ "FILES", "DIR/rootfs and DIR/image.json: an image as a bundle; image.json is an OCI image configuration.\n\n"
+		   "STATE/sandboxes/NAME: config.json (what run was asked for), status.json, log, upper (the writable "
+		   "layer). STATE is the directory above; it belongs to the user alone.\n" },
+	{ "EXAMPLES", "The runtime server, with a workspace, on port 3000 of the host's loopback:\n\n"
+		      "    azm-sandbox run --rootfs img/ --workspace workspace/ -p 127.0.0.1:3000:3000\n\n"
+		      "A shell in a throw-away sandbox:\n\n"
+		      "    azm-sandbox run --rm -it --rootfs img/ -- /bin/bash\n\n"
+		      "Several, in the background:\n\n"
+		      "    azm-sandbox run -d --name one --rootfs img/\n"
+		      "    azm-sandbox exec one uname -a\n"
+		      "    azm-sandbox logs one\n"
+		      "    azm-sandbox stop one\n"
+		      "    azm-sandbox rm one\n" },
+	{ "EXIT STATUS", "run, start -a and exec: the command's own; 128+n when it died of signal n; 125 when "
+			 "azm-sandbox itself "
+			 "failed, 126 when COMMAND cannot be executed, 127 when it was not found. Other commands: 0, "
+			 "or 125 when "
+			 "they failed; doctor fails when this host cannot run sandboxes.\n" },
+	{ "SEE ALSO", "azm-rootfs(1), user_namespaces(7), subuid(5)\n" },
+	{ NULL, NULL },
+};
