@@ -66,7 +66,7 @@ static int set_suite(void *config, const char *value, struct azm_err *err)
 	struct bootstrap *b = config;
 
 	if (!is_plain_name(value, ""))
-		return err_msg(err, EINVAL, "suite", value, "not the name of a Debian suite");
+		return err_msg(err, EINVAL, "choose", NULL, "not the name of a Debian suite");
 	b->suite = value;
 	return 0;
 }
@@ -76,7 +76,7 @@ static int set_variant(void *config, const char *value, struct azm_err *err)
 	struct bootstrap *b = config;
 
 	b->variant = debian_variant(value);
-	return b->variant ? 0 : err_msg(err, EINVAL, "variant", value, "minimal, standard or build");
+	return b->variant ? 0 : err_msg(err, EINVAL, "choose", NULL, "minimal, standard or build");
 }
 
 static int add_include(void *config, const char *value, struct azm_err *err)
@@ -88,7 +88,7 @@ static int add_include(void *config, const char *value, struct azm_err *err)
 	for (size_t i = before; i < b->include.count; i++)
 		if (!is_plain_name(b->include.items[i], "+:~=/ABCDEFGHIJKLMNOPQRSTUVWXYZ") ||
 			b->include.items[i][0] == '/')
-			return err_msg(err, EINVAL, "package", b->include.items[i], "not the name of a package");
+			return err_msg(err, EINVAL, "install", b->include.items[i], "not the name of a package");
 	return 0;
 }
 
@@ -97,7 +97,7 @@ static int add_mirror(void *config, const char *value, struct azm_err *err)
 	struct bootstrap *b = config;
 
 	if ((!strstr(value, "://") && !str_starts(value, "deb ")) || strpbrk(value, "\n\"") || value[0] == '-')
-		return err_msg(err, EINVAL, "mirror", value, "neither a URL nor a \"deb ...\" line");
+		return err_msg(err, EINVAL, "use mirror", NULL, "neither a URL nor a \"deb ...\" line");
 	str_list_add(&b->mirrors, value);
 	return 0;
 }
@@ -208,7 +208,8 @@ static int find_server(struct bootstrap *b, struct azm_err *err)
 
 	if (b->server) {
 		if (!is_program(b->server))
-			return err_msg(err, ENOENT, "server", b->server, "not a program that can be read and executed");
+			return err_msg(err, ENOENT, "put in the server", b->server,
+				"not a program that can be read and executed");
 		b->server_found = xstrdup(b->server);
 		return 0;
 	}
@@ -281,7 +282,7 @@ static int write_config(const struct bootstrap *b, int dirfd, struct azm_err *er
 	static const char *const server[] = { SERVER_PATH, "--port", "3000", "--working-dir", "/workspace", NULL };
 	static const char *const shell[] = { "/bin/bash", NULL };
 	static const char *const ports[] = { "3000/tcp", NULL };
-	static const char *const labels[][2] = { { "azm.runtime-server", SERVER_PATH }, { NULL, NULL } };
+	static const char *const labels[][2] = { { "org.azm-sandbox.server", SERVER_PATH }, { NULL, NULL } };
 	cleanup_free char *created_by =
 		xasprintf("azm-rootfs bootstrap --suite %s --variant %s", b->suite, b->variant->name);
 	struct bundle_config config = {

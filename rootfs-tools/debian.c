@@ -20,12 +20,12 @@
 
 static const struct debian_variant variants[] = {
 	{ "minimal", "bash ca-certificates curl findutils git passwd procps sudo", "what the runtime server needs",
-		350 * MIB, 60 * MIB },
+		200 * MIB, 60 * MIB },
 	{ "standard",
 		"python3 python3-pip python3-venv python-is-python3 nodejs npm ripgrep "
 		"bzip2 file iproute2 jq less netbase openssh-client patch tmux tzdata unzip wget xz-utils zip",
-		"Python 3, Node.js and the tools agents expect (the default)", 900 * MIB, 170 * MIB },
-	{ "build", "build-essential pkg-config python3-dev", "and compilers", 1300 * MIB, 250 * MIB },
+		"Python 3, Node.js and the tools agents expect (the default)", 600 * MIB, 120 * MIB },
+	{ "build", "build-essential pkg-config python3-dev", "and compilers", 950 * MIB, 200 * MIB },
 };
 
 static const size_t variant_count = sizeof variants / sizeof *variants;
@@ -161,6 +161,7 @@ static const struct setting early_settings[] = {
 
 /* Added when everything is installed. */
 static const struct setting late_settings[] = {
+	{ "etc", "hosts", 0644, "127.0.0.1 localhost\n::1 localhost\n" },
 	{ "etc", "pip.conf", 0644,
 		"# The sandbox is the virtual environment.\n"
 		"[global]\n"
@@ -261,9 +262,9 @@ int debian_finish(const char *root, const char *suite, const struct str_list *mi
 
 	if (rootfd < 0)
 		return err_sys(err, "open", root);
-	if (write_settings(rootfd, late_settings, err) < 0 || write_setting(rootfd, &sources_list, err) < 0)
-		return -1;
 	remove_leftovers(rootfd);
 	summary->packages = count_packages(rootfd);
-	return tidy_tree(root, &summary->disk, err);
+	if (tidy_tree(root, &summary->disk, err) < 0 || write_settings(rootfd, late_settings, err) < 0)
+		return -1;
+	return write_setting(rootfd, &sources_list, err);
 }

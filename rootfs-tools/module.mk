@@ -6,3 +6,9 @@ ROOTFS_FILTER_OBJ := $(SECCOMP_STATIC_SRC:%.c=$(O)/obj/%.o)
 $(O)/azm-rootfs: $(ROOTFS_OBJ) $(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libjansson.a
 PROGRAMS += $(O)/azm-rootfs
+
+$(O)/tests/test_rootfs_debian: $(O)/obj/tests/unit/test_rootfs_debian.o $(filter-out %/main.o,$(ROOTFS_OBJ)) \
+		$(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libjansson.a -lcmocka
+TESTS += $(O)/tests/test_rootfs_debian

@@ -80,8 +80,11 @@ static char *split_target(const char *target, char name[static NAME_MAX + 1], st
 	if (slash)
 		slash[slash == whole ? 1 : 0] = '\0';
 	char *parent = realpath(slash ? whole : ".", NULL);
-	if (!parent)
-		err_sys(err, "find the directory to make the image in", slash ? whole : ".");
+	if (!parent) {
+		err_sys(err, "make image in", slash ? whole : ".");
+		if (err_is(err, ENOENT))
+			err_hint(err, "make the directory first: mkdir -p %s", whole);
+	}
 	return parent;
 }
 
