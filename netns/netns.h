@@ -128,7 +128,7 @@ struct publisher; /* listeners and the inner thread that serves them */
 /** publish_listen() - bind and listen for every rule, in the caller's (the host's) network namespace. Run before
  * network_enter(): the sock_diag socket it opens reports ids as its opener's user namespace sees them. On failure
  * nothing stays bound. */
-[[gnu::nonnull]] int publish_listen(
+[[gnu::nonnull(3, 4)]] int publish_listen(
 	struct publish_rule *rules, size_t count, struct publisher **out, struct azm_err *err);
 
 /**

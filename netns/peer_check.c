@@ -125,22 +125,21 @@ static int keep_answer(const struct nlmsghdr *header, void *data)
 static bool ask(
 	struct peer_check *check, const union address *local, const union address *remote, struct inet_diag_msg *answer)
 {
-	_Alignas(struct nlmsghdr) char buffer[1024];
+	_Alignas(struct nlmsghdr) char buffer[512];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct inet_diag_req_v2 *request = mnl_nlmsg_put_extra_header(header, sizeof *request);
-	unsigned port = mnl_socket_get_portid(check->diag);
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = (uint8_t)local->any.sa_family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = UINT32_MAX,
+		.id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+	};
 
+	put_address(local, request.id.idiag_src, &request.id.idiag_sport);
+	put_address(remote, request.id.idiag_dst, &request.id.idiag_dport);
 	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	header->nlmsg_flags = NLM_F_REQUEST;
 	header->nlmsg_seq = ++check->sequence;
-	request->sdiag_family = (uint8_t)local->any.sa_family;
-	request->sdiag_protocol = IPPROTO_TCP;
-	request->idiag_states = UINT32_MAX;
-	request->id.idiag_cookie[0] = request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	put_address(local, request->id.idiag_src, &request->id.idiag_sport);
-	put_address(remote, request->id.idiag_dst, &request->id.idiag_dport);
-	struct inet_diag_sockid asked = request->id;
-
+	memcpy(mnl_nlmsg_put_extra_header(header, sizeof request), &request, sizeof request);
 	if (mnl_socket_sendto(check->diag, header, header->nlmsg_len) < 0)
 		return false;
 	/* An answer left over from a query whose receive failed has an older number: skip it. */
@@ -150,16 +149,17 @@ static bool ask(
 			return false;
 		if (header->nlmsg_seq != check->sequence)
 			continue;
-		return mnl_cb_run(buffer, (size_t)size, check->sequence, port, keep_answer, answer) == MNL_CB_STOP &&
-		       same_socket(&asked, answer);
+		return mnl_cb_run(buffer, (size_t)size, check->sequence, mnl_socket_get_portid(check->diag),
+			       keep_answer, answer) == MNL_CB_STOP &&
+		       same_socket(&request.id, answer);
 	}
 }
 
 int peer_check_prove(struct peer_check *check, int listener, struct azm_err *err)
 {
-	union address local, nowhere = { 0 };
+	union address local = { 0 }, nowhere = { 0 };
 	socklen_t size = sizeof local;
-	struct inet_diag_msg answer;
+	struct inet_diag_msg answer = { 0 };
 
 	if (getsockname(listener, &local.any, &size) < 0)
 		return err_sys(err, "read the address of a listener", NULL);
@@ -178,9 +178,9 @@ static bool is_connected(uint8_t state)
 
 bool peer_check_allows(struct peer_check *check, int connection)
 {
-	union address local, peer, again;
+	union address local = { 0 }, peer = { 0 }, again;
 	socklen_t local_size = sizeof local, peer_size = sizeof peer, again_size = sizeof again;
-	struct inet_diag_msg answer;
+	struct inet_diag_msg answer = { 0 };
 
 	if (!check->diag || getsockname(connection, &local.any, &local_size) < 0 ||
 		getpeername(connection, &peer.any, &peer_size) < 0)

@@ -45,7 +45,7 @@ static int parse_span(const char *text, const char *what, struct span *span, con
 	uint64_t low, high;
 
 	if (length < sizeof first)
-		memcpy(first, text, length);
+		snprintf(first, sizeof first, "%.*s", (int)length, text);
 	if (!str_to_u64(first, MAX_PORT, &low) || !str_to_u64(dash ? dash + 1 : first, MAX_PORT, &high))
 		return err_msg(err, EINVAL, "publish", whole, "%s port \"%s\" is not a number from 1 to %d", what, text,
 			MAX_PORT);
@@ -71,7 +71,7 @@ static int parse_unix(
 	const char *text, const char *whole, struct publish_rule **rules, size_t *count, struct azm_err *err)
 {
 	const char *colon = strrchr(text, ':');
-	struct span port;
+	struct span port = { 0 };
 
 	if (!colon || colon == text)
 		return err_msg(err, EINVAL, "publish", whole, "expected unix:PATH:PORT");
@@ -113,7 +113,7 @@ static int parse_address(
 		length -= 2;
 	}
 	if (length < sizeof bare)
-		memcpy(bare, ip, length);
+		snprintf(bare, sizeof bare, "%.*s", (int)length, ip);
 	if (inet_pton(AF_INET, bare, &rule->address.v4) == 1)
 		rule->family = AF_INET;
 	else if (inet_pton(AF_INET6, bare, &rule->address.v6) == 1)
@@ -214,9 +214,9 @@ int publish_parse(const char *text, const char *default_ip, bool allow_non_loopb
 	size_t *count, struct azm_err *err)
 {
 	char copy[MAX_TEXT + 1];
-	struct pieces pieces = { .text = text };
+	struct pieces pieces = { .text = text, .port = "" };
 	struct publish_rule model = { 0 };
-	struct span port, host;
+	struct span port = { 0 }, host = { 0 };
 
 	if (strlen(text) > MAX_TEXT)
 		return err_msg(err, EINVAL, "publish", text, "longer than %d bytes", MAX_TEXT);

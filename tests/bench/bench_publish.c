@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 	printf("{");
 	const char *separator = "";
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-		if (argc > 2 && strcmp(argv[2], tests[i].name))
+		if (argc > 2 && strcmp(argv[2], tests[i].name) != 0)
 			continue;
 		double direct[ROUNDS], published[ROUNDS];
 		for (int round = 0; round < ROUNDS; round++) {

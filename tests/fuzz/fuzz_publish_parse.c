@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "netns/netns.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,7 +23,7 @@ static void check_rule(const struct publish_rule *rule)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	cleanup_free char *text = malloc(size + 1);
+	char *text = malloc(size + 1);
 	struct publish_rule *rules = NULL;
 	struct azm_err err = { 0 };
 	size_t count = 0;
@@ -42,5 +41,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < count; i++)
 		check_rule(&rules[i]);
 	publish_rules_free(rules, count);
+	free(text);
 	return 0;
 }

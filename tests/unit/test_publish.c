@@ -33,7 +33,7 @@ static int listen_v(int family, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_in6 address;
+	struct sockaddr_in6 address = { 0 };
 	socklen_t size = sizeof address;
 
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);

@@ -62,14 +62,15 @@ static void connections_leave_nothing_behind(void **state)
 	expect_echo(first);
 	uint32_t files = world_ask(world, 'f'), memory = 0;
 	for (int i = 0; i < 600; i++) {
-		cleanup_fd int fd = reach(world, i % 3 ? ECHO : NOBODY);
-		if (i % 3 == 0)
-			expect_reset(fd);
-		else
-			expect_echo(fd);
+		if (i % 3 == 0) {
+			expect_refusal(world);
+			continue;
+		}
+		cleanup_fd int fd = reach(world, ECHO);
+		expect_echo(fd);
 		if (i % 3 == 1)
 			reset(steal_fd(&fd));
-		if (i == 300)
+		if (i == 301)
 			memory = world_ask(world, 'm');
 	}
 	expect_echo(first);
@@ -83,7 +84,7 @@ static void more_clients_than_descriptors_wait_their_turn(void **state)
 {
 	enum { CLIENTS = 100 };
 	const struct world_options options = { .publish = { "7001" }, .serve = serve_all, .supervisor_files = 64 };
-	struct world world;
+	struct world world = { 0 };
 	int fds[CLIENTS];
 
 	(void)state;
@@ -114,6 +115,17 @@ static void ready_means_an_answer_of_success(void **state)
 	assert_int_equal(world_wait_ready(world, HOLD, true), 1);
 }
 
+static void readiness_needs_no_published_port(void **state)
+{
+	const struct world_options options = { .serve = serve_all };
+	struct world world = { 0 };
+
+	(void)state;
+	assert_int_equal(world_start(&world, &options), 0);
+	assert_int_equal(world_wait_ready(&world, HTTP, false), 0);
+	assert_int_equal(world_stop(&world), 0);
+}
+
 /* ---- other users ---------------------------------------------------------------------------------------------- */
 
 static bool stranger_is_served(const struct world *world)
@@ -129,7 +141,7 @@ static bool stranger_is_served(const struct world *world)
 static void another_users_connection_is_refused_unless_any_user(void **state)
 {
 	const struct world_options open = { .publish = { ALL_PORTS }, .serve = serve_all, .any_user = true };
-	struct world *world = *state, public;
+	struct world *world = *state, public = { 0 };
 
 	if (stranger < 0) {
 		print_message("skipped: only root can be two users (peers are told apart in test_publish, too)\n");
@@ -151,6 +163,7 @@ int main(void)
 		in_a_world(connections_leave_nothing_behind),
 		cmocka_unit_test(more_clients_than_descriptors_wait_their_turn),
 		in_a_world(ready_means_an_answer_of_success),
+		cmocka_unit_test(readiness_needs_no_published_port),
 		in_a_world(another_users_connection_is_refused_unless_any_user),
 	};
 

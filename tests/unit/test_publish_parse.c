@@ -14,43 +14,42 @@
 #include "netns/netns.h"
 
 struct good {
-	const char *text, *default_ip;
+	const char *text, *default_ip, *address; /* NULL for none */
 	int family;
-	const char *address; /* NULL for none */
 	unsigned host_port, port, count;
 };
 
 static const struct good good[] = {
-	{ "8000", NULL, AF_UNSPEC, NULL, 0, 8000, 1 },
-	{ ":8000", NULL, AF_UNSPEC, NULL, 0, 8000, 1 },
-	{ "0:8000", NULL, AF_UNSPEC, NULL, 0, 8000, 1 },
-	{ "80:8000", NULL, AF_UNSPEC, NULL, 80, 8000, 1 },
-	{ "80:8000/tcp", NULL, AF_UNSPEC, NULL, 80, 8000, 1 },
-	{ "80:8000/TCP", NULL, AF_UNSPEC, NULL, 80, 8000, 1 },
-	{ "1:65535", NULL, AF_UNSPEC, NULL, 1, 65535, 1 },
-	{ "localhost:80:8000", NULL, AF_UNSPEC, NULL, 80, 8000, 1 },
-	{ "127.0.0.1:80:8000", NULL, AF_INET, "127.0.0.1", 80, 8000, 1 },
-	{ "127.9.8.7:80:8000", NULL, AF_INET, "127.9.8.7", 80, 8000, 1 },
-	{ "127.0.0.1::8000", NULL, AF_INET, "127.0.0.1", 0, 8000, 1 },
-	{ "127.0.0.1:0:8000", NULL, AF_INET, "127.0.0.1", 0, 8000, 1 },
-	{ "[::1]:80:8000", NULL, AF_INET6, "::1", 80, 8000, 1 },
-	{ "[::1]::8000", NULL, AF_INET6, "::1", 0, 8000, 1 },
-	{ "[127.0.0.1]:80:8000", NULL, AF_INET, "127.0.0.1", 80, 8000, 1 },
-	{ "8000-8009", NULL, AF_UNSPEC, NULL, 0, 8000, 10 },
-	{ ":8000-8009", NULL, AF_UNSPEC, NULL, 0, 8000, 10 },
-	{ "0:8000-8000", NULL, AF_UNSPEC, NULL, 0, 8000, 1 },
-	{ "9000-9009:8000-8009", NULL, AF_UNSPEC, NULL, 9000, 8000, 10 },
-	{ "9000:8000-8009", NULL, AF_UNSPEC, NULL, 9000, 8000, 10 },
-	{ "127.0.0.1:9000-9001:8000-8001/tcp", NULL, AF_INET, "127.0.0.1", 9000, 8000, 2 },
-	{ "65534-65535:1-2", NULL, AF_UNSPEC, NULL, 65534, 1, 2 },
-	{ "1-65535", NULL, AF_UNSPEC, NULL, 0, 1, 65535 },
-	{ "80:8000", "", AF_UNSPEC, NULL, 80, 8000, 1 },
-	{ "80:8000", "127.0.0.1", AF_INET, "127.0.0.1", 80, 8000, 1 },
-	{ "80:8000", "::1", AF_INET6, "::1", 80, 8000, 1 },
-	{ "80:8000", "[::1]", AF_INET6, "::1", 80, 8000, 1 },
+	{ "8000", NULL, NULL, AF_UNSPEC, 0, 8000, 1 },
+	{ ":8000", NULL, NULL, AF_UNSPEC, 0, 8000, 1 },
+	{ "0:8000", NULL, NULL, AF_UNSPEC, 0, 8000, 1 },
+	{ "80:8000", NULL, NULL, AF_UNSPEC, 80, 8000, 1 },
+	{ "80:8000/tcp", NULL, NULL, AF_UNSPEC, 80, 8000, 1 },
+	{ "80:8000/TCP", NULL, NULL, AF_UNSPEC, 80, 8000, 1 },
+	{ "1:65535", NULL, NULL, AF_UNSPEC, 1, 65535, 1 },
+	{ "localhost:80:8000", NULL, NULL, AF_UNSPEC, 80, 8000, 1 },
+	{ "127.0.0.1:80:8000", NULL, "127.0.0.1", AF_INET, 80, 8000, 1 },
+	{ "127.9.8.7:80:8000", NULL, "127.9.8.7", AF_INET, 80, 8000, 1 },
+	{ "127.0.0.1::8000", NULL, "127.0.0.1", AF_INET, 0, 8000, 1 },
+	{ "127.0.0.1:0:8000", NULL, "127.0.0.1", AF_INET, 0, 8000, 1 },
+	{ "[::1]:80:8000", NULL, "::1", AF_INET6, 80, 8000, 1 },
+	{ "[::1]::8000", NULL, "::1", AF_INET6, 0, 8000, 1 },
+	{ "[127.0.0.1]:80:8000", NULL, "127.0.0.1", AF_INET, 80, 8000, 1 },
+	{ "8000-8009", NULL, NULL, AF_UNSPEC, 0, 8000, 10 },
+	{ ":8000-8009", NULL, NULL, AF_UNSPEC, 0, 8000, 10 },
+	{ "0:8000-8000", NULL, NULL, AF_UNSPEC, 0, 8000, 1 },
+	{ "9000-9009:8000-8009", NULL, NULL, AF_UNSPEC, 9000, 8000, 10 },
+	{ "9000:8000-8009", NULL, NULL, AF_UNSPEC, 9000, 8000, 10 },
+	{ "127.0.0.1:9000-9001:8000-8001/tcp", NULL, "127.0.0.1", AF_INET, 9000, 8000, 2 },
+	{ "65534-65535:1-2", NULL, NULL, AF_UNSPEC, 65534, 1, 2 },
+	{ "1-65535", NULL, NULL, AF_UNSPEC, 0, 1, 65535 },
+	{ "80:8000", "", NULL, AF_UNSPEC, 80, 8000, 1 },
+	{ "80:8000", "127.0.0.1", "127.0.0.1", AF_INET, 80, 8000, 1 },
+	{ "80:8000", "::1", "::1", AF_INET6, 80, 8000, 1 },
+	{ "80:8000", "[::1]", "::1", AF_INET6, 80, 8000, 1 },
 	/* what the argument says wins over the environment */
-	{ "[::1]:80:8000", "127.0.0.1", AF_INET6, "::1", 80, 8000, 1 },
-	{ "localhost:80:8000", "0.0.0.0", AF_UNSPEC, NULL, 80, 8000, 1 },
+	{ "[::1]:80:8000", "127.0.0.1", "::1", AF_INET6, 80, 8000, 1 },
+	{ "localhost:80:8000", "0.0.0.0", NULL, AF_UNSPEC, 80, 8000, 1 },
 };
 
 static void accepted_forms_become_rules(void **state)
