@@ -8,7 +8,7 @@
 
 #include "server/text.h"
 
-enum { ESCAPE = 0x1b, CANCEL = 0x18, SUBSTITUTE = 0x1a, PASS_MAX = 4096, PARAMETER_MAX = 9999 };
+enum { ESCAPE = 0x1b, CANCEL = 0x18, SUBSTITUTE = 0x1a, PASS_MAX = 4096, DIGITS_MAX = 9 };
 enum { MARKS_MAX = VTERM_MAX_CHARS_PER_CELL - 1 };
 
 /* In libvterm.a, but not in its public header. */
@@ -101,7 +101,14 @@ static void repeat(struct filter *filter)
 /* A printable byte of a control sequence. */
 static void take_csi(struct filter *filter, char byte)
 {
-	if (byte >= '0' && byte <= '9' && !filter->more && filter->parameter < PARAMETER_MAX)
+	bool digit = byte >= '0' && byte <= '9';
+
+	filter->digits = digit ? filter->digits + 1 : 0;
+	if (filter->digits > DIGITS_MAX) {
+		filter->digits = DIGITS_MAX;
+		return;
+	}
+	if (digit && !filter->more)
 		filter->parameter = filter->parameter * 10 + byte - '0';
 	filter->more |= byte == ';' || byte == ':';
 	filter->special |= byte < '0' || (byte >= '<' && byte <= '?');
@@ -125,7 +132,7 @@ static void take_escape(struct filter *filter, char byte)
 	filter->state = FILTER_TEXT;
 	if (byte == '[') {
 		filter->state = FILTER_CSI;
-		filter->parameter = 0;
+		filter->parameter = filter->digits = 0;
 		filter->more = filter->special = false;
 	} else {
 		filter->last_size = 0;

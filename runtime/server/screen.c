@@ -385,6 +385,7 @@ void screen_clear(struct screen *screen)
 {
 	bool many_rows = screen->history_count > 0;
 
+	filter_write(&screen->filter, "\x18", 1); /* CAN ends whatever sequence is not complete */
 	vterm_state_reset(screen->state, 1);
 	screen->rows = screen->main_rows;
 	clear_rows(screen->main_rows, screen->height);

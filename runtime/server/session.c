@@ -356,15 +356,23 @@ static void send_command(struct session *session)
 	arm_timer(session);
 }
 
-/* At the prompt only these two keys bring a new prompt, or the shell's end; nothing would ever answer another one. */
-static void send_key_to_idle_shell(struct session *session, char key)
+/* At the prompt only two keys bring a new prompt, or the shell's end; nothing would ever answer another one. End of
+ * file is put into words: the character itself is lost when it comes while readline takes the terminal over.
+ */
+static void send_key_to_idle_shell(struct session *session, char letter)
 {
-	if (!session->shell || !strchr("cCdD", session->command[2])) {
+	const char interrupt = 'c' & 0x1f;
+	struct azm_err err = { 0 };
+
+	if (!session->shell || (letter != 'c' && letter != 'd')) {
 		report_completed(session);
 		return;
 	}
 	session->ended = false;
-	shell_type(session->shell, &key, 1);
+	if (letter == 'c')
+		shell_type(session->shell, &interrupt, 1);
+	else if (shell_run(session->shell, "exit", &err) < 0)
+		session->ended = true;
 	arm_timer(session);
 }
 
@@ -428,7 +436,7 @@ void session_execute(struct session *session, const struct session_request *requ
 	else if (session->unfinished && (empty || key))
 		report_completed(session);
 	else if (key)
-		send_key_to_idle_shell(session, (char)(session->command[2] & 0x1f));
+		send_key_to_idle_shell(session, (char)tolower((unsigned char)session->command[2]));
 	else
 		send_command(session);
 }

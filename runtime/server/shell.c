@@ -55,6 +55,7 @@ struct shell {
 	bool busy;     /* its callbacks are running: shell_free() only sets doomed */
 	bool doomed;
 	bool wants_write; /* the loop watches for room to write */
+	bool replied;	  /* the terminal answered a query of the command that runs or ran last */
 	pid_t pid;
 	int status; /* of waitpid(), once phase is GONE */
 	int script; /* the memory file */
@@ -274,6 +275,12 @@ static void handle_end_mark(struct shell *shell, const struct shell_prompt *prom
 	}
 }
 
+/* The rest is echo: of the line that was typed, or at the prompt of answers to queries that the command left unread. */
+static bool is_output(const struct shell *shell)
+{
+	return shell->phase != TYPED && !(shell->phase == READY && shell->replied);
+}
+
 /* Take the output apart, up to a mark that is not complete yet. */
 static void digest_output(struct shell *shell)
 {
@@ -285,13 +292,15 @@ static void digest_output(struct shell *shell)
 		char *bytes = shell->output.bytes + done;
 		enum mark_kind kind =
 			shell_mark_find(bytes, shell->output.size - done, shell->key, &plain, &whole, &prompt);
-		if (plain && shell->phase != TYPED)
+		if (plain && is_output(shell))
 			screen_write(shell->screen, bytes, plain);
 		done += whole;
 		if (kind == MARK_PARTIAL)
 			break;
-		if (kind == MARK_START && shell->phase == TYPED)
+		if (kind == MARK_START && shell->phase == TYPED) {
 			shell->phase = RUNNING;
+			shell->replied = false;
+		}
 		if (kind == MARK_END)
 			handle_end_mark(shell, &prompt);
 	}
@@ -379,6 +388,7 @@ static void on_reply(const char *bytes, size_t size, void *context)
 {
 	struct shell *shell = context;
 
+	shell->replied = true;
 	if (shell->input.size + size <= REPLIES_MAX)
 		shell_type(shell, bytes, size);
 }

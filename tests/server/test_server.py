@@ -271,25 +271,20 @@ class Protocol(Case):
         thread.join()
 
     def test_actions_run_in_the_order_they_arrive(self):
-        results, threads = [], []
-        self.run_ok('mkfifo gate')
-        for i, command in enumerate(['cat gate >/dev/null; echo 0', 'echo 1', 'echo 2', 'echo 3']):
-            thread = threading.Thread(target=lambda c=command: results.append(self.client.run(c, blocking=True)['content']))
-            thread.start()
-            threads.append(thread)
-            time.sleep(0.1)  # they have to arrive in this order; nothing tells when one has
-        open_gate = self.client.request('GET', '/alive')
-        self.assertEqual(open_gate[0], 200)
-        if isinstance(self.server, Server):
-            with open(os.path.join(self.dir, 'gate'), 'w') as gate:
-                gate.write('go')
-        else:
-            for thread in threads:
-                thread.join(0)
+        if URL:
             self.skipTest('the gate can only be opened from the same file system')
-        for thread in threads:
-            thread.join()
-        self.assertEqual(results, ['0', '1', '2', '3'])
+        self.run_ok('mkfifo gate')
+        waiting = []
+        for command in ['cat gate; echo 0 >> order', 'echo 1 >> order', 'echo 2 >> order', 'cat order']:
+            connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=30)
+            body = {'action': {'action': 'run', 'args': {'command': command, 'blocking': True}, 'timeout': 30.0}}
+            connection.request('POST', '/execute_action', json.dumps(body), {'X-Session-API-Key': self.server.key or ''})
+            waiting.append(connection)
+            time.sleep(0.05)  # they have to arrive in this order; nothing tells when one has
+        with open(os.path.join(self.dir, 'gate'), 'w') as gate:
+            gate.write('go')
+        answers = [json.loads(connection.getresponse().read())['content'] for connection in waiting]
+        self.assertEqual(answers, ['go', '', '', '0\n1\n2'])
 
 
 class Commands(Case):
@@ -378,7 +373,7 @@ class Commands(Case):
         self.run_ok('kill %1; wait')
 
     def test_output_of_a_background_job_comes_with_the_next_command(self):
-        self.run_ok('mkfifo p && { cat p; echo late; touch done; } &')
+        self.run_ok('mkfifo p; { cat p; echo late; touch done; } &')
         words = self.content('echo go > p; until [ -e done ]; do sleep 0.05; done; echo now').split()
         self.assertTrue({'go', 'late', 'now'} <= set(words), words)
 
@@ -405,7 +400,7 @@ class Commands(Case):
         self.run_ok('exec 7>&1 8>&2 >log 2>&1')
         self.assertEqual(self.content('echo into the file'), '')
         self.run_ok('exec >&7 2>&8 7>&- 8>&-; set +u')
-        self.assertEqual(self.content('cat log'), 'into the file')
+        self.assertIn('into the file', self.content('cat log'))
 
     def test_err_trap_and_last_status_are_not_disturbed(self):
         self.run_ok('trap "echo trapped" ERR')
@@ -800,7 +795,7 @@ class Process(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=10)
                 self.assertEqual(done.returncode, 125)
-                self.assertRegex(done.stderr, r'^azm-runtime-server: [^\n]+\n$')
+                self.assertRegex(done.stderr, r'^azm-runtime-server: [^\n]+\n(hint: [^\n]+\n)?$')
 
     def test_a_port_in_use_is_said(self):
         server, _ = self.start()
@@ -851,6 +846,9 @@ class Process(unittest.TestCase):
         bwrap, busybox = shutil.which('bwrap'), shutil.which('busybox')
         if not bwrap or not busybox:
             (self.fail if MUST_WORK else self.skipTest)('bwrap and busybox are needed')
+        with open(BINARY, 'rb') as program:
+            if b'/ld-linux' in program.read():
+                self.skipTest('this build of the server is dynamic')
         root = tempfile.mkdtemp(dir='/tmp')
         self.addCleanup(shutil.rmtree, root)
         os.chmod(root, 0o755)
