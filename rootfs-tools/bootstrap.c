@@ -30,7 +30,7 @@
 #include "rootfs-tools/staging.h"
 
 #define SERVER_NAME "azm-runtime-server"
-#define SERVER_PATH "/usr/local/bin/" SERVER_NAME
+#define SERVER_PATH "/usr/local/bin/azm-runtime-server" /* inside */
 
 static const char keyring[] = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -156,10 +156,12 @@ static int parse(struct bootstrap *b, int argc, char **argv, struct azm_err *err
 		}
 		b->target = argv[at];
 	}
-	if (b->target)
-		return 0;
-	err_msg(err, EINVAL, "bootstrap", NULL, "which directory is the image to be made in?");
-	return err_hint(err, "%s bootstrap DIR", rootfs_program.name);
+	if (!b->target) {
+		err_msg(err, EINVAL, "bootstrap", NULL, "which directory is the image to be made in?");
+		err_hint(err, "%s bootstrap DIR", rootfs_program.name);
+		return -1;
+	}
+	return 0;
 }
 
 /* ---- what has to be right before anything is made ------------------------------------------------------------- */
@@ -217,7 +219,10 @@ static int find_server(struct bootstrap *b, struct azm_err *err)
 	if (length <= 0)
 		return 0;
 	self[length] = '\0';
-	strrchr(self, '/')[1] = '\0';
+	char *slash = strrchr(self, '/');
+	if (!slash)
+		return 0;
+	slash[1] = '\0';
 	for (const char *const *place = places; *place && !b->server_found; place++) {
 		cleanup_free char *path = xasprintf("%s%s%s", self, *place, SERVER_NAME);
 		if (is_program(path))

@@ -38,18 +38,21 @@ const struct debian_variant *debian_variant(const char *name)
 	return NULL;
 }
 
+static void append_package(char **list, const char *packages)
+{
+	cleanup_free char *before = *list;
+
+	*list = xasprintf("%s %s", before, packages);
+}
+
 char *debian_packages(const struct debian_variant *variant, const struct str_list *extra)
 {
-	char *list = NULL;
+	char *list = xstrdup(variants[0].packages);
 
-	for (const struct debian_variant *row = variants; row <= variant; row++) {
-		cleanup_free char *before = list;
-		list = xasprintf("%s%s%s", before ? before : "", before ? " " : "", row->packages);
-	}
-	for (size_t i = 0; extra && i < extra->count; i++) {
-		cleanup_free char *before = list;
-		list = xasprintf("%s %s", before, extra->items[i]);
-	}
+	for (const struct debian_variant *row = variants + 1; row <= variant; row++)
+		append_package(&list, row->packages);
+	for (size_t i = 0; extra && i < extra->count; i++)
+		append_package(&list, extra->items[i]);
 	for (char *blank = list; (blank = strchr(blank, ' '));)
 		*blank = ',';
 	return list;

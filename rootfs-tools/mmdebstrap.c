@@ -321,7 +321,10 @@ static int conclude(struct follower *follower, int status, struct azm_err *err)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	progress_end(follower->job->progress);
-	return transcript_explain(&follower->transcript, follower->job->suite, err);
+	transcript_explain(&follower->transcript, follower->job->suite, err);
+	if (!err->hint[0])
+		err_hint(err, "everything the installer said is in %s", follower->job->log);
+	return -1;
 }
 
 /* A terminal that changes nothing of what is written to it; wide enough for mmdebstrap's percentage. */

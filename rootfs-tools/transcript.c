@@ -157,6 +157,7 @@ static const struct cause {
 	{ "Connection failed", ENETUNREACH, "run it again: what was downloaded is kept. Another mirror: --mirror URL" },
 	{ "Connection timed out", ENETUNREACH,
 		"run it again: what was downloaded is kept. Another mirror: --mirror URL" },
+	{ "File not found", ENOENT, "check what was given with --mirror" },
 	{ "Hash Sum mismatch", EBADMSG, "the mirror is being updated: run it again, or use another with --mirror URL" },
 	{ "404  Not Found", ENOENT, "run it again; if that does not help, use another mirror with --mirror URL" },
 	{ "Failed to fetch", ENETUNREACH, "run it again: what was downloaded is kept. Another mirror: --mirror URL" },
