@@ -13,7 +13,9 @@ $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)
 
 $(filter $(O)/tests/test_network%,$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
 
-BENCH_NETWORK := $(O)/tests/bench_network
-$(BENCH_NETWORK): $(O)/obj/tests/bench/bench_network.o $(NETNS_OBJ) $(BASE_OBJ)
+NETNS_BENCH := $(O)/tests/bench_network $(O)/tests/bench_publish
+BENCH_PROGRAMS += $(NETNS_BENCH)
+
+$(NETNS_BENCH): $(O)/tests/%: $(O)/obj/tests/bench/%.o $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS)
