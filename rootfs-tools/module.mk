@@ -7,8 +7,10 @@ $(O)/azm-rootfs: $(ROOTFS_OBJ) $(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libjansson.a
 PROGRAMS += $(O)/azm-rootfs
 
-$(O)/tests/test_rootfs_debian: $(O)/obj/tests/unit/test_rootfs_debian.o $(filter-out %/main.o,$(ROOTFS_OBJ)) \
-		$(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
+ROOTFS_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_rootfs_*.c))
+TESTS += $(ROOTFS_TESTS)
+
+$(ROOTFS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(filter-out %/main.o,$(ROOTFS_OBJ)) $(MOUNT_RESOLVE_OBJ) \
+		$(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libjansson.a -lcmocka
-TESTS += $(O)/tests/test_rootfs_debian
