@@ -38,17 +38,14 @@ static int configure_one(int fs, char *option)
 static int configure(int fs, const char *type, const char *options)
 {
 	char text[OPTIONS_MAX];
-	char *rest = text;
+	char *rest = *options ? text : NULL;
 
 	memcpy(text, options, strlen(options) + 1);
 	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0) < 0)
 		return -1;
-	for (char *option; *rest && (option = strsep(&rest, ",")) != NULL;) {
+	for (char *option; (option = strsep(&rest, ",")) != NULL;)
 		if (configure_one(fs, option) < 0)
 			return -1;
-		if (!rest)
-			break;
-	}
 	return sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }
 

@@ -130,11 +130,6 @@ struct tree {
 	} * members;
 };
 
-static void tree_free(const struct tree *tree)
-{
-	free(tree->members);
-}
-
 static bool tree_has(const struct tree *tree, unsigned long id)
 {
 	for (size_t i = 0; i < tree->count; i++)
@@ -178,20 +173,14 @@ static int tree_read(struct tree *tree, char *mountinfo)
 	return 0;
 }
 
-/* Restrict every mount below @mnt. One that is covered by another of the tree is unreachable and stays as it is. */
-static int restrict_children(int mnt, uint64_t attributes)
+/* Restrict all members but the root. One that is covered by another of them is unreachable and stays as it is. */
+static int tree_restrict(const struct tree *tree, uint64_t attributes)
 {
-	[[gnu::cleanup(tree_free)]] struct tree tree = { 0 };
-	unsigned long root = mount_id(mnt);
-	cleanup_free char *mountinfo = root ? read_path("/proc/self/mountinfo", MOUNTINFO_MAX, NULL) : NULL;
-
-	if (!mountinfo || tree_add(&tree, root, NULL) < 0 || tree_read(&tree, mountinfo) < 0)
-		return -1;
-	for (size_t i = 1; i < tree.count; i++) {
-		cleanup_fd int child = resolve_no_links(tree.members[i].path, O_PATH);
+	for (size_t i = 1; i < tree->count; i++) {
+		cleanup_fd int child = resolve_no_links(tree->members[i].path, O_PATH);
 		if (child < 0)
 			return -1;
-		if (!tree_has(&tree, mount_id(child))) { /* something was renamed under us */
+		if (!tree_has(tree, mount_id(child))) { /* something was renamed under us */
 			errno = ESTALE;
 			return -1;
 		}
@@ -199,6 +188,20 @@ static int restrict_children(int mnt, uint64_t attributes)
 			return -1;
 	}
 	return 0;
+}
+
+/* Restrict every mount below @mnt. */
+static int restrict_children(int mnt, uint64_t attributes)
+{
+	struct tree tree = { 0 };
+	unsigned long root = mount_id(mnt);
+	cleanup_free char *mountinfo = root ? read_path("/proc/self/mountinfo", MOUNTINFO_MAX, NULL) : NULL;
+	int result = -1;
+
+	if (mountinfo && tree_add(&tree, root, NULL) == 0 && tree_read(&tree, mountinfo) == 0)
+		result = tree_restrict(&tree, attributes);
+	free(tree.members);
+	return result;
 }
 
 static int restrict_clone(int mnt, uint64_t attributes, unsigned how)

@@ -55,7 +55,7 @@ static int cover_of(const struct build *b, int target, enum mask_how how)
 		return -1;
 	if (S_ISDIR(st.st_mode))
 		return mnt_clone(b->kit, KIT_EMPTY, FROZEN, 0);
-	return mnt_clone(b->null, "", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
+	return mnt_clone(b->null, "", 0, 0); /* what is written to it is gone; attributes mean nothing for a device */
 }
 
 static int mask_one(const struct build *b, const char *path, enum mask_how how, struct azm_err *err)

@@ -5,10 +5,18 @@
  * contain ':' ',' and '\'), and no path of the host in the sandbox's /proc/self/mountinfo.
  *
  * userxattr (Linux 5.11) keeps overlay's marks in user.* attributes, the only ones a user namespace may write.
+ *
+ * volatile: without it the kernel writes back the whole disk of the writable layer when the last mount goes away, so
+ * that every sandbox's end takes as long as the host's other work needs to reach the disk (3 ms instead of 0.2 ms on an
+ * idle machine, 70 ms at the 99th percentile). What programs inside fsync() on the layer is then written back in the
+ * host's own time, as unsynced files are; volumes are not concerned. The kernel leaves a mark in the work directory and
+ * refuses to mount the layer again, in case the host crashed in between: a stopped sandbox is started again from what
+ * reached the disk, so the mark is removed.
  */
 #include "mount/overlay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,7 +29,7 @@
 enum {
 	LAYERS_MAX = 200,    /* what fits into the page of options that mount(2) takes; OCI images have up to 127 */
 	LAYER_TEXT_MAX = 20, /* "/proc/self/fd/NNNN:" */
-	OPTIONS_ROOM = 128,
+	OPTIONS_SIZE = LAYERS_MAX * LAYER_TEXT_MAX + 128,
 };
 
 struct layers {
@@ -88,11 +96,34 @@ static int open_directory(const struct host_path *path, struct azm_err *err)
 	return mount_source_open(path, err);
 }
 
+/* Remove the mark of an earlier volatile mount, if there is one. */
+static void remove_mark(int work)
+{
+	cleanup_fd int mark = resolve_in_root(work, "work/incompat/volatile", O_PATH | O_DIRECTORY);
+
+	if (mark < 0)
+		return;
+	unlinkat(mark, "dirty", 0);
+	unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
+}
+
+static int mount_volatile(const char *options, int work, uint64_t attributes)
+{
+	char with_volatile[OPTIONS_SIZE + sizeof ",volatile"];
+
+	/* In advance, not after a refusal: an attempt that fails costs a whole mount. */
+	remove_mark(work);
+	snprintf(with_volatile, sizeof with_volatile, "%s,volatile", options);
+	int mnt = mnt_new("overlay", with_volatile, attributes);
+	/* Kernels with a backport of overlay in user namespaces may know no volatile (5.10). */
+	return mnt < 0 && errno == EINVAL ? mnt_new("overlay", options, attributes) : mnt;
+}
+
 int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err)
 {
 	[[gnu::cleanup(layers_close)]] struct layers layers = { 0 };
-	char options[LAYERS_MAX * LAYER_TEXT_MAX + OPTIONS_ROOM];
+	char options[OPTIONS_SIZE];
 	size_t used = 0;
 
 	if (count < 1 || count > LAYERS_MAX)
@@ -118,6 +149,6 @@ int overlay_new(const struct host_path *lowers, size_t count, const struct host_
 			return err_code(err, E2BIG, "mount overlay", upper->path);
 		}
 	}
-	int mnt = mnt_new("overlay", options, attributes);
+	int mnt = mount_volatile(options, work_fd, attributes);
 	return mnt < 0 ? explain(upper_fd, upper->path, err) : mnt;
 }

@@ -167,11 +167,13 @@ static int walk(int rootfd, const char *path, int flags, bool follow_links)
 	bool last;
 	ssize_t length;
 
-	if (!*path || strlen(path) >= sizeof w.todo) {
+	size_t size = strlen(path) + 1;
+
+	if (!*path || size > sizeof w.todo) {
 		errno = *path ? ENAMETOOLONG : ENOENT;
 		return -1;
 	}
-	strcpy(w.todo, path);
+	memcpy(w.todo, path, size);
 	if (walk_to_root(&w, &current) < 0)
 		return -1;
 	for (int steps = 0; (length = walk_next(&w, name, &last)) > 0; steps++) {

@@ -79,9 +79,11 @@ void make_link(const char *target, const char *path)
 
 const char *get(const char *path)
 {
-	char *text = read_path(path, 1 << 20, NULL);
+	static char text[1 << 18];
+	cleanup_free char *read = read_path(path, sizeof text - 1, NULL);
 
-	return text ? text : "";
+	snprintf(text, sizeof text, "%s", read ? read : "");
+	return text;
 }
 
 bool exists(const char *path)
@@ -131,7 +133,7 @@ void fixture_make(struct fixture *f)
 	static const char *const directories[] = { "img", "img/etc", "img/proc", "img/sys", "img/dev", "img/tmp",
 		"img/run", "img/home", "img2", "state", "state/upper", "state/work", "ws", "ws/sub", "canary" };
 
-	strcpy(f->dir, "/tmp/azm-mount-XXXXXX");
+	snprintf(f->dir, sizeof f->dir, "/tmp/azm-mount-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	assert_return_code(chdir(f->dir), errno);
 	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)

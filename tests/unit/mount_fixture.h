@@ -42,7 +42,7 @@ void put(const char *path, const char *text);
 void make_dir(const char *path);
 void make_link(const char *target, const char *path);
 
-/** get() - the text of a file, "" when it cannot be read. Never freed. */
+/** get() - the text of a file, "" when it cannot be read. Overwritten by the next call. */
 const char *get(const char *path);
 
 bool exists(const char *path);

@@ -340,6 +340,16 @@ static void change_root(void *unused)
 	EXPECT(rmdir("/tmp") == 0 && mkdir("/tmp", 01777) == 0, "opaque directory: %s", strerror(errno));
 }
 
+static void change_again(void *unused)
+{
+	struct mount_plan plan = default_plan();
+
+	(void)unused;
+	enter(&plan);
+	EXPECT(strcmp(get("/new"), "new") == 0 && rmdir("/home/me") == 0);
+	put("/new", "newer");
+}
+
 static void share_the_lower(void *unused)
 {
 	struct mount_plan plan = default_plan();
@@ -353,6 +363,24 @@ static void share_the_lower(void *unused)
 	enter(&plan);
 	EXPECT(strcmp(get("/etc/os-release"), "ID=test\n") == 0 && exists("/etc/hosts") && !exists("/new"));
 	put("/second", "");
+}
+
+static void come_back(void *unused)
+{
+	struct mount_plan plan = default_plan();
+
+	(void)unused;
+	nest_namespaces(change_root, NULL);
+	nest_namespaces(change_again, NULL);
+	enter(&plan);
+	EXPECT(strcmp(get("/new"), "newer") == 0 && strcmp(get("/etc/os-release"), "changed") == 0);
+	EXPECT(!exists("/etc/hosts") && !exists("/home/me"));
+}
+
+static void test_a_layer_is_mounted_again(void **state)
+{
+	(void)state;
+	in_namespaces(come_back, NULL);
 }
 
 static void test_overlay_leaves_the_image_untouched(void **state)
@@ -978,6 +1006,7 @@ int main(void)
 		ROW(test_a_masked_outer_proc_gets_a_hint),
 		ROW(test_overlay_leaves_the_image_untouched),
 		ROW(test_two_overlays_share_an_image),
+		ROW(test_a_layer_is_mounted_again),
 		ROW(test_layers_are_stacked_in_order),
 		ROW(test_direct_mode_changes_the_image),
 		ROW(test_read_only_mode_is_read_only_all_through),
