@@ -7,11 +7,12 @@
  * userxattr (Linux 5.11) keeps overlay's marks in user.* attributes, the only ones a user namespace may write.
  *
  * volatile: without it the kernel writes back the whole disk of the writable layer when the last mount goes away, so
- * that every sandbox's end takes as long as the host's other work needs to reach the disk (3 ms instead of 0.2 ms on an
- * idle machine, 70 ms at the 99th percentile). What programs inside fsync() on the layer is then written back in the
- * host's own time, as unsynced files are; volumes are not concerned. The kernel leaves a mark in the work directory and
- * refuses to mount the layer again, in case the host crashed in between: a stopped sandbox is started again from what
- * reached the disk, so the mark is removed.
+ * that a sandbox's end waits for the disk and for whatever else the host is writing. Measured on a shared two-core
+ * machine, 200 mounts each: with one small file written inside 3.3 ms against 0.2 ms (medians; up to 70 ms at the 99th
+ * percentile while others wrote), with nothing written 0.3 against 0.1 ms. The mark costs three files at each start.
+ * What programs inside fsync() on the layer is written back in the host's own time, as unsynced files are; volumes are
+ * not concerned. Because of the mark the kernel refuses to mount the layer again, in case the host crashed in between:
+ * a stopped sandbox is started again from what reached the disk, so the mark is removed.
  */
 #include "mount/overlay.h"
 
