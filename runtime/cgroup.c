@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cgroup.c: a cgroup v2 for a sandbox where the host delegates one, see limits.h. Source: the kernel's cgroup-v2.rst.
+/* cgroup.c: a cgroup v2 for a sandbox where the host delegates one, see resources.h. Source: the kernel's cgroup-v2.rst.
  *
  * A cgroup is ours to use when its directory and its cgroup.procs and cgroup.subtree_control are writable for us.
  * Controllers can only be enabled for children while no process sits in the parent ("no internal processes"), so the
@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "limits.h"
+#include "resources.h"
 
 static const char cgroup_root[] = "/sys/fs/cgroup";
 

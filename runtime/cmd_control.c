@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "commands.h"
 #include "control.h"
+#include "embed.h"
 #include "idmap.h"
 #include "netns/netns.h"
 
@@ -237,5 +238,6 @@ int command_gc(int argc, char **argv)
 		state_open(&state, &err) < 0)
 		return fail_command(&err);
 	state_reclaim(&state);
+	embed_remove_others(&state);
 	return 0;
 }

@@ -26,7 +26,7 @@
 #include "control.h"
 #include "embed.h"
 #include "image.h"
-#include "limits.h"
+#include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
 #include "spawn.h"

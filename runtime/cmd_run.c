@@ -21,6 +21,7 @@ struct reporting {
 	bool json;
 	int status_fd; /* -1 */
 	int parent;    /* -d: write end of the pipe to the parent; -1 in the foreground */
+	int null;      /* -d: what stdin, stdout and stderr become; opened before the supervisor confines itself */
 };
 
 static void write_line(int fd, json_t *object)
@@ -81,9 +82,10 @@ static int when_ready(struct supervisor *s, void *context, struct azm_err *err)
 	if (fflush(stdout) != 0)
 		return err_sys(err, "write to stdout", NULL);
 	streams_detach(&s->streams);
-	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
+		if (dup2(reporting->null, fd) < 0)
+			return err_sys(err, "let go of the terminal", NULL);
+	close(reporting->null);
 	(void)!write(reporting->parent, "r", 1);
 	close(reporting->parent);
 	return 0;
@@ -156,6 +158,9 @@ static int detach(struct reporting *reporting, int *status)
 	if (child == 0) {
 		close(ends[0]);
 		reporting->parent = ends[1];
+		reporting->null = spawn_stdio_null(&err);
+		if (reporting->null < 0)
+			exit(fail_command(&err));
 		setsid();
 		return 0;
 	}

@@ -25,6 +25,9 @@ int command_rm(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_version(int argc, char **argv);
 
+/* What the man page says after the commands (man_sections.c). */
+extern const struct man_section man_sections[];
+
 /** the_program() - the table of commands (main.c); for help texts. */
 const struct program *the_program(void);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,4 +78,20 @@ char *embed_server_path(const struct state *state, struct azm_err *err)
 {
 	return embedded_file(state, "azm-runtime-server", AZM_SERVER_TAG, embedded_server_start,
 		(size_t)(embedded_server_end - embedded_server_start), err);
+}
+
+void embed_remove_others(const struct state *state)
+{
+	cleanup_free char *init = xasprintf("azm-init-%016llx", (unsigned long long)AZM_INIT_TAG);
+	cleanup_free char *server = xasprintf("azm-runtime-server-%016llx", (unsigned long long)AZM_SERVER_TAG);
+	int copy = openat(state->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		const char *name = entry->d_name;
+		bool ours = str_starts(name, "azm-init-") || str_starts(name, "azm-runtime-server-");
+		/* A sandbox that still runs one keeps it through its mount. */
+		if (ours && strcmp(name, init) != 0 && strcmp(name, server) != 0)
+			unlinkat(state->dir, name, 0);
+	}
 }

@@ -27,3 +27,6 @@ uint64_t embed_init_tag(void);
  * Return: allocated path, NULL with @err set
  */
 char *embed_server_path(const struct state *state, struct azm_err *err);
+
+/** embed_remove_others() - delete the programs that other versions wrote to the state directory. */
+void embed_remove_others(const struct state *state);

@@ -79,13 +79,30 @@ static int hosts_file(const struct config *config, uint32_t address, char **host
 }
 
 /* The stand-in goes over what the image has, so that scripts which name the path find it too. */
-static void add_sudo(const struct identity *identity, int rootfd, struct mount_plan *plan)
+static void add_sudo(int rootfd, struct mount_plan *plan)
 {
 	cleanup_fd int found = resolve_in_root(rootfd, "/usr/bin/sudo", O_PATH);
 
-	(void)identity;
 	if (found >= 0)
 		add_file(plan, "/usr/bin/sudo", xstrdup(sudo_stand_in), 0755);
+}
+
+/* An id the image does not know gets a line, as podman does: git, ssh, npm and whoami look their user up. */
+static void add_passwd(
+	const struct config *config, const struct identity *identity, int rootfd, struct mount_plan *plan)
+{
+	size_t size = 0;
+
+	if (identity->name)
+		return;
+	cleanup_free char *passwd = resolve_read(rootfd, "/etc/passwd", 1 << 20, &size);
+	if (!passwd)
+		return;
+	add_file(plan, "/etc/passwd",
+		xasprintf("%s%sazm:x:%u:%u:azm-sandbox user:%s:/bin/sh\n", passwd,
+			size && passwd[size - 1] != '\n' ? "\n" : "", identity->uid, identity->gid,
+			config->workspace ? config->workspace_target : identity->home),
+		0644);
 }
 
 int etc_files_plan(const struct config *config, uint32_t address, bool wide, const struct identity *identity,
@@ -101,7 +118,8 @@ int etc_files_plan(const struct config *config, uint32_t address, bool wide, con
 	/* No name server can be reached; an empty file would make resolvers ask 127.0.0.1 and wait. */
 	add_file(plan, "/etc/resolv.conf",
 		xstrdup("# azm-sandbox: no egress, no name server\noptions timeout:1 attempts:1\n"), 0644);
+	add_passwd(config, identity, rootfd, plan);
 	if (!wide)
-		add_sudo(identity, rootfd, plan);
+		add_sudo(rootfd, plan);
 	return 0;
 }

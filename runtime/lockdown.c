@@ -4,14 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "seccomp/seccomp.h"
 
 enum {
@@ -30,7 +33,37 @@ static int allow(int ruleset, int dir, unsigned long long access)
 	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-static int landlock(const struct state *state, struct azm_err *err)
+static int allow_mounts(int ruleset, const struct mount_plan *mounts)
+{
+	for (size_t i = 0; i < mounts->volume_count; i++) {
+		const struct volume *volume = &mounts->volumes[i];
+		if (volume->kind != VOLUME_BIND || volume->read_only || volume->source.type != S_IFDIR)
+			continue;
+		cleanup_fd int dir = open(volume->source.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir >= 0 && allow(ruleset, dir, LANDLOCK_ACCESS_FS_READ_DIR) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int allow_sockets(int ruleset, const struct publish_rule *rules, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rules[i].family != AF_UNIX)
+			continue;
+		cleanup_free char *parent = xstrdup(rules[i].unix_path);
+		char *slash = strrchr(parent, '/');
+		if (slash)
+			slash[slash == parent] = '\0';
+		cleanup_fd int dir = open(slash ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir >= 0 && allow(ruleset, dir, LANDLOCK_ACCESS_FS_REMOVE_FILE) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int landlock(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
+	size_t rule_count, struct azm_err *err)
 {
 	struct landlock_ruleset_attr attributes = { .handled_access_fs =
 							    FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE };
@@ -41,8 +74,8 @@ static int landlock(const struct state *state, struct azm_err *err)
 		return 0;
 	if (ruleset < 0 || proc < 0 || allow(ruleset, proc, FS_READ) < 0 ||
 		allow(ruleset, state->sandboxes, FS_READ | FS_WRITE) < 0 ||
-		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 ||
-		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 || allow_mounts(ruleset, mounts) < 0 ||
+		allow_sockets(ruleset, rules, rule_count) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_sys(err, "confine the supervisor with Landlock", NULL);
 	return 0;
 }
@@ -66,16 +99,16 @@ static int drop_capabilities(struct azm_err *err)
 	return result;
 }
 
-int supervisor_lockdown(const struct state *state, int dir, struct azm_err *err)
+int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
+	size_t rule_count, struct azm_err *err)
 {
 	struct filter filter = filter_builtin_supervisor();
 
-	(void)dir;
 	if (drop_capabilities(err) < 0)
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "set no_new_privs", NULL);
-	if (landlock(state, err) < 0)
+	if (landlock(state, mounts, rules, rule_count, err) < 0)
 		return -1;
 	return filter_install(&filter, false, err);
 }

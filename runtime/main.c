@@ -2,9 +2,9 @@
 /* main.c: the program azm-sandbox: its table of commands, and what every invocation begins with. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -95,6 +95,7 @@ static const struct program program = {
 		       "daemon. Files made in the workspace belong to the user; the server is reachable on the host's "
 		       "loopback only.",
 	.commands = commands,
+	.sections = man_sections,
 };
 
 const struct program *the_program(void)
@@ -115,16 +116,38 @@ static void fill_stdio(void)
 			_exit(EXIT_AZM);
 }
 
-/* Whatever the caller left open stays out of every sandbox. */
-static void close_others_on_exec(void)
+/* The one descriptor a caller may hand over: the value of --status-fd, looked for before anything is parsed. Return: 2
+ * without one. */
+static int find_status_fd(int argc, char **argv)
 {
-	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+	static const char option[] = "--status-fd";
+	uint64_t fd;
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *value = strcmp(argv[i], option) == 0 ? argv[i + 1]
+				    : str_starts(argv[i], option) && argv[i][sizeof option - 1] == '='
+					    ? argv[i] + sizeof option
+					    : NULL;
+		if (value && str_to_u64(value, 1 << 20, &fd) && fd > 2)
+			return (int)fd;
+	}
+	return 2;
+}
+
+/* Whatever else the caller left open is closed: it must not get into a sandbox, nor be held open by one that is
+ * detached. */
+static void close_others(int keep)
+{
+	if (keep > 2)
+		fd_set_cloexec(keep, true);
+	if ((keep <= 3 || syscall(SYS_close_range, 3, keep - 1, 0) == 0) &&
+		syscall(SYS_close_range, keep + 1, ~0u, 0) == 0)
 		return;
 	cleanup_dir DIR *dir = opendir("/proc/self/fd");
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		int fd = atoi(entry->d_name);
-		if (fd > 2)
-			fd_set_cloexec(fd, true);
+		if (fd > 2 && fd != keep && fd != dirfd(dir))
+			close(fd);
 	}
 }
 
@@ -135,6 +158,6 @@ int main(int argc, char **argv)
 		return EXIT_AZM;
 	}
 	fill_stdio();
-	close_others_on_exec();
+	close_others(find_status_fd(argc, argv));
 	return program_main(&program, argc, argv);
 }

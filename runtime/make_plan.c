@@ -14,7 +14,7 @@
 #include "caps.h"
 #include "embed.h"
 #include "etc_files.h"
-#include "limits.h"
+#include "resources.h"
 #include "seccomp/seccomp.h"
 #include "volumes.h"
 
@@ -246,6 +246,8 @@ int plan_identity(const struct config *config, const struct state *state, const 
 	plan->emulate_root = !wide && identity->uid == 0;
 	if (plan->emulate_root)
 		flags |= FILTER_EMULATE_ROOT;
+	if (wide) /* real ids: package managers install set-id programs, and the image's sudo is one */
+		flags |= FILTER_SET_ID;
 	if (caps_resolve(&config->cap_add, &config->cap_drop, &plan->caps, err) < 0)
 		return -1;
 	struct filter filter = filter_builtin(flags);

@@ -136,8 +136,50 @@ static void make_absolute(char **path)
 {
 	if (*path) {
 		char *full = absolute(*path);
+		for (size_t length = strlen(full); length > 1 && full[length - 1] == '/'; length--)
+			full[length - 1] = '\0';
 		free(*path);
 		*path = full;
+	}
+}
+
+/* The part of HOST:CTR[:MODE] that says where it goes inside. */
+static bool same_target(const char *volume, const char *target)
+{
+	cleanup_str_list struct str_list parts = { 0 };
+
+	str_list_split(&parts, volume, ':');
+	return parts.count >= 2 && strcmp(parts.items[1], target) == 0;
+}
+
+static bool is_target(const struct str_list *volumes, const char *target)
+{
+	for (size_t i = 0; i < volumes->count; i++)
+		if (same_target(volumes->items[i], target))
+			return true;
+	return false;
+}
+
+/* SANDBOX_VOLUMES, less what a flag mounts on the same place. WORKSPACE_* give way to both, as upstream. */
+static void add_volumes(struct config *config, const char *variable, bool workspace_flag)
+{
+	cleanup_str_list struct str_list given = { 0 };
+	size_t flags = config->volumes.count;
+
+	str_list_split(&given, variable ? variable : "", ',');
+	for (size_t i = 0; i < given.count; i++) {
+		struct str_list of_flags = { .items = config->volumes.items, .count = flags };
+		cleanup_str_list struct str_list parts = { 0 };
+		str_list_split(&parts, given.items[i], ':');
+		const char *target = parts.count >= 2 ? parts.items[1] : "";
+		bool taken = is_target(&of_flags, target) ||
+			     (workspace_flag && strcmp(target, config->workspace_target) == 0);
+		if (*given.items[i] && !taken)
+			str_list_add(&config->volumes, given.items[i]);
+	}
+	if (!workspace_flag && config->workspace && is_target(&config->volumes, config->workspace_target)) {
+		free(config->workspace);
+		config->workspace = NULL;
 	}
 }
 
@@ -157,6 +199,7 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 {
 	struct config *config = &request->config;
 	const char *workspace;
+	bool workspace_flag = config->workspace != NULL;
 
 	expand_passed(&request->env);
 	fall_back(&config->rootfs, setting(request, "SANDBOX_RUNTIME_CONTAINER_IMAGE"));
@@ -166,8 +209,7 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 	fall_back(&config->workspace_target, workspace ? workspace : "/workspace");
 	fall_back(&config->user, setting(request, "SANDBOX_USER_ID"));
 	fall_back(&config->binding_address, setting(request, "SANDBOX_RUNTIME_BINDING_ADDRESS"));
-	if (setting(request, "SANDBOX_VOLUMES"))
-		str_list_split(&config->volumes, setting(request, "SANDBOX_VOLUMES"), ',');
+	add_volumes(config, setting(request, "SANDBOX_VOLUMES"), workspace_flag);
 	if (setting(request, "AZM_EGRESS") && strcmp(config->egress, "none") == 0 &&
 		strcmp(setting(request, "AZM_EGRESS"), "none") != 0)
 		return err_msg(err, EINVAL, "use AZM_EGRESS", NULL, "\"%s\" is not one of none",

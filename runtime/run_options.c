@@ -99,14 +99,19 @@ static int opt_network(void *target, const char *value, struct azm_err *err)
 	if (strcmp(value, "host") == 0 || str_starts(value, "container:"))
 		return err_msg(err, EINVAL, "choose", NULL,
 			"a sandbox always has a network of its own; publish ports with -p instead");
-	return choose(&CONFIG(target)->network, value, choices, err);
+	if (choose(&CONFIG(target)->network, value, choices, err) == 0)
+		return 0;
+	err_msg(err, EINVAL, "choose", NULL, "named networks are not in this version");
+	return err_hint(err, "leave it out: `private`, the default, keeps every sandbox alone on its network");
 }
 
 static int opt_egress(void *target, const char *value, struct azm_err *err)
 {
-	static const char *const choices[] = { "none", NULL };
-
-	return choose(&CONFIG(target)->egress, value, choices, err);
+	(void)target;
+	if (strcmp(value, "none") == 0)
+		return 0;
+	return err_msg(
+		err, EINVAL, "choose", NULL, "rules are not in this version: nothing can be reached from inside");
 }
 
 static int opt_server(void *target, const char *value, struct azm_err *err)

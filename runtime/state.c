@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "config.h"
+#include "set_id.h"
 #include "base/tree.h"
 
 enum { NAME_LIMIT = 64 };
@@ -112,7 +113,7 @@ int sandbox_open(const struct state *state, const char *name, struct azm_err *er
 		return -1;
 	int fd = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT) {
-		err_msg(err, ENOENT, "find sandbox", name, "there is no sandbox of that name");
+		err_msg(err, ENOENT, "find sandbox", name, "no such sandbox");
 		return err_hint(err, "`azm-sandbox ps -a` lists them");
 	}
 	return fd < 0 ? err_sys(err, "find sandbox", name) : fd;
@@ -144,18 +145,25 @@ char **sandbox_names(const struct state *state, size_t *count)
 	return names.items;
 }
 
-/* A directory whose lock nobody holds: half-made, or a sandbox that was to be removed at its end. */
+/* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet looked at for set-id files. */
 static void reclaim_one(const struct state *state, const char *name)
 {
 	struct azm_err ignored = { 0 };
+	cleanup_config struct config config;
 	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
+	config_init(&config);
 	if (dir < 0)
 		return;
-	if (name[0] != '.' && faccessat(dir, "remove-me", F_OK, 0) < 0)
+	bool remove = name[0] == '.' || faccessat(dir, "remove-me", F_OK, 0) == 0;
+	if (!remove && !set_id_is_marked(dir))
 		return;
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);
-	if (lock >= 0)
+	if (lock < 0)
+		return;
+	if (config_load(&config, dir, &ignored) == 0)
+		set_id_sweep(dir, &config);
+	if (remove)
 		tree_remove_at(state->sandboxes, name, &ignored);
 }
 

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "base/tree.h"
 
 /* Others must not be able to replace a directory on the way to ours. */
 static int check_parents(const char *path, struct azm_err *err)
@@ -29,15 +30,15 @@ static int check_parents(const char *path, struct azm_err *err)
 		struct stat st;
 		*slash = '\0';
 		const char *parent = *copy ? copy : "/";
-		if (stat(parent, &st) < 0)
+		if (stat(parent, &st) < 0) {
+			if (errno == ENOENT) /* ours to be made */
+				continue;
 			return err_sys(err, "use directory", parent);
+		}
 		if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
 			err_msg(err, EPERM, "use directory", path, "%s is writable for everybody", parent);
 			return err_hint(err, "set AZM_STATE_DIR to a directory of your own");
 		}
-		if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != 65534 && (st.st_mode & S_IWUSR) &&
-			!(st.st_mode & S_ISVTX) && (st.st_mode & S_IWOTH))
-			return err_msg(err, EPERM, "use directory", path, "%s belongs to another user", parent);
 		if (!*copy)
 			break;
 	}
@@ -76,6 +77,8 @@ static int make_parents(const char *path)
 /* Open a directory of ours, making it and (below the caller's own) its parents. Return: descriptor, -1. */
 static int own_directory(const char *path, struct azm_err *err)
 {
+	if (check_parents(path, err) < 0)
+		return -1;
 	if (mkdir(path, 0700) < 0 && errno == ENOENT) {
 		if (make_parents(path) < 0 || mkdir(path, 0700) < 0)
 			return err_sys(err, "make directory", path);
@@ -85,9 +88,7 @@ static int own_directory(const char *path, struct azm_err *err)
 		return err_msg(err, errno, "use directory", path, "it is a symbolic link or not a directory");
 	if (fd < 0)
 		return err_sys(err, "use directory", path);
-	if (check_directory(fd, path, err) < 0 || check_parents(path, err) < 0)
-		return -1;
-	return steal_fd(&fd);
+	return check_directory(fd, path, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 static int own_subdirectory(int parent, const char *name, struct azm_err *err)
@@ -143,21 +144,11 @@ static int overlay_trial(const char *path)
 	return fd < 0 || write(fd, "x", 1) != 1 || mkdir("merged/new", 0700) < 0 || rmdir("merged/lower2") < 0 ? -1 : 0;
 }
 
-static void remove_trial(int dir)
-{
-	static const char *const made[] = { "lower/lower/file", "lower/lower", "lower/lower2", "upper/lower/file",
-		"upper/lower", "upper/new", "upper/lower2", "work/work", "lower", "upper", "work", "merged" };
-
-	(void)!fchmodat(dir, "work/work", 0700, 0);
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
-		if (unlinkat(dir, made[i], 0) < 0)
-			unlinkat(dir, made[i], AT_REMOVEDIR);
-}
-
 /* Whether a real overlay works on this directory; the answer is kept in a marker file. */
 static bool carries_overlay(int dir)
 {
 	static const char *const directories[] = { "lower", "lower/lower", "lower/lower2", "upper", "work", "merged" };
+	struct azm_err ignored = { 0 };
 	char path[64];
 	int status = -1;
 
@@ -176,8 +167,7 @@ static bool carries_overlay(int dir)
 		_exit(overlay_trial(path) < 0 ? 1 : 0);
 	if (child > 0)
 		waitpid(child, &status, 0);
-	remove_trial(fd);
-	unlinkat(dir, trial, AT_REMOVEDIR);
+	tree_remove_at(dir, trial, &ignored);
 	if (status != 0)
 		return false;
 	return write_file_at(dir, ".overlay-works", "", 0, 0600) == 0;

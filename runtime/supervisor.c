@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "embed.h"
 #include "idmap.h"
 #include "lockdown.h"
+#include "set_id.h"
 
 enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
 
@@ -87,12 +89,12 @@ static int publish(struct supervisor *s, struct azm_err *err)
 	for (size_t i = 0; i < asked->count; i++)
 		if (publish_parse(asked->items[i], config->binding_address, config->allow_non_loopback, &s->rules,
 			    &s->rule_count, err) < 0)
-			return err_wrap(err, "publish", asked->items[i]);
+			return -1;
 	snprintf(port, sizeof port, "%u", s->launch.server_port);
 	if (s->launch.serves && !is_published(s, s->launch.server_port) &&
 		publish_parse(
 			port, config->binding_address, config->allow_non_loopback, &s->rules, &s->rule_count, err) < 0)
-		return err_wrap(err, "publish", port);
+		return -1;
 	for (size_t i = 0; i < s->rule_count; i++)
 		s->rules[i].any_user = config->publish_any_user;
 	return s->rule_count ? publish_listen(s->rules, s->rule_count, &s->publisher, err) : 0;
@@ -169,18 +171,31 @@ static int wire_up(struct supervisor *s, struct azm_err *err)
 	return network_attach(&s->network, true, s->netns, err);
 }
 
+/* Inside root may make set-id files (dpkg does), other users may not: the filter forbids it. */
+static int mark_set_id(const struct supervisor *s, struct azm_err *err)
+{
+	bool writable = false;
+
+	for (size_t i = 0; i < s->launch.plan.mount.volume_count; i++) {
+		const struct volume *volume = &s->launch.plan.mount.volumes[i];
+		writable = writable || (volume->kind == VOLUME_BIND && !volume->read_only);
+	}
+	bool possible = s->status.wide || s->launch.identity.uid == 0 || s->config->seccomp;
+	return writable && possible ? set_id_mark(s->dir, err) : 0;
+}
+
 static int spawn(struct supervisor *s, struct azm_err *err)
 {
 	bool wide = idmap_is_wide();
 	const struct identity *identity = &s->launch.identity;
 
-	if (launch_finish(s->config, s->state, wide, s->status.address, &s->launch, err) < 0)
+	s->status.wide = wide;
+	if (launch_finish(s->config, s->state, wide, s->status.address, &s->launch, err) < 0 || mark_set_id(s, err) < 0)
 		return -1;
 	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
 		return -1;
 	streams_close_child(&s->stdio);
 	s->status.pid = s->child.pid;
-	s->status.wide = wide;
 	if (idmap_sandbox(s->child.pid, identity->uid, identity->gid, wide, err) < 0 ||
 		cgroup_add(&s->cgroup, s->child.pid, err) < 0)
 		return -1;
@@ -224,8 +239,6 @@ static int launch_workload(struct supervisor *s, struct azm_err *err)
 	if (streams_take_terminal(
 		    &s->streams, s->child.pidfd, report.value, s->config->interactive && s->foreground, err) < 0)
 		return -1;
-	if (s->publisher && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
-		return -1;
 	if (spawn_go(&s->child, err) < 0)
 		return -1;
 	return await(s, REPORT_STARTED, &report, err);
@@ -265,10 +278,22 @@ static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "mark for removal", s->config->name) : 0;
 }
 
+/* Each published connection takes two descriptors. */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int supervisor_start(struct supervisor *s, struct azm_err *err)
 {
 	const struct config *config = s->config;
 
+	raise_open_files();
 	s->knocked = network_knock(s->state->live, network_name(s), embed_init_tag());
 	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
 		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0)
@@ -287,7 +312,10 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 	fill_status(s);
 	if (save_status(s, err) < 0)
 		return -1;
-	return supervisor_lockdown(s->state, s->dir, err);
+	/* Before any thread is made: a thread inherits what the process gave up, it does not learn of it later. */
+	if (supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
+		return -1;
+	return s->publisher ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
 }
 
 static void reap(struct supervisor *s)
@@ -337,6 +365,7 @@ void supervisor_end(struct supervisor *s)
 	if (s->knocked > 0)
 		close(s->knocked);
 	cgroup_remove(&s->cgroup);
+	set_id_sweep(s->dir, s->config);
 	s->status.pid = 0;
 	keep_or_remove(s);
 	control_end(&s->control, s->status.wait_status);

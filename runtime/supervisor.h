@@ -24,7 +24,7 @@
 
 #include "config.h"
 #include "control.h"
-#include "limits.h"
+#include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
 #include "state.h"

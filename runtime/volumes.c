@@ -242,7 +242,7 @@ int volumes_plan(
 			return err_msg(err, ENOTDIR, "mount workspace", config->workspace, "it is not a directory");
 	}
 	for (size_t i = 0; i < config->volumes.count; i++)
-		if (*config->volumes.items[i] && add_volume(config->volumes.items[i], state, dir, plan, err) < 0)
+		if (add_volume(config->volumes.items[i], state, dir, plan, err) < 0)
 			return -1;
 	for (size_t i = 0; i < config->tmpfs.count; i++)
 		if (add_tmpfs(config->tmpfs.items[i], plan, err) < 0)

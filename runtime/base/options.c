@@ -34,7 +34,7 @@ static const struct option_row *find_short(const struct command *command, char l
 static int unknown(const struct command *command, const char *what, struct azm_err *err)
 {
 	err_msg(err, EINVAL, command->name, NULL, "unknown option %s", what);
-	return err_hint(err, "see `%s --help`", command->name);
+	return err_hint(err, "see `%s %s --help`", program_invocation_short_name, command->name);
 }
 
 static int apply(const struct option_row *row, void *config, const char *value, struct azm_err *err)
@@ -131,8 +131,8 @@ static void print_option(const struct option_row *row, FILE *out)
 
 void options_help(const struct program *program, const struct command *command, FILE *out)
 {
-	fprintf(out, "Usage: %s%s%s%s%s%s\n\n%s\n", program ? program->name : "", program ? " " : "", command->name,
-		rows_of(command)->name ? " [OPTIONS]" : "", command->operands ? " " : "",
+	fprintf(out, "Usage: %s %s%s%s%s\n\n%s\n", program ? program->name : program_invocation_short_name,
+		command->name, rows_of(command)->name ? " [OPTIONS]" : "", command->operands ? " " : "",
 		command->operands ? command->operands : "", command->summary);
 	if (command->details)
 		fprintf(out, "\n%s\n", command->details);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* limits.c: resource limits, see limits.h. Source: getrlimit(2). */
-#include "limits.h"
+/* resources.c: resource limits, see resources.h. Source: getrlimit(2). */
+#include "resources.h"
 
 #include <errno.h>
 #include <string.h>

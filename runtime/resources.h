@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* limits.h: --ulimit, --pids-limit, --memory, --cpus.
+/* resources.h: --ulimit, --pids-limit, --memory, --cpus.
  *
  * cgroup v2 where the host delegated one to the user (or systemd will), resource limits where they can express the
  * same, otherwise an error: a limit that was asked for is never silently missing. The default limit on processes always
