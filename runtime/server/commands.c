@@ -18,7 +18,7 @@
 
 enum { DEPTH_MAX = 256, HEREDOCS_MAX = 16 };
 
-enum opener { OPEN_IF, OPEN_LOOP, OPEN_CASE_WORD, OPEN_CASE_PATTERN, OPEN_CASE_BODY, OPEN_BRACE, OPEN_PAREN };
+enum opener { OPEN_IF, OPEN_LOOP, OPEN_BRACE, OPEN_PAREN };
 
 struct heredoc {
 	char *delimiter; /* unquoted */
@@ -26,12 +26,12 @@ struct heredoc {
 };
 
 struct lexer {
-	const char *at;
+	const char *text, *at;
 	enum opener stack[DEPTH_MAX];
 	int depth;
 	bool command_may_begin;
 	bool wants_more;   /* after | || &&: a newline ends nothing */
-	bool name_follows; /* after `function`, `for`, `select`: the next word is a name */
+	bool name_follows; /* after `function`, `for`: the next word is a name */
 	bool body_follows; /* after f(): a compound command */
 	struct heredoc heredocs[HEREDOCS_MAX];
 	int heredoc_count;
@@ -120,7 +120,7 @@ static const char *skip_nested(const char *at, char open, char close, int depth)
 	return at && !level ? at : NULL;
 }
 
-/* At a $ or `. Return: after the expansion, NULL when it does not end */
+/* At a $ or `. Return: after the expansion, NULL when it does not end or is arithmetic */
 static const char *skip_expansion(const char *at, int depth)
 {
 	if (depth > DEPTH_MAX)
@@ -129,7 +129,7 @@ static const char *skip_expansion(const char *at, int depth)
 		return skip_backquoted(at + 1);
 	switch (at[1]) {
 	case '(':
-		return skip_nested(at + 2, '(', ')', depth + 1);
+		return at[2] == '(' ? NULL : skip_nested(at + 2, '(', ')', depth + 1);
 	case '{':
 		return skip_nested(at + 2, '{', '}', depth + 1);
 	default:
@@ -145,8 +145,6 @@ static bool ends_word(const char *at)
 /* Return: after the word, NULL when it is not complete; *plain: it has no quotes or expansions */
 static const char *skip_word(const char *at, bool *plain)
 {
-	const char *start = at;
-
 	*plain = true;
 	while (at && !ends_word(at)) {
 		char c = *at;
@@ -163,9 +161,6 @@ static const char *skip_word(const char *at, bool *plain)
 			at = skip_expansion(at, 0);
 		else
 			at++;
-		/* a=( ... ) and a+=( ... ): the list belongs to the word */
-		if (at && *at == '(' && c == '=' && at > start + 1)
-			at = skip_nested(at + 1, '(', ')', 0);
 	}
 	return at;
 }
@@ -237,7 +232,7 @@ static void skip_heredocs(struct lexer *lexer)
 
 struct reserved {
 	const char *word;
-	enum { PUSHES, POPS, CONTINUES, NAMES } effect;
+	enum { PUSHES, POPS, CONTINUES, NAMES, FAILS } effect;
 	enum opener opener;
 };
 
@@ -250,13 +245,14 @@ static const struct reserved reserved_words[] = {
 	{ "while", PUSHES, OPEN_LOOP },
 	{ "until", PUSHES, OPEN_LOOP },
 	{ "for", NAMES, OPEN_LOOP },
-	{ "select", NAMES, OPEN_LOOP },
 	{ "do", CONTINUES, OPEN_LOOP },
 	{ "done", POPS, OPEN_LOOP },
-	{ "case", PUSHES, OPEN_CASE_WORD },
-	{ "esac", POPS, OPEN_CASE_BODY },
 	{ "{", PUSHES, OPEN_BRACE },
 	{ "}", POPS, OPEN_BRACE },
+	{ "case", FAILS, 0 },
+	{ "select", FAILS, 0 },
+	{ "coproc", FAILS, 0 },
+	{ "[[", FAILS, 0 },
 	{ 0 },
 };
 
@@ -275,26 +271,16 @@ static bool take_reserved(struct lexer *lexer, const char *word, size_t size)
 		row++;
 	if (!row->word)
 		return false;
+	if (row->effect == FAILS)
+		return fail(lexer) || true;
 	if (row->effect == POPS)
 		return pop(lexer, row->opener) || true;
 	if (row->effect == CONTINUES)
 		return inside(lexer, row->opener) || fail(lexer) || true;
 	push(lexer, row->opener);
 	lexer->name_follows = row->effect == NAMES;
-	lexer->command_may_begin = row->opener != OPEN_CASE_WORD && row->effect != NAMES;
+	lexer->command_may_begin = row->effect != NAMES;
 	return true;
-}
-
-static void take_test(struct lexer *lexer)
-{
-	const char *end = strstr(lexer->at, "]]");
-
-	if (!end) {
-		fail(lexer);
-		return;
-	}
-	lexer->at = end + 2;
-	lexer->command_may_begin = false;
 }
 
 static void take_word(struct lexer *lexer)
@@ -313,20 +299,6 @@ static void take_word(struct lexer *lexer)
 	lexer->wants_more = false;
 	if (lexer->name_follows) {
 		lexer->name_follows = false;
-		return;
-	}
-	if (inside(lexer, OPEN_CASE_WORD)) {
-		if (plain && is_word(word, size, "in"))
-			lexer->stack[lexer->depth - 1] = OPEN_CASE_PATTERN;
-		return;
-	}
-	if (inside(lexer, OPEN_CASE_PATTERN)) {
-		if (plain && is_word(word, size, "esac"))
-			lexer->stack[lexer->depth - 1] = OPEN_CASE_BODY, pop(lexer, OPEN_CASE_BODY);
-		return;
-	}
-	if (begins && plain && is_word(word, size, "[[")) {
-		take_test(lexer);
 		return;
 	}
 	if (begins && plain && is_word(word, size, "function")) {
@@ -348,25 +320,13 @@ static void take_open(struct lexer *lexer)
 {
 	const char *close = lexer->at + 1 + strspn(lexer->at + 1, " \t");
 
-	if (inside(lexer, OPEN_CASE_PATTERN)) { /* the optional one before a pattern */
-		lexer->at++;
-		return;
-	}
-	if (!lexer->command_may_begin && *close == ')') { /* f() */
+	if (*close == ')' && (!lexer->command_may_begin || lexer->body_follows)) { /* f() */
 		lexer->at = close + 1;
 		lexer->command_may_begin = lexer->body_follows = true;
 		return;
 	}
-	bool arithmetic = lexer->at[1] == '(' && (lexer->command_may_begin || lexer->name_follows);
-	if (arithmetic) { /* (( ... )), for (( ... )) */
-		const char *end = skip_nested(lexer->at + 1, '(', ')', 0);
-		lexer->at = end ? end : lexer->at + strlen(lexer->at);
-		if (!end)
-			fail(lexer);
-		lexer->name_follows = lexer->command_may_begin = false;
-		return;
-	}
-	if (!lexer->command_may_begin) {
+	bool array = lexer->at > lexer->text && lexer->at[-1] == '=';
+	if (!lexer->command_may_begin || array || lexer->at[1] == '(') {
 		fail(lexer);
 		return;
 	}
@@ -378,11 +338,6 @@ static void take_open(struct lexer *lexer)
 static void take_close(struct lexer *lexer)
 {
 	lexer->at++;
-	if (inside(lexer, OPEN_CASE_PATTERN)) {
-		lexer->stack[lexer->depth - 1] = OPEN_CASE_BODY;
-		lexer->command_may_begin = true;
-		return;
-	}
 	pop(lexer, OPEN_PAREN);
 }
 
@@ -422,23 +377,11 @@ static void take_separator(struct lexer *lexer)
 		take_redirection(lexer);
 		return;
 	}
-	if (*lexer->at == ';' && run > 1) { /* ;; ;& ;;& */
-		if (inside(lexer, OPEN_CASE_BODY))
-			lexer->stack[lexer->depth - 1] = OPEN_CASE_PATTERN;
-		else
-			fail(lexer);
-	} else if (*lexer->at == '|' && inside(lexer, OPEN_CASE_PATTERN)) {
-		run = 1;
-	} else {
-		lexer->wants_more = *lexer->at == '|' || str_starts(lexer->at, "&&");
-	}
+	if (*lexer->at == ';' && run > 1)
+		fail(lexer);
+	lexer->wants_more = *lexer->at == '|' || str_starts(lexer->at, "&&");
 	lexer->at += run;
 	lexer->command_may_begin = true;
-}
-
-static void skip_comment(struct lexer *lexer)
-{
-	lexer->at = strchrnul(lexer->at, '\n');
 }
 
 /* Return: whether a piece ends at this newline */
@@ -447,8 +390,7 @@ static bool take_newline(struct lexer *lexer)
 	skip_heredocs(lexer);
 	if (*lexer->at)
 		lexer->at++;
-	if (!inside(lexer, OPEN_CASE_WORD) && !inside(lexer, OPEN_CASE_PATTERN))
-		lexer->command_may_begin = true;
+	lexer->command_may_begin = true;
 	return !lexer->depth && !lexer->wants_more && !lexer->body_follows;
 }
 
@@ -461,7 +403,7 @@ static void take_token(struct lexer *lexer)
 	else if (c == '\\' && lexer->at[1] == '\n')
 		lexer->at += 2;
 	else if (c == '#')
-		skip_comment(lexer);
+		lexer->at = strchrnul(lexer->at, '\n');
 	else if (c == '(')
 		take_open(lexer);
 	else if (c == ')')
@@ -491,11 +433,11 @@ static bool only_comment(const char *start, const char *end)
 }
 
 /* As upstream's splitter has it, comments belong to the command before them, and a first one stands for itself. */
-static void end_piece(struct str_list *out, const char **start, const char *end, bool last)
+static void end_piece(struct str_list *out, const char **start, const char *end)
 {
 	const char *next = end + strspn(end, " \t\n");
 
-	if (!last && out->count + 1 > 0 && *next == '#' && !only_comment(*start, end))
+	if (*next == '#' && !only_comment(*start, end))
 		return;
 	add_piece(out, *start, end);
 	*start = end;
@@ -503,20 +445,20 @@ static void end_piece(struct str_list *out, const char **start, const char *end,
 
 void commands_split(const char *text, struct str_list *out)
 {
-	struct lexer lexer = { .at = text, .command_may_begin = true };
+	struct lexer lexer = { .text = text, .at = text, .command_may_begin = true };
 	const char *start = text;
 
 	while (*lexer.at && !lexer.failed) {
 		if (*lexer.at != '\n')
 			take_token(&lexer);
 		else if (take_newline(&lexer))
-			end_piece(out, &start, lexer.at, false);
+			end_piece(out, &start, lexer.at);
 	}
 	bool complete =
 		!lexer.failed && !lexer.depth && !lexer.wants_more && !lexer.body_follows && !lexer.heredoc_count;
 	lexer.failed |= !complete;
 	skip_heredocs(&lexer);
-	if (lexer.failed || lexer.at < text) {
+	if (lexer.failed) {
 		str_list_free(out);
 		start = text;
 	}

@@ -11,3 +11,10 @@ PROGRAMS += $(O)/azm-runtime-server
 # The same program linked dynamically, for sanitizers (make SAN=1 build-san/test-server-san) and debuggers.
 $(O)/test-server-san: $(SERVER_SRC:%.c=$(O)/obj/%.o) $(BASE_OBJ)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(SERVER_LIBS)
+
+SERVER_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_server_*.c))
+SERVER_TESTED := $(filter-out runtime/server/main.c,$(SERVER_SRC))
+$(SERVER_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(SERVER_TESTED:%.c=$(O)/obj/%.o) $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(SERVER_LIBS) -lcmocka
+TESTS += $(SERVER_TESTS)
