@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cgroup.c: a cgroup v2 for a sandbox where the host delegates one, see resources.h. Source: the kernel's cgroup-v2.rst.
+/* cgroup.c: a cgroup v2 for a sandbox where the host delegates one, see resources.h. Source: the kernel's
+ * cgroup-v2.rst.
  *
  * A cgroup is ours to use when its directory and its cgroup.procs and cgroup.subtree_control are writable for us.
  * Controllers can only be enabled for children while no process sits in the parent ("no internal processes"), so the
@@ -113,12 +114,17 @@ static int not_delegated(struct azm_err *err)
 
 int cgroup_make(const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err)
 {
-	cleanup_free char *own = NULL;
+	cleanup_free char *own = limits_need_cgroup(config) ? own_cgroup() : NULL;
 
+	return cgroup_make_below(own, config, name, cgroup, err);
+}
+
+int cgroup_make_below(
+	const char *own, const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err)
+{
 	*cgroup = (struct cgroup){ .dir = -1 };
 	if (!limits_need_cgroup(config))
 		return 0;
-	own = own_cgroup();
 	if (!own || !is_delegated(own))
 		return not_delegated(err);
 	cleanup_fd int parent = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

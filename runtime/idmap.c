@@ -32,8 +32,7 @@ static char *find_helper(const char *name)
 	return NULL;
 }
 
-/* "name:start:count" lines; the first range of the user that is large enough for ids 1..65535. */
-static bool find_range(const char *file, const char *name, uint32_t *start, uint32_t *count)
+bool subids_find_range(const char *file, const char *name, uint32_t *start, uint32_t *count)
 {
 	char number[16];
 	cleanup_free char *text = read_path(file, 4 << 20, NULL);
@@ -78,8 +77,8 @@ struct subids subids_find(void)
 		return ids;
 	/* newuidmap looks its caller up by name, too, and refuses one without an entry. */
 	cleanup_free char *name = user_name();
-	ids.usable = name && find_range("/etc/subuid", name, &ids.uid_start, &ids.uid_count) &&
-		     find_range("/etc/subgid", name, &ids.gid_start, &ids.gid_count);
+	ids.usable = name && subids_find_range("/etc/subuid", name, &ids.uid_start, &ids.uid_count) &&
+		     subids_find_range("/etc/subgid", name, &ids.gid_start, &ids.gid_count);
 	return ids;
 }
 
@@ -149,8 +148,7 @@ bool idmap_is_wide(void)
 	return map && strchr(map, '\n') && strchr(map, '\n')[1] != '\0';
 }
 
-/* 0..65535 inside, where @id is the network's 0 and everything else the network's 1..65535 in order. */
-static void keep_id_lines(char *text, size_t size, uint32_t id)
+void idmap_keep_id_lines(char *text, size_t size, uint32_t id)
 {
 	size_t used = 0;
 
@@ -167,9 +165,9 @@ int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_e
 
 	if (!wide)
 		return write_single(pid, uid, 0, gid, 0, err);
-	keep_id_lines(text, sizeof text, uid);
+	idmap_keep_id_lines(text, sizeof text, uid);
 	if (write_map(pid, "uid_map", text, err) < 0)
 		return -1;
-	keep_id_lines(text, sizeof text, gid);
+	idmap_keep_id_lines(text, sizeof text, gid);
 	return write_map(pid, "gid_map", text, err);
 }

@@ -24,6 +24,14 @@ struct subids {
 struct subids subids_find(void);
 
 /**
+ * subids_find_range() - the range of one file (subuid(5))
+ * @name:	the caller's name; entries by his number count as well
+ *
+ * The first of his ranges that is large enough for ids 1..65535; entries that are not understood are passed over.
+ */
+bool subids_find_range(const char *file, const char *name, uint32_t *start, uint32_t *count);
+
+/**
  * idmap_network() - write the maps of a network's user namespace (host side; runs newuidmap when @subids is usable)
  * @pid:	process in the new namespace
  */
@@ -38,3 +46,7 @@ bool idmap_is_wide(void);
  * @wide:	map 0..65535 within the network's sub-ids; else one id
  */
 int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_err *err);
+
+/** idmap_keep_id_lines() - a wide map: 0..65535 inside, where @id (at most 65535) is the network's 0 and everything
+ * else the network's 1..65535 in order. 128 bytes are enough. */
+void idmap_keep_id_lines(char *text, size_t size, uint32_t id);

@@ -90,7 +90,7 @@ static bool starts_server(const struct image *image, const json_t *config)
 	return false;
 }
 
-static int read_config(struct image *image, const char *text, size_t size, struct azm_err *err)
+int image_read_config(struct image *image, const char *text, size_t size, struct azm_err *err)
 {
 	json_error_t detail;
 	json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &detail);
@@ -196,7 +196,7 @@ static int open_bundle(const char *path, struct image *image, struct azm_err *er
 	cleanup_free char *text = read_file(fd, 1 << 20, &size);
 	if (!text)
 		return err_sys(err, "read", config);
-	if (read_config(image, text, size, err) < 0)
+	if (image_read_config(image, text, size, err) < 0)
 		return err_wrap(err, "use image", path);
 	host_path_free(&image->root);
 	close(image->rootfd);

@@ -29,4 +29,7 @@ struct image {
 [[gnu::nonnull]] int image_open(const char *path, struct image *image, struct azm_err *err);
 void image_close(struct image *image);
 
+/** image_read_config() - the text of an image.json alone: environment, command, user, port of @image are set. */
+[[gnu::nonnull]] int image_read_config(struct image *image, const char *text, size_t size, struct azm_err *err);
+
 #define cleanup_image [[gnu::cleanup(image_close)]]

@@ -31,6 +31,12 @@ bool limits_need_cgroup(const struct config *config);
  */
 int cgroup_make(const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err);
 
+/** cgroup_make_below() - the same below a given directory of the cgroup file system, the caller's own; NULL: he has
+ * none.
+ */
+int cgroup_make_below(
+	const char *own, const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err);
+
 /** cgroup_add() - move a process (the cloned child, before it executes anything) into it. */
 int cgroup_add(const struct cgroup *cgroup, pid_t pid, struct azm_err *err);
 
