@@ -26,16 +26,26 @@
 #include "seccomp/rules.h"
 #include "seccomp/seccomp.h"
 
-enum { RANGES_MAX = SYSCALL_NUMBER_LIMIT + 2, PROGRAM_MAX = BPF_MAXINSNS, JUMP_MAX = 255 };
+enum { RANGES_MAX = SYSCALL_NUMBER_LIMIT + 2, PROGRAM_MAX = BPF_MAXINSNS, SHARED_MAX = 64 };
+
+/* How far back a conditional jump is made to reach: 255, less two steps that may come in between. */
+enum { JUMP_REACH = 253 };
 
 struct range {
 	uint32_t first; /* up to the next range's */
 	struct rule rule;
 };
 
+/* Written from its end, so that every jump goes to a place that is known. A place is the number of instructions from
+ * there to the end. */
 struct program {
-	struct sock_filter insns[PROGRAM_MAX];
+	struct sock_filter insns[PROGRAM_MAX]; /* the last @count are in use */
 	size_t count;
+	struct {
+		struct rule rule;
+		size_t place;
+	} shared[SHARED_MAX]; /* rules that several leaves have in common */
+	size_t shared_count;
 };
 
 /* What the program that is being made answers. */
@@ -46,51 +56,69 @@ struct answers {
 	struct rule cancelled; /* number -1 */
 };
 
-static void emit(struct program *p, struct sock_filter insn)
+static size_t emit(struct program *p, struct sock_filter insn)
 {
 	if (p->count == PROGRAM_MAX) {
 		fprintf(stderr, "seccomp-compile: a filter is longer than %d instructions\n", PROGRAM_MAX);
 		exit(1);
 	}
-	p->insns[p->count++] = insn;
+	p->insns[PROGRAM_MAX - ++p->count] = insn;
+	return p->count;
 }
 
-static void emit_load(struct program *p, size_t offset)
+static size_t emit_load(struct program *p, size_t offset)
 {
-	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+	return emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
-static void emit_rule(struct program *p, const struct rule *rule)
+/* A place that a conditional jump made next reaches: @place itself, or a long jump to it. */
+static size_t within_reach(struct program *p, size_t place)
 {
-	for (size_t i = 0; i < rule->count; i++)
-		emit(p, rule->insns[i]);
+	uint32_t distance = (uint32_t)(p->count - place);
+
+	return distance <= JUMP_REACH ? place : emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, distance));
 }
 
-static size_t tree_size(const struct range *ranges, size_t count)
+static size_t emit_branch(struct program *p, uint16_t comparison, uint32_t value, size_t met, size_t not_met)
+{
+	met = within_reach(p, met);
+	not_met = within_reach(p, not_met);
+	return emit(p, (struct sock_filter)BPF_JUMP((uint16_t)(BPF_JMP | comparison | BPF_K), value,
+			       (uint8_t)(p->count - met), (uint8_t)(p->count - not_met)));
+}
+
+/* Leaves share what another one within reach has written already: most are one instruction, of few kinds. */
+static size_t emit_rule(struct program *p, const struct rule *rule)
+{
+	size_t i = 0;
+
+	while (i < p->shared_count && !rule_equal(&p->shared[i].rule, rule))
+		i++;
+	if (i < p->shared_count && p->count - p->shared[i].place <= JUMP_REACH)
+		return p->shared[i].place;
+	if (i == SHARED_MAX)
+		abort(); /* on the build machine: more kinds of answers than anybody can review */
+	for (size_t n = rule->count; n-- > 0;) {
+		struct sock_filter insn = rule->insns[n];
+		if (memcmp(&insn, &RULE_CONTINUE, sizeof insn) == 0)
+			insn.k = (uint32_t)p->count; /* over all there is behind it */
+		emit(p, insn);
+	}
+	p->shared[i].rule = *rule;
+	p->shared[i].place = p->count;
+	p->shared_count += i == p->shared_count;
+	return p->count;
+}
+
+static size_t emit_tree(struct program *p, const struct range *ranges, size_t count)
 {
 	if (count == 1)
-		return ranges->rule.count;
-	size_t left = tree_size(ranges, count / 2);
-	return (left > JUMP_MAX ? 2 : 1) + left + tree_size(ranges + count / 2, count - count / 2);
-}
+		return emit_rule(p, &ranges->rule);
+	const struct range *middle = ranges + count / 2;
+	size_t right = emit_tree(p, middle, count - count / 2);
+	size_t left = emit_tree(p, ranges, count / 2);
 
-static void emit_tree(struct program *p, const struct range *ranges, size_t count)
-{
-	if (count == 1) {
-		emit_rule(p, &ranges->rule);
-		return;
-	}
-	const struct range *right = ranges + count / 2;
-	size_t left_size = tree_size(ranges, count / 2);
-
-	if (left_size > JUMP_MAX) { /* conditional jumps reach 255 instructions, the other kind reaches everything */
-		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, right->first, 0, 1));
-		emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)left_size));
-	} else {
-		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, right->first, (uint8_t)left_size, 0));
-	}
-	emit_tree(p, ranges, count / 2);
-	emit_tree(p, right, count - count / 2);
+	return emit_branch(p, BPF_JGE, middle->first, right, left);
 }
 
 static void add_range(struct range *ranges, size_t *count, uint32_t first, const struct rule *rule)
@@ -101,7 +129,7 @@ static void add_range(struct range *ranges, size_t *count, uint32_t first, const
 }
 
 /* The part of a program that decides one architecture's calls. */
-static void emit_arch(struct program *p, enum table_arch arch, const struct answers *answers)
+static size_t emit_arch(struct program *p, enum table_arch arch, const struct answers *answers)
 {
 	static struct rule by_number[SYSCALL_NUMBER_LIMIT];
 	static struct range ranges[RANGES_MAX];
@@ -117,8 +145,8 @@ static void emit_arch(struct program *p, enum table_arch arch, const struct answ
 	add_range(ranges, &count, SYSCALL_NUMBER_LIMIT, &answers->unlisted);
 	add_range(ranges, &count, 0xffffffff, &answers->cancelled);
 
-	emit_load(p, offsetof(struct seccomp_data, nr));
 	emit_tree(p, ranges, count);
+	return emit_load(p, offsetof(struct seccomp_data, nr));
 }
 
 /* A whole program: @archs are tried in turn; calls of any other architecture are unlisted. */
@@ -128,29 +156,30 @@ static void emit_program(
 	static const uint32_t audit[ARCH_COUNT] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64, AUDIT_ARCH_I386 };
 
 	p->count = 0;
-	emit_load(p, offsetof(struct seccomp_data, arch));
-	for (size_t i = 0; i < arch_count; i++) {
-		emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit[archs[i]], 1, 0));
-		size_t skip = p->count;
-		emit(p, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
-		emit_arch(p, archs[i], answers);
-		p->insns[skip].k = (uint32_t)(p->count - skip - 1);
+	p->shared_count = 0;
+	size_t otherwise = emit_rule(p, &answers->unlisted);
+	for (size_t i = arch_count; i-- > 0;) {
+		size_t entry = emit_arch(p, archs[i], answers);
+		otherwise = emit_branch(p, BPF_JEQ, audit[archs[i]], entry, otherwise);
 	}
-	emit_rule(p, &answers->unlisted);
+	emit_load(p, offsetof(struct seccomp_data, arch));
 }
 
-static void complete_continues(struct program *p)
+static const struct sock_filter *first_insn(const struct program *p)
 {
-	for (size_t i = 0; i < p->count; i++)
-		if (memcmp(&p->insns[i], &RULE_CONTINUE, sizeof p->insns[i]) == 0)
-			p->insns[i].k = (uint32_t)(p->count - i - 1);
+	return p->insns + PROGRAM_MAX - p->count;
+}
+
+static bool same_program(const struct program *a, const struct program *b)
+{
+	return a->count == b->count && memcmp(first_insn(a), first_insn(b), a->count * sizeof a->insns[0]) == 0;
 }
 
 static void write_program(const char *name, const struct program *p)
 {
 	printf("static const struct sock_filter %s[] = {\n", name);
 	for (size_t i = 0; i < p->count; i++) {
-		const struct sock_filter *f = &p->insns[i];
+		const struct sock_filter *f = first_insn(p) + i;
 		printf("%s{%u,%u,%u,%u},%s", i % 8 ? "" : "\t", f->code, f->jt, f->jf, f->k,
 			i % 8 == 7 || i + 1 == p->count ? "\n" : " ");
 	}
@@ -203,8 +232,7 @@ static void write_sandbox_filters(const char *arch_name, enum table_arch arch)
 		answers.flags = flags;
 		emit_program(p, archs, arch == ARCH_X86_64 && flags & FILTER_COMPAT32 ? 2 : 1, &answers);
 		same_as[flags] = 0;
-		while (p->count != programs[same_as[flags]].count ||
-			memcmp(p->insns, programs[same_as[flags]].insns, p->count * sizeof p->insns[0]) != 0)
+		while (!same_program(p, &programs[same_as[flags]]))
 			same_as[flags]++;
 		if (same_as[flags] != flags)
 			continue;
@@ -237,7 +265,6 @@ static void write_emulation(const char *arch_name, enum table_arch arch)
 	};
 
 	emit_program(&p, (const enum table_arch[]){ arch, ARCH_I386 }, arch == ARCH_X86_64 ? 2 : 1, &answers);
-	complete_continues(&p);
 	write_single("emulation", arch_name, &p);
 }
 

@@ -301,7 +301,7 @@ static int parse_arg(const struct profile *profile, const json_t *item, struct p
 	struct profile_arg *arg = &out->args[out->arg_count];
 	const char *op = json_string_value(json_object_get(item, "op"));
 	const struct word *word = op ? find_word(comparisons, op) : NULL;
-	uint64_t index;
+	uint64_t index = 0;
 
 	if (!json_is_object(item) || !json_is_integer(json_object_get(item, "index")))
 		return profile_error(profile, out->position, err, "an argument has no \"index\"");

@@ -16,7 +16,7 @@ struct rule {
 	size_t count;
 };
 
-/* "Go on behind the program": an unconditional jump whose distance compile.c fills in once it is known. */
+/* "Go on behind the program": an unconditional jump whose distance compile.c fills in. */
 #define RULE_CONTINUE ((struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, 0xffffffff })
 
 /** rule_build() - the rule of a treatment under a set of enum filter_flag. */
