@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "seccomp_revision.h"
 
 enum { KEY_MAX = (1 << 20) + 4096, NAME_SIZE = 40 };
 
