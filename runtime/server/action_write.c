@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,9 +54,9 @@ static int replace(const char *path, const struct text *text, mode_t mode)
 		struct stat link;
 		if (errno != ENOENT || lstat(path, &link) == 0 || strlen(path) >= sizeof target)
 			return -1;
-		strcpy(target, path);
+		snprintf(target, sizeof target, "%s", path);
 	}
-	strcpy(directory, target);
+	snprintf(directory, sizeof directory, "%s", target);
 	cleanup_fd int dir = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -1;

@@ -101,7 +101,7 @@ void endpoint_server_info(struct request *request)
 void endpoint_execute_action(struct request *request)
 {
 	json_error_t error;
-	json_t *body = json_loadb(request->body, request->body_size, JSON_ALLOW_NUL, &error);
+	json_t *body = json_loadb(request->body.bytes, request->body.size, JSON_ALLOW_NUL, &error);
 	json_t *action = json_object_get(body, "action");
 
 	request->server->last_action_at = loop_now();

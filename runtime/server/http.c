@@ -124,17 +124,10 @@ static void add_to_body(struct request *request, const char *bytes, size_t size)
 {
 	if (request->status)
 		return; /* too large already; the rest is read and forgotten */
-	if (request->body_size + size > BODY_MAX) {
+	if (request->body.size + size > BODY_MAX)
 		request_fail(request, 413, "The request body is larger than %d bytes", BODY_MAX);
-		return;
-	}
-	if (request->body_size + size + 1 > request->body_room) {
-		request->body_room = (request->body_size + size) * 2 + 1024;
-		request->body = xrealloc(request->body, request->body_room, 1);
-	}
-	memcpy(request->body + request->body_size, bytes, size);
-	request->body_size += size;
-	request->body[request->body_size] = '\0';
+	else
+		text_add(&request->body, bytes, size);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
@@ -157,8 +150,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return MHD_YES;
 	}
 	if (!request->status) {
-		if (!request->body)
-			add_to_body(request, "", 0);
+		text_add(&request->body, "", 0); /* so that there are bytes to parse */
 		request->endpoint->handle(request);
 	}
 	if (request->status)
@@ -178,7 +170,7 @@ static void on_completed(
 	(void)how;
 	if (!request)
 		return;
-	free(request->body);
+	text_free(&request->body);
 	free(request->answer);
 	free(request);
 	*state = NULL;

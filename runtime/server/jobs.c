@@ -61,10 +61,10 @@ static void job_free(struct job *job)
 	free(job);
 }
 
-/* Take the running job off the queue. */
-static struct request *leave(struct job *job)
+/* Take the running job off the queue. Return: its request, which is to be answered */
+static struct request *leave(struct server *server)
 {
-	struct server *server = job->server;
+	struct job *job = server->jobs;
 	struct request *request = job->request;
 
 	server->jobs = job->next;
@@ -82,7 +82,7 @@ void job_done(struct job *job, json_t *observation)
 {
 	struct server *server = job->server;
 
-	request_answer(leave(job), 200, observation);
+	request_answer(leave(server), 200, observation);
 	start_next(server);
 }
 
@@ -96,14 +96,14 @@ void job_fail(struct job *job, const char *format, ...)
 	if (vasprintf(&reason, format, args) < 0)
 		reason = NULL;
 	va_end(args);
-	request_fail(leave(job), 500, "Internal server error: %s", reason ? reason : format);
+	request_fail(leave(server), 500, "Internal server error: %s", reason ? reason : format);
 	start_next(server);
 }
 
 void jobs_abort(struct server *server)
 {
 	while (server->jobs)
-		request_fail(leave(server->jobs), 503, "The server is shutting down");
+		request_fail(leave(server), 503, "The server is shutting down");
 }
 
 static bool wrong_type(struct job *job, const char *name, const char *wanted)

@@ -12,6 +12,7 @@
 
 #include "server/loop.h"
 #include "server/session.h"
+#include "server/text.h"
 
 struct options {
 	const char *host;
@@ -44,8 +45,7 @@ struct request {
 	struct server *server;
 	struct MHD_Connection *connection;
 	const struct endpoint *endpoint;
-	char *body; /* NUL-terminated */
-	size_t body_size, body_room;
+	struct text body;
 	unsigned status; /* 0 until there is an answer */
 	char *answer;
 	bool suspended;

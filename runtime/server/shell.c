@@ -37,8 +37,6 @@
 #define MFD_NOEXEC_SEAL 8u
 #endif
 
-extern char **environ;
-
 enum {
 	LAST_OUTPUT_MS = 50,
 	REPLIES_MAX = 4096, /* answers to terminal queries that nobody reads are dropped beyond this */
@@ -153,7 +151,10 @@ static int open_terminal(int *peer, struct azm_err *err)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	/* A server started in the background of a script ignores SIGINT, and so would every command: C-c would be lost.
+	 */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 	setsid();
 	if (ioctl(peer, TIOCSCTTY, 0) < 0 || dup2(peer, 0) < 0 || dup2(peer, 1) < 0 || dup2(peer, 2) < 0 ||
 		dup2(shell->script, SHELL_SCRIPT_FD) < 0)

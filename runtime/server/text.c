@@ -164,7 +164,7 @@ char *text_from_double(double value, char buffer[static 32])
 			break;
 	}
 	if (isfinite(value) && !strpbrk(buffer, ".e"))
-		strcat(buffer, ".0");
+		snprintf(buffer + strlen(buffer), 3, ".0");
 	return buffer;
 }
 

@@ -821,6 +821,11 @@ class Process(unittest.TestCase):
             time.sleep(0.02)
         self.assertEqual(subprocess.run(['pgrep', '-f', '^' + marker], capture_output=True).stdout, b'')
 
+    def test_commands_can_be_interrupted_although_the_server_was_started_with_sigint_ignored(self):
+        _, client = self.start(wrapper=['sh', '-c', 'trap "" INT QUIT HUP; exec "$0" "$@"'])
+        client.run('cat', timeout=0.5)
+        self.assertEqual(metadata(client.run('C-c', is_input=True))['exit_code'], 130)
+
     def test_it_reaps_its_children(self):
         server, client = self.start()
         for _ in range(5):
