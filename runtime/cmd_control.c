@@ -14,8 +14,6 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
-#include "idmap.h"
-#include "netns/netns.h"
 
 /* ---- stop ---- */
 
@@ -158,38 +156,6 @@ const struct option_row rm_option_rows[] = {
 	OPTIONS_END,
 };
 
-/* The sub-ids' files can only be removed by a process that maps them: a child that enters such a network. */
-static int remove_mapped(const struct state *state, const char *name, struct azm_err *err)
-{
-	int status;
-	pid_t child = fork();
-
-	if (child == 0) {
-		struct network network;
-		struct network_options options = { .live_dirfd = state->live,
-			.live_path = state->live_path,
-			.name = "private",
-			.isolated = true,
-			.keep_fd = -1,
-			.grace_seconds = 0 };
-		struct azm_err inner = { 0 };
-		_exit(network_join(&options, &network, &inner) < 0 || network_enter(&network, &inner) < 0 ||
-			sandbox_remove(state, name, &inner) < 0);
-	}
-	if (child > 0 && waitpid(child, &status, 0) == child && status == 0)
-		return 0;
-	return err_msg(err, EACCES, "remove", name, "files of the sandbox's sub-ids are left in %s/sandboxes/%s",
-		state->path, name);
-}
-
-static int remove_locked(const struct state *state, const char *name, struct azm_err *err)
-{
-	if (sandbox_remove(state, name, err) == 0)
-		return 0;
-	return (err_is(err, EACCES) || err_is(err, EPERM)) && subids_find().usable ? remove_mapped(state, name, err)
-										   : -1;
-}
-
 static int rm_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
 	bool force = *(bool *)context;
@@ -214,7 +180,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 			return err_sys(err, "wait for the end of", name);
 		lock = steal_fd(&again);
 	}
-	if (remove_locked(state, name, err) < 0)
+	if (sandbox_remove_mapped(state, name, err) < 0)
 		return -1;
 	printf("%s\n", name);
 	return 0;

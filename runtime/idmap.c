@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* idmap.c: see idmap.h. Sources: user_namespaces(7), subuid(5), newuidmap(1). */
+/* idmap.c: see idmap.h. Sources: user_namespaces(7), subuid(5), newuidmap(1), capabilities(7). */
 #include "idmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,29 +71,75 @@ static char *user_name(void)
 											 : NULL;
 }
 
+/* A session that was started with no_new_privs or without these capabilities in its bounding set (a container, a
+ * hardened service) has sub-ids on paper only: the set-uid helpers would run and be refused. */
+static bool helpers_can_gain(void)
+{
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 && prctl(PR_CAPBSET_READ, CAP_SETUID, 0, 0, 0) == 1 &&
+	       prctl(PR_CAPBSET_READ, CAP_SETGID, 0, 0, 0) == 1;
+}
+
+static struct subids lacking(int code, const char *why)
+{
+	return (struct subids){ .lack = code, .why = why };
+}
+
 struct subids subids_find(void)
 {
-	struct subids ids = { 0 };
-
-	/* The usual host without sub-ids costs two look-ups, not a walk through the user database. */
-	if (access("/etc/subuid", R_OK) < 0 || access("/etc/subgid", R_OK) < 0)
-		return ids;
+	static const char no_ranges[] = "no 65535 ids in /etc/subuid and /etc/subgid for this user";
+	struct subids ids = { .usable = true };
 	cleanup_free char *newuidmap = find_helper("newuidmap");
 	cleanup_free char *newgidmap = find_helper("newgidmap");
+
 	if (!newuidmap || !newgidmap)
-		return ids;
+		return lacking(ENOENT, "newuidmap and newgidmap are not installed");
+	/* The usual host without sub-ids costs a few look-ups, not a walk through the user database. */
+	if (access("/etc/subuid", R_OK) < 0 || access("/etc/subgid", R_OK) < 0)
+		return lacking(ESRCH, no_ranges);
 	/* newuidmap looks its caller up by name, too, and refuses one without an entry. */
 	cleanup_free char *name = user_name();
-	ids.usable = name && subids_find_range("/etc/subuid", name, &ids.uid_start, &ids.uid_count) &&
-		     subids_find_range("/etc/subgid", name, &ids.gid_start, &ids.gid_count);
+	const char *owner = name ? name : "";
+	if (!subids_find_range("/etc/subuid", owner, &ids.uid_start, &ids.uid_count) ||
+		!subids_find_range("/etc/subgid", owner, &ids.gid_start, &ids.gid_count))
+		return lacking(ESRCH, no_ranges);
+	if (!name)
+		return lacking(EUSERS, "this uid has no user name, and newuidmap serves nobody else");
+	if (!helpers_can_gain())
+		return lacking(EPERM, "newuidmap can gain no privilege in this session (no_new_privs, bounding set)");
 	return ids;
+}
+
+/* What the helper says on stderr belongs into our one message. */
+static int start_helper(char **argv, int said, pid_t *child)
+{
+	char *environment[] = { NULL };
+	posix_spawn_file_actions_t actions;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
+	int failed = posix_spawn(child, argv[0], &actions, NULL, argv, environment);
+	posix_spawn_file_actions_destroy(&actions);
+	return failed;
+}
+
+static int refused(const char *path, int said, struct azm_err *err)
+{
+	char line[160] = "it refused the ranges of /etc/subuid and /etc/subgid";
+	ssize_t size = pread(said, line, sizeof line - 1, 0);
+
+	if (size > 0)
+		line[size] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	str_sanitise(line);
+	err_msg(err, EPERM, "run", path, "%s", line);
+	return err_hint(err, "check that %s is set-uid root, or use --userns single", path);
 }
 
 static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start, struct azm_err *err)
 {
 	char pid_text[16], own_text[16], start_text[16], count_text[16];
-	char *environment[] = { NULL };
 	cleanup_free char *path = find_helper(name);
+	cleanup_fd int said = memfd_create("stderr", MFD_CLOEXEC);
 	pid_t child;
 	int status;
 
@@ -96,18 +149,14 @@ static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start,
 	snprintf(count_text, sizeof count_text, "%d", IDS - 1);
 	char zero[] = "0", one[] = "1";
 	char *argv[] = { path, pid_text, zero, own_text, one, one, start_text, count_text, NULL };
-	if (!path)
-		return err_code(err, ENOENT, "run", name);
-	int failed = posix_spawn(&child, path, NULL, NULL, argv, environment);
+	if (!path || said < 0)
+		return err_sys(err, "run", name);
+	int failed = start_helper(argv, said, &child);
 	if (failed)
 		return err_code(err, failed, "run", path);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		continue;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		err_msg(err, EPERM, "run", path, "it refused the ranges of /etc/subuid and /etc/subgid");
-		return err_hint(err, "check that %s is set-uid root, or use --userns single", path);
-	}
-	return 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : refused(path, said, err);
 }
 
 static int write_map(pid_t pid, const char *file, const char *text, struct azm_err *err)
@@ -170,4 +219,48 @@ int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_e
 		return -1;
 	idmap_keep_id_lines(text, sizeof text, gid);
 	return write_map(pid, "gid_map", text, err);
+}
+
+_Noreturn static void work_in_child(int channel, int (*work)(void *context, struct azm_err *err), void *context)
+{
+	struct azm_err err = { 0 };
+	char go;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read_full(channel, &go, 1) != 1)
+		_exit(EXIT_AZM);
+	int result = work(context, &err);
+	fflush(NULL);
+	(void)!write(channel, &err, sizeof err);
+	_exit(result < 0 ? EXIT_AZM : 0);
+}
+
+int idmap_in_child(const struct subids *subids, int (*work)(void *context, struct azm_err *err), void *context,
+	struct azm_err *err)
+{
+	struct azm_err report;
+	int ends[2], status;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(err, "make a socket pair", NULL);
+	cleanup_fd int ours = ends[0], theirs = ends[1];
+	fflush(NULL); /* or the child would say it again */
+	pid_t child = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (child == 0) {
+		close(steal_fd(&ours));
+		work_in_child(theirs, work, context);
+	}
+	if (child < 0)
+		return err_sys(err, "make a user namespace", NULL);
+	close(steal_fd(&theirs));
+	int result = idmap_network(child, subids, err);
+	if (result == 0 && write_full(ours, "g", 1) == 0 &&
+		read_full(ours, &report, sizeof report) == (ssize_t)sizeof report)
+		*err = report;
+	close(steal_fd(&ours));
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (result < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return result;
+	return err->code ? -1 : err_msg(err, ECHILD, "map sub-ids", NULL, "the helper process died");
 }

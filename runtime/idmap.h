@@ -14,13 +14,15 @@
 #include "base/err.h"
 
 struct subids {
-	bool usable; /* ranges for user and group, and both helpers */
+	bool usable;	 /* ranges for user and group, and both helpers */
+	int lack;	 /* else an errno value: ENOENT helpers, EPERM privilege, EUSERS user name, ESRCH ranges */
+	const char *why; /* the same in words */
 	uint32_t uid_start, uid_count;
 	uint32_t gid_start, gid_count;
 };
 
 /** subids_find() - the caller's first large enough ranges of /etc/subuid and /etc/subgid, by name or number. Never
- * fails: no entry is a normal case. */
+ * fails: no entry is a normal case, and so is a process in which the set-uid helpers could gain nothing. */
 struct subids subids_find(void);
 
 /**
@@ -50,3 +52,13 @@ int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_e
 /** idmap_keep_id_lines() - a wide map: 0..65535 inside, where @id (at most 65535) is the network's 0 and everything
  * else the network's 1..65535 in order. 128 bytes are enough. */
 void idmap_keep_id_lines(char *text, size_t size, uint32_t id);
+
+/**
+ * idmap_in_child() - do something to files of the caller's sub-ids: in a child that maps them all and has every
+ * capability over them
+ * @work:	runs in the child, as uid 0 of a user namespace like a network's; what it prints is seen
+ *
+ * Host side, single-threaded callers only. Return: what @work returned, with its @err; -1 when there is no such child
+ */
+int idmap_in_child(const struct subids *subids, int (*work)(void *context, struct azm_err *err), void *context,
+	struct azm_err *err);

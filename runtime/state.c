@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "config.h"
+#include "idmap.h"
 #include "set_id.h"
 #include "base/tree.h"
 
@@ -81,7 +82,10 @@ int sandbox_create(const struct state *state, char **temporary, int *lock, struc
 		if (dir < 0)
 			continue; /* reclaimed by somebody between the two calls */
 		cleanup_fd int held = sandbox_lock(dir, err);
-		if (held < 0 || mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0)
+		/* The upper's mode is the one of "/" inside, where there may be other users; ours is closed above it.
+		 */
+		if (held < 0 || mkdirat(dir, "upper", 0755) < 0 || fchmodat(dir, "upper", 0755, 0) < 0 ||
+			mkdirat(dir, "work", 0700) < 0)
 			continue;
 		*temporary = steal_ptr(&name);
 		*lock = steal_fd(&held);
@@ -124,6 +128,37 @@ int sandbox_remove(const struct state *state, const char *name, struct azm_err *
 	return tree_remove_at(state->sandboxes, name, err);
 }
 
+struct job {
+	const struct state *state;
+	const char *name;
+	int dir;
+	const struct config *config; /* of a sandbox whose mounts are to be looked at for set-id bits; else NULL */
+	bool remove;
+};
+
+static int do_job(void *context, struct azm_err *err)
+{
+	const struct job *job = context;
+
+	if (job->config)
+		set_id_sweep(job->dir, job->config);
+	return job->remove ? sandbox_remove(job->state, job->name, err) : 0;
+}
+
+int sandbox_remove_mapped(const struct state *state, const char *name, struct azm_err *err)
+{
+	struct job job = { .state = state, .name = name, .remove = true };
+	struct subids subids = { 0 };
+
+	if (sandbox_remove(state, name, err) == 0)
+		return 0;
+	subids = subids_find();
+	if (!subids.usable)
+		return -1;
+	*err = (struct azm_err){ 0 };
+	return idmap_in_child(&subids, do_job, &job, err);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -161,10 +196,13 @@ static void reclaim_one(const struct state *state, const char *name)
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);
 	if (lock < 0)
 		return;
+	struct job job = { .state = state, .name = name, .dir = dir, .remove = remove };
 	if (config_load(&config, dir, &ignored) == 0)
-		set_id_sweep(dir, &config);
-	if (remove)
-		tree_remove_at(state->sandboxes, name, &ignored);
+		job.config = &config;
+	/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */
+	struct subids subids = subids_find();
+	if (!subids.usable || idmap_in_child(&subids, do_job, &job, &ignored) < 0)
+		do_job(&job, &ignored);
 }
 
 void state_reclaim(const struct state *state)

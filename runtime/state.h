@@ -75,6 +75,10 @@ bool sandbox_running(int dir);
 /** sandbox_remove() - delete a sandbox's directory with its writable layer; the caller holds its lock. */
 int sandbox_remove(const struct state *state, const char *name, struct azm_err *err);
 
+/** sandbox_remove_mapped() - the same on the host side, where files of the caller's sub-ids take a child that maps
+ * them. */
+int sandbox_remove_mapped(const struct state *state, const char *name, struct azm_err *err);
+
 /** sandbox_names() - all names, sorted; NULL-terminated, allocated with every item. */
 char **sandbox_names(const struct state *state, size_t *count);
 

@@ -96,6 +96,16 @@ static char *normalise(const char *target)
 	return path;
 }
 
+/* The upper's mode is the one of the volume inside: the source's, so that other users inside are let in as there. */
+static int take_mode(const struct volume *volume, struct azm_err *err)
+{
+	struct stat st;
+
+	if (stat(volume->source.path, &st) < 0 || chmod(volume->upper.path, st.st_mode & 01777) < 0)
+		return err_sys(err, "use directory", volume->upper.path);
+	return 0;
+}
+
 static int overlay_layers(struct volume *volume, size_t number, int dir, struct azm_err *err)
 {
 	struct {
@@ -112,7 +122,7 @@ static int overlay_layers(struct volume *volume, size_t number, int dir, struct 
 		if (host_path_open(path, layers[i].path, err) < 0)
 			return -1;
 	}
-	return 0;
+	return take_mode(volume, err);
 }
 
 /* Docker's mode words; those about labels and propagation have no meaning here and do no harm. */

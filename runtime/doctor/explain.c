@@ -346,9 +346,11 @@ void explain_subids(const struct host_facts *host, const struct azm_err *failure
 		because(advice, "newuidmap serves only users that the user database knows");
 		str_list_addf(
 			&advice->fix, "give uid %u an entry (getent passwd %u prints nothing)", host->uid, host->uid);
+	} else if (strstr(failure->reason, "session")) {
+		because(advice, "this session may not run set-uid programs with their privilege (no_new_privs, or a "
+				"bounding set without SETUID): a login session may");
 	} else if (is_refusal(failure)) {
-		because(advice,
-			"newuidmap has lost its privilege (set-uid bit or file capabilities), or no_new_privs is set");
+		because(advice, "newuidmap has lost its privilege (set-uid bit or file capabilities)");
 		str_list_add(&advice->fix, "sudo setcap cap_setuid+ep \"$(command -v newuidmap)\" && sudo setcap "
 					   "cap_setgid+ep \"$(command -v newgidmap)\"");
 	}

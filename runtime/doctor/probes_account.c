@@ -24,44 +24,16 @@ enum { SMALL_FILE = 64 << 10 };
 
 /* ---- sub-ids -------------------------------------------------------------------------------------------------- */
 
-static int why_no_subids(struct azm_err *err)
-{
-	char *const newuidmap[] = { (char *)"newuidmap", NULL };
-	int status = probe_exec(newuidmap, NULL, 0, err);
-
-	if (status < 0)
-		return -1;
-	if (status == EXIT_NOT_FOUND)
-		return err_msg(err, ENOENT, "map sub-ids", NULL, "newuidmap is not installed");
-	return err_msg(
-		err, ESRCH, "map sub-ids", NULL, "no 65535 ids in /etc/subuid and /etc/subgid for uid %u", getuid());
-}
-
-/* The helpers say why on stderr, where it would stand between the lines of doctor. */
-static int quiet_stderr(void)
-{
-	int text = memfd_create("stderr", MFD_CLOEXEC);
-
-	return text >= 0 && dup2(text, STDERR_FILENO) >= 0 ? text : -1;
-}
-
 int probe_subids(const struct probe_env *env, struct probe_outcome *out)
 {
 	cleanup_probe_child struct probe_child child = PROBE_NO_CHILD;
 	struct subids ids = subids_find();
-	char line[160] = "";
 
 	(void)env;
 	if (!ids.usable)
-		return why_no_subids(&out->err);
-	cleanup_fd int text = quiet_stderr();
-	if (probe_child_hold(CLONE_NEWUSER, &ids, &child, &out->err) < 0) {
-		if (text >= 0 && pread(text, line, sizeof line - 1, 0) > 0) {
-			line[strcspn(line, "\n")] = '\0';
-			return err_msg(&out->err, EPERM, "map sub-ids", NULL, "%s", line);
-		}
-		return -1;
-	}
+		return err_msg(&out->err, ids.lack, "map sub-ids", NULL, "%s", ids.why);
+	if (probe_child_hold(CLONE_NEWUSER, &ids, &child, &out->err) < 0)
+		return err_msg(&out->err, EPERM, "map sub-ids", NULL, "%s", out->err.reason);
 	return probe_detail(
 		out, "%u uids from %u, %u gids from %u", ids.uid_count, ids.uid_start, ids.gid_count, ids.gid_start);
 }

@@ -65,13 +65,17 @@ static int become(const struct plan *plan, struct azm_err *err)
 {
 	if (!plan->wide_map)
 		return 0; /* one id: we are it already, and setgroups is denied (the caller's groups stay) */
-	if (setgroups(plan->group_count, plan->groups) < 0)
+	/* The caller's own id keeps the caller's groups (a project's, say, which cannot be named inside) unless the
+	 * image gives it others; nobody else inside has any business with them. */
+	if ((plan->group_count > 0 || plan->uid != getuid()) && setgroups(plan->group_count, plan->groups) < 0)
 		return err_sys(err, "set the supplementary groups", NULL);
 	if (setresgid(plan->gid, plan->gid, plan->gid) < 0)
 		return err_sys(err, "set the group id", NULL);
 	/* The capabilities are set explicitly afterwards; without this the kernel would drop them in between. */
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresuid(plan->uid, plan->uid, plan->uid) < 0)
 		return err_sys(err, "set the user id", NULL);
+	/* A change of ids takes this away: a command of `exec` has to end with its client. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return 0;
 }
 

@@ -159,9 +159,9 @@ int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
 		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
 			fd_set_cloexec(fd, true);
 	}
+	umask(022);
 	if (enter_cwd(plan, err) < 0)
 		return -1;
-	umask(022);
 	if (identity_apply(plan, err) < 0)
 		return -1;
 	return cannot_exec(plan, search_and_exec(plan), err);
