@@ -71,7 +71,6 @@ int caps_resolve(const struct str_list *add, const struct str_list *drop, uint64
 
 char *caps_text(uint64_t caps)
 {
-	cleanup_str_list struct str_list names = { 0 };
 	char *text = xstrdup("");
 
 	for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++) {

@@ -7,6 +7,10 @@
  * so no malloc, no stdio, no locks. Its descriptors are put in place from high numbers, everything else is
  * close-on-exec, and its environment is empty, so nothing of the caller's can be read from the outside of azm-init
  * (/proc/1/environ) or leak into the sandbox.
+ *
+ * It does not wait for its id maps but executes azm-init at once, while we write them; azm-init waits for the go byte.
+ * A child that slept until then would be woken on our processor (the writer of a pipe is expected to sleep next) and go
+ * on only when we do: measured, that cost a sixth of a whole start.
  */
 #include "spawn.h"
 
@@ -83,7 +87,8 @@ static int prepare(int init, const struct child_stdio *stdio, bool commands, str
 	return far->init < 0 ? -1 : 0;
 }
 
-/* A process whose inside uid is not 0 loses its capabilities at execve unless they are ambient. */
+/* A process whose inside uid is not 0, or not anything yet, loses its capabilities at execve unless they are ambient.
+ */
 static void keep_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -104,17 +109,12 @@ _Noreturn static void become_init(const struct far_ends *far)
 {
 	char *const argv[] = { (char[]){ "azm-init" }, NULL };
 	char *const envp[] = { NULL };
-	char go;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int number = 0; number <= INIT_COMMAND_FD; number++)
 		if (far->fds[number] >= 0)
 			dup3(far->fds[number], number, 0);
-	/* End of file: the supervisor died before it could write our maps. */
-	if (read(INIT_PLAN_FD, &go, 1) != 1)
-		_exit(EXIT_AZM);
-	if (geteuid() != 0)
-		keep_capabilities();
+	keep_capabilities();
 	syscall(SYS_execveat, far->init, "", argv, envp, AT_EMPTY_PATH);
 	_exit(EXIT_AZM);
 }

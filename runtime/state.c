@@ -159,6 +159,33 @@ int sandbox_remove_mapped(const struct state *state, const char *name, struct az
 	return idmap_in_child(&subids, do_job, &job, err);
 }
 
+/* In a copy of the process that nobody waits for: give up everything but what the deletion needs. */
+_Noreturn static void remove_in_background(int sandboxes, const char *name, int lock)
+{
+	struct azm_err ignored = { 0 };
+
+	/* Our caller's caller may be waiting for the end of its pipes: the two that are needed become 0 and 1. */
+	setsid();
+	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || close_range(2, ~0u, 0) < 0)
+		_exit(EXIT_AZM);
+	_exit(tree_remove_at(0, name, &ignored) < 0 ? EXIT_AZM : 0);
+}
+
+int sandbox_remove_later(const struct state *state, const char *name, int lock, struct azm_err *err)
+{
+	unsigned random = 0;
+
+	(void)!getrandom(&random, sizeof random, 0);
+	/* The dot makes it half-made for everybody else: invisible, and reclaimed when its lock is free. */
+	cleanup_free char *dead = xasprintf(".dead-%08x", random);
+	if (renameat(state->sandboxes, name, state->sandboxes, dead) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, "remove", name);
+	pid_t child = fork();
+	if (child == 0)
+		remove_in_background(state->sandboxes, dead, lock);
+	return child < 0 ? tree_remove_at(state->sandboxes, dead, err) : 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

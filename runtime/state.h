@@ -72,6 +72,16 @@ int sandbox_lock(int dir, struct azm_err *err);
 /** sandbox_running() - whether a supervisor holds the lock. */
 bool sandbox_running(int dir);
 
+/**
+ * sandbox_remove_later() - let a sandbox vanish at once and delete its directory in the background
+ * @lock:	its lock; the background process holds a copy until it is done, so that nobody else reclaims the directory
+ * meanwhile
+ *
+ * Deleting waits for the disk (each directory may mean a discard), and nobody has to wait for that. If the background
+ * process dies, the next command reclaims the rest. Return: 0, -1 with @err set
+ */
+int sandbox_remove_later(const struct state *state, const char *name, int lock, struct azm_err *err);
+
 /** sandbox_remove() - delete a sandbox's directory with its writable layer; the caller holds its lock. */
 int sandbox_remove(const struct state *state, const char *name, struct azm_err *err);
 

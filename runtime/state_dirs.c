@@ -160,7 +160,7 @@ static bool carries_overlay(int dir)
 	cleanup_fd int fd = openat(dir, trial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
 		mkdirat(fd, directories[i], 0700);
-	cleanup_fd int file = openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	[[gnu::unused]] cleanup_fd int file = openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	pid_t child = fork();
 	if (child == 0)

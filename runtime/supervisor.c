@@ -230,16 +230,20 @@ static int await(struct supervisor *s, enum report_kind kind, struct report *rep
 	return result;
 }
 
+/* Without a terminal there is nothing to be done between BUILT and the workload: the second go byte is sent ahead, and
+ * azm-init never has to be woken for it. */
 static int launch_workload(struct supervisor *s, struct azm_err *err)
 {
+	bool tty = s->config->tty;
 	struct report report;
 
+	if (!tty && spawn_go(&s->child, err) < 0)
+		return -1;
 	if (await(s, REPORT_BUILT, &report, err) < 0)
 		return -1;
-	if (streams_take_terminal(
-		    &s->streams, s->child.pidfd, report.value, s->config->interactive && s->foreground, err) < 0)
-		return -1;
-	if (spawn_go(&s->child, err) < 0)
+	if (tty && (streams_take_terminal(&s->streams, s->child.pidfd, report.value,
+			    s->config->interactive && s->foreground, err) < 0 ||
+			   spawn_go(&s->child, err) < 0))
 		return -1;
 	return await(s, REPORT_STARTED, &report, err);
 }
@@ -340,7 +344,7 @@ static void keep_or_remove(struct supervisor *s)
 	struct azm_err err = { 0 };
 
 	if (s->config->remove) {
-		if (sandbox_remove(s->state, s->config->name, &err) < 0)
+		if (sandbox_remove_later(s->state, s->config->name, s->lock, &err) < 0)
 			err_print(&err, "azm-sandbox");
 	} else if (s->status.wait_status >= 0 && save_status(s, &err) < 0) {
 		err_print(&err, "azm-sandbox");

@@ -325,10 +325,9 @@ struct rule rule_supervisor(enum supervisor_rule which)
 		break;
 	case SUPERVISOR_ABSENT:
 		return rule_answer(ENOSYS);
-	case SUPERVISOR_THREAD:
+	case SUPERVISOR_CLONE:
 		load_arg(&r, 0);
 		if_any_bit(&r, NEW_NAMESPACES, EPERM);
-		if_no_bit(&r, CLONE_THREAD, EPERM);
 		break;
 	case SUPERVISOR_SOCKET:
 		socket_families(&r, true);

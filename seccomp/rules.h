@@ -28,7 +28,7 @@ struct rule rule_emulate(enum treatment treatment);
 enum supervisor_rule {
 	SUPERVISOR_ALLOW,
 	SUPERVISOR_ABSENT,  /* ENOSYS, for calls whose caller falls back */
-	SUPERVISOR_THREAD,  /* clone: threads, no processes, no namespaces */
+	SUPERVISOR_CLONE,   /* threads and copies of the process, no namespaces */
 	SUPERVISOR_SOCKET,  /* the sandbox's families, and NETLINK_SOCK_DIAG */
 	SUPERVISOR_IOCTL,   /* terminals and bytes waiting */
 	SUPERVISOR_NO_EXEC, /* memory that is not executable */

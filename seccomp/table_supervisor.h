@@ -3,10 +3,10 @@
  *
  * It parses hostile bytes (proxied connections, names asked by the sandbox, messages of azm-init) with the user's whole
  * account behind it. After start-up it needs descriptors, sockets, its state directory and signals: no new programs, no
- * new processes, no new executable memory, no namespaces but those it already holds a descriptor of. Everything that is
+ * new executable memory, no namespaces but those it already holds a descriptor of. Everything that is
  * not listed answers EPERM rather than killing: a call that a later C library makes must not take the sandbox down.
  *
- * Who links code here has to know: fork, execve and dlopen do not work after the filter (the resolver helper is started
+ * Who links code here has to know: execve and dlopen do not work after the filter (the resolver helper is started
  * before), and pthread_cancel() neither, because glibc loads libgcc_s for it.
  *
  * To use it: #define SUPERVISOR(name, rule, reason), then include. Numbers come from table.h.
@@ -122,7 +122,8 @@ SUPERVISOR(pidfd_send_signal, ALLOW, "stop the sandbox")
 SUPERVISOR(wait4,           ALLOW,   "exit status")
 SUPERVISOR(waitid,          ALLOW,   "exit status")
 SUPERVISOR(setns,           ALLOW,   "the inner thread joins the sandbox's network")
-SUPERVISOR(clone,           THREAD,  "threads, no processes")
+SUPERVISOR(clone,           CLONE,   "threads; a copy of the process that removes the writable layer")
+SUPERVISOR(setsid,          ALLOW,   "that copy leaves the caller's session")
 SUPERVISOR(clone3,          ABSENT,  "flags behind a pointer; glibc falls back to clone")
 SUPERVISOR(getpid,          ALLOW,   "own ids")
 SUPERVISOR(gettid,          ALLOW,   "own ids")

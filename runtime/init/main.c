@@ -3,12 +3,14 @@
  *
  * Theory of operation
  *
- * The supervisor clones a child into new namespaces; the child does nothing but wait for its id maps and execute this
- * program from a sealed memfd. From here on everything follows a plan that arrives through a pipe:
+ * The supervisor clones a child into new namespaces; the child does nothing but execute this program from a sealed
+ * memfd. From here on everything follows a plan that arrives through a pipe:
  *
- *     read the plan → hostname, mounts → report BUILT → wait for the second go byte (network, terminal size) →
- * pivot_root, limits → start the workload → report STARTED → drop own capabilities → reap, forward, report EXITED →
- * exit
+ *     wait for the go byte (the id maps are written), read the plan
+ *     hostname, mounts, limits of the user namespace, pivot_root; report BUILT
+ *     wait for the second go byte (the network and the terminal's size are set)
+ *     start the workload, drop own capabilities; report STARTED
+ *     reap, forward signals; report EXITED; exit
  *
  * The pivot comes as late as possible because steps before it use the host's /proc. When process 1 exits the kernel
  * kills the whole pid namespace, and with the last process the mounts, the network and everything else go: there is
@@ -53,25 +55,27 @@ _Noreturn static void fail(const struct azm_err *err)
 	_exit(err->exit_status ? err->exit_status : EXIT_AZM);
 }
 
-static int read_plan(struct plan *plan, struct azm_err *err)
-{
-	uint32_t size;
-
-	if (read_full(INIT_PLAN_FD, &size, sizeof size) != (ssize_t)sizeof size || size > PLAN_MAX)
-		return err_msg(err, EPIPE, "read the plan", NULL, "the supervisor went away");
-	unsigned char *data = malloc(size);
-	if (!data || read_full(INIT_PLAN_FD, data, size) != (ssize_t)size || plan_decode(data, size, plan) < 0)
-		return err_msg(err, EPROTO, "read the plan", NULL, "the message is damaged");
-	free(data);
-	return 0;
-}
-
 static int wait_for_go(struct azm_err *err)
 {
 	char go;
 
 	if (read_full(INIT_PLAN_FD, &go, 1) != 1)
 		return err_msg(err, EPIPE, "wait for the supervisor", NULL, "it went away");
+	return 0;
+}
+
+static int read_plan(struct plan *plan, struct azm_err *err)
+{
+	uint32_t size;
+
+	if (wait_for_go(err) < 0)
+		return -1;
+	if (read_full(INIT_PLAN_FD, &size, sizeof size) != (ssize_t)sizeof size || size > PLAN_MAX)
+		return err_msg(err, EPIPE, "read the plan", NULL, "the supervisor went away");
+	unsigned char *data = malloc(size);
+	if (!data || read_full(INIT_PLAN_FD, data, size) != (ssize_t)size || plan_decode(data, size, plan) < 0)
+		return err_msg(err, EPROTO, "read the plan", NULL, "the message is damaged");
+	free(data);
 	return 0;
 }
 

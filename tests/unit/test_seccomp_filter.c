@@ -316,8 +316,13 @@ static int act_as_supervisor(void)
 		return 3;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || write(pair[0], "x", 1) != 1)
 		return 4;
-	if (fork() != -1 || errno != EPERM)
+	pid_t copy = fork();
+	if (copy == 0)
+		_exit(7);
+	if (copy < 0 || waitpid(copy, &result, 0) != copy || WEXITSTATUS(result) != 7)
 		return 5;
+	if (syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) != -1 || errno != EPERM)
+		return 11;
 	if (execl("/bin/true", "true", (char *)NULL) != -1 || errno != EPERM)
 		return 6;
 	if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED || errno != EPERM)
@@ -329,7 +334,7 @@ static int act_as_supervisor(void)
 	return syscall(SYS_chown, "/", -1, -1) == -1 && errno == EPERM ? 0 : 10;
 }
 
-static void the_supervisor_keeps_threads_and_sockets_but_no_programs(void **state)
+static void the_supervisor_keeps_copies_and_sockets_but_no_programs(void **state)
 {
 	(void)state;
 	assert_int_equal(in_child(act_as_supervisor), 0);
@@ -364,7 +369,7 @@ int main(void)
 		cmocka_unit_test(the_emulation_layer_answers_its_calls_only),
 		cmocka_unit_test(the_kernel_accepts_every_combination),
 		cmocka_unit_test(installation_fails_with_a_reason),
-		cmocka_unit_test(the_supervisor_keeps_threads_and_sockets_but_no_programs),
+		cmocka_unit_test(the_supervisor_keeps_copies_and_sockets_but_no_programs),
 		cmocka_unit_test(every_row_of_the_supervisor_is_a_system_call),
 	};
 
