@@ -93,6 +93,17 @@ static int take_terminal(int tty, struct azm_err *err)
 	return 0;
 }
 
+/* Pipes and terminal belong to the sandbox's own user; another one inside could not open /dev/stderr or its tty. Not
+ * /dev/null: that is the host's. */
+static void own_stdio(const struct plan *plan)
+{
+	struct stat st;
+
+	for (int fd = 0; plan->uid != getuid() && fd <= 2; fd++)
+		if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || isatty(fd)))
+			(void)!fchown(fd, plan->uid, (gid_t)-1);
+}
+
 static const char *search_path(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->envc; i++)
@@ -159,6 +170,7 @@ int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
 		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
 			fd_set_cloexec(fd, true);
 	}
+	own_stdio(plan);
 	umask(022);
 	if (enter_cwd(plan, err) < 0)
 		return -1;
