@@ -164,16 +164,15 @@ static int add_combinations(struct builder *b, const struct profile_entry *entry
  */
 static int note_name(struct builder *b, const struct profile_entry *entry, const char *name, struct azm_err *err)
 {
-	struct named *n = b->names;
-	struct named *end = b->names + b->name_count;
+	size_t i = 0;
 
-	while (n < end && strcmp(n->name, name) != 0)
-		n++;
-	if (n == end) {
+	while (i < b->name_count && strcmp(b->names[i].name, name) != 0)
+		i++;
+	if (i == b->name_count) {
 		b->names = xrealloc(b->names, b->name_count + 1, sizeof *b->names);
-		n = &b->names[b->name_count++];
-		*n = (struct named){ .name = name, .position = entry->position };
+		b->names[b->name_count++] = (struct named){ .name = name, .position = entry->position };
 	}
+	struct named *n = &b->names[i];
 	if (entry->arg_count == 0 && n->always)
 		return 0;
 	bool differs = entry->arg_count ? n->always && n->always_action != entry->action
