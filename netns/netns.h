@@ -37,7 +37,7 @@ struct network {
 	int userns, netns; /* namespaces; owned */
 	int keeper;	   /* connection to the keeper: its being open is the membership; owned */
 	int kept_fd;	   /* the keeper's copy of keep_fd; owned, -1 if none */
-	int rtnl;	   /* NETLINK_ROUTE socket inside the network's namespace, after network_enter(); owned */
+	int rtnl;	   /* NETLINK_ROUTE socket inside the network's namespace, after network_attach(); owned */
 	int lease_fd;	   /* lease file whose locked byte is our address; owned */
 	uint32_t subnet;   /* host byte order, for example 10.111.0.0 */
 	unsigned prefix;   /* its length, for example 16 */
@@ -68,8 +68,7 @@ struct network {
  */
 [[gnu::nonnull]] int network_join(const struct network_options *options, struct network *out, struct azm_err *err);
 
-/** network_enter() - enter the network's user namespace with setns (single-threaded, for good) and open its rtnl
- * socket. */
+/** network_enter() - enter the network's user namespace with setns (single-threaded, for good). */
 [[gnu::nonnull]] int network_enter(struct network *network, struct azm_err *err);
 
 /**

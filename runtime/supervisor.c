@@ -230,24 +230,6 @@ static int await(struct supervisor *s, enum report_kind kind, struct report *rep
 	return result;
 }
 
-/* Without a terminal there is nothing to be done between BUILT and the workload: the second go byte is sent ahead, and
- * azm-init never has to be woken for it. */
-static int launch_workload(struct supervisor *s, struct azm_err *err)
-{
-	bool tty = s->config->tty;
-	struct report report;
-
-	if (!tty && spawn_go(&s->child, err) < 0)
-		return -1;
-	if (await(s, REPORT_BUILT, &report, err) < 0)
-		return -1;
-	if (tty && (streams_take_terminal(&s->streams, s->child.pidfd, report.value,
-			    s->config->interactive && s->foreground, err) < 0 ||
-			   spawn_go(&s->child, err) < 0))
-		return -1;
-	return await(s, REPORT_STARTED, &report, err);
-}
-
 static void fill_status(struct supervisor *s)
 {
 	struct status *status = &s->status;
@@ -282,6 +264,35 @@ static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "mark for removal", s->config->name) : 0;
 }
 
+/* What the rest of our life needs, and nothing else. Before any thread is made: a thread inherits what the process gave
+ * up, it does not learn of it later. */
+static int settle(struct supervisor *s, struct azm_err *err)
+{
+	fill_status(s);
+	if (save_status(s, err) < 0 ||
+		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
+		return -1;
+	return s->publisher ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
+}
+
+/* Without a terminal there is nothing to be done between BUILT and the workload: the second go byte is sent ahead, so
+ * that azm-init never has to be woken for it, and we settle while it mounts. */
+static int launch_workload(struct supervisor *s, struct azm_err *err)
+{
+	bool tty = s->config->tty;
+	struct report report;
+
+	if (!tty && (spawn_go(&s->child, err) < 0 || settle(s, err) < 0))
+		return -1;
+	if (await(s, REPORT_BUILT, &report, err) < 0)
+		return -1;
+	if (tty && (streams_take_terminal(&s->streams, s->child.pidfd, report.value,
+			    s->config->interactive && s->foreground, err) < 0 ||
+			   settle(s, err) < 0 || spawn_go(&s->child, err) < 0))
+		return -1;
+	return await(s, REPORT_STARTED, &report, err);
+}
+
 /* Each published connection takes two descriptors. */
 static void raise_open_files(void)
 {
@@ -313,13 +324,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 			hint_for_failure(err);
 		return -1;
 	}
-	fill_status(s);
-	if (save_status(s, err) < 0)
-		return -1;
-	/* Before any thread is made: a thread inherits what the process gave up, it does not learn of it later. */
-	if (supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
-		return -1;
-	return s->publisher ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
+	return 0;
 }
 
 static void reap(struct supervisor *s)

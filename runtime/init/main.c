@@ -7,9 +7,10 @@
  * memfd. From here on everything follows a plan that arrives through a pipe:
  *
  *     wait for the go byte (the id maps are written), read the plan
+ *     fork the workload, which drops its privileges and waits
  *     hostname, mounts, limits of the user namespace, pivot_root; report BUILT
  *     wait for the second go byte (the network and the terminal's size are set)
- *     start the workload, drop own capabilities; report STARTED
+ *     release the workload, drop own capabilities; report STARTED
  *     reap, forward signals; report EXITED; exit
  *
  * The pivot comes as late as possible because steps before it use the host's /proc. When process 1 exits the kernel
@@ -160,27 +161,32 @@ static int block_signals(struct azm_err *err)
 static void run_init(const struct plan *plan)
 {
 	struct azm_err err = { 0 };
-	int master = -1;
+	struct workload workload = { .master = -1 };
 	int signals = block_signals(&err);
 
-	if (signals < 0 || build(plan, &master, &err) < 0)
+	if (signals < 0)
+		fail(&err);
+	/* With a terminal the child has to come later: it takes a copy of the master. */
+	if (!plan->tty && workload_fork(plan, &workload, &err) < 0)
+		fail(&err);
+	if (build(plan, &workload.master, &err) < 0)
 		fail(&err);
 	/* Only now: until the pivot, our own /proc/self/fd had to stay ours. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	send_report(REPORT_BUILT, master, NULL);
+	send_report(REPORT_BUILT, workload.master, NULL);
 	if (wait_for_go(&err) < 0)
 		fail(&err);
 	close(INIT_PLAN_FD);
-	pid_t workload = workload_start(plan, master, &err);
-	if (workload < 0 || identity_drop_init(&err) < 0)
+	if ((plan->tty && workload_fork(plan, &workload, &err) < 0) || workload_release(plan, &workload, &err) < 0 ||
+		identity_drop_init(&err) < 0)
 		fail(&err);
 	/* From now on only the workload and the supervisor hold the stdio and the terminal: their ends must be seen. */
 	for (int fd = 0; fd <= 2; fd++)
 		close(fd);
-	if (master >= 0)
-		close(master);
-	send_report(REPORT_STARTED, workload, NULL);
-	serve(workload, signals);
+	if (workload.master >= 0)
+		close(workload.master);
+	send_report(REPORT_STARTED, workload.pid, NULL);
+	serve(workload.pid, signals);
 }
 
 static void run_entered(const struct plan *plan)

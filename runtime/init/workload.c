@@ -76,8 +76,7 @@ static int enter_cwd(const struct plan *plan, struct azm_err *err)
 	if (strncmp(cwd, "/proc/", 6) == 0)
 		return err_msg(err, EINVAL, "enter working directory", cwd, "a directory of /proc is not accepted");
 	if (chdir(cwd) < 0) {
-		if (errno != ENOENT || !plan->make_cwd || make_directories(cwd) < 0 || chdir(cwd) < 0)
-			return err_sys(err, "enter working directory", cwd);
+		return err_sys(err, "enter working directory", cwd);
 	}
 	if (syscall(SYS_getcwd, seen, sizeof seen) < 0 || seen[0] != '/') {
 		(void)!chdir("/");
@@ -155,7 +154,7 @@ static int cannot_exec(const struct plan *plan, int code, struct azm_err *err)
 	return -1;
 }
 
-int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
+static int prepare(const struct plan *plan, int tty, struct azm_err *err)
 {
 	/* Before the drop of capabilities: a hard limit may have to be raised to what was asked for. */
 	if (apply_limits(plan, err) < 0)
@@ -172,45 +171,80 @@ int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
 	}
 	own_stdio(plan);
 	umask(022);
-	if (enter_cwd(plan, err) < 0)
-		return -1;
-	if (identity_apply(plan, err) < 0)
-		return -1;
-	return cannot_exec(plan, search_and_exec(plan), err);
+	return identity_apply(plan, err);
 }
 
-pid_t workload_start(const struct plan *plan, int master, struct azm_err *err)
+static int finish(const struct plan *plan, struct azm_err *err)
 {
-	int ends[2];
+	return enter_cwd(plan, err) < 0 ? -1 : cannot_exec(plan, search_and_exec(plan), err);
+}
 
-	if (pipe_pair(ends, err) < 0)
-		return -1;
-	cleanup_fd int reader = ends[0];
-	cleanup_fd int writer = ends[1];
-	pid_t child = fork();
-	if (child < 0)
-		return err_sys(err, "fork", NULL);
-	if (child == 0) {
-		struct azm_err failure = { 0 };
-		int slave = -1;
-		if (master >= 0) {
-			slave = workload_terminal_peer(master);
-			if (slave < 0)
-				err_sys(&failure, "open the terminal", NULL);
-		}
-		if (master < 0 || slave >= 0)
+int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
+{
+	return prepare(plan, tty, err) < 0 ? -1 : finish(plan, err);
+}
+
+/* The child's side: prepare, wait to be released, execute. */
+_Noreturn static void run_child(const struct plan *plan, const struct workload *workload, int released)
+{
+	struct azm_err failure = { 0 };
+	int slave = -1;
+	char byte;
+
+	if (plan->tty) {
+		/* The terminal is made in the new root, so there is nothing to prepare before it. */
+		if (read(released, &byte, 1) != 1)
+			_exit(EXIT_AZM);
+		slave = workload_terminal_peer(workload->master);
+		if (slave < 0)
+			err_sys(&failure, "open the terminal", NULL);
+		else
 			workload_exec(plan, slave, &failure);
-		/* Smaller than PIPE_BUF and the pipe is empty: one write, whatever the filter says of the rest. */
-		(void)!write(writer, &failure, sizeof failure);
-		_exit(failure.exit_status ? failure.exit_status : EXIT_AZM);
+	} else if (prepare(plan, -1, &failure) == 0) {
+		if (read(released, &byte, 1) != 1)
+			_exit(EXIT_AZM);
+		finish(plan, &failure);
 	}
-	close(steal_fd(&writer));
+	/* Smaller than PIPE_BUF and the pipe is empty: one write, whatever the filter says of the rest. */
+	(void)!write(workload->failed, &failure, sizeof failure);
+	_exit(failure.exit_status ? failure.exit_status : EXIT_AZM);
+}
+
+int workload_fork(const struct plan *plan, struct workload *workload, struct azm_err *err)
+{
+	int failed[2], released[2];
+
+	if (pipe_pair(failed, err) < 0 || pipe_pair(released, err) < 0)
+		return -1;
+	workload->failed = failed[1];
+	workload->pid = fork();
+	if (workload->pid < 0)
+		return err_sys(err, "fork", NULL);
+	if (workload->pid == 0)
+		run_child(plan, workload, released[0]);
+	close(failed[1]);
+	close(released[0]);
+	workload->failed = failed[0];
+	workload->release = released[1];
+	return 0;
+}
+
+int workload_release(const struct plan *plan, struct workload *workload, struct azm_err *err)
+{
 	struct azm_err failure;
-	if (read_full(reader, &failure, sizeof failure) == (ssize_t)sizeof failure) {
+
+	/* As Docker: a missing working directory is made, by root and not by the command's user. */
+	if (plan->make_cwd && plan->cwd && access(plan->cwd, F_OK) < 0 && errno == ENOENT)
+		make_directories(plan->cwd);
+	if (write_full(workload->release, "r", 1) < 0)
+		return err_sys(err, "start the command", NULL);
+	close(workload->release);
+	if (read_full(workload->failed, &failure, sizeof failure) == (ssize_t)sizeof failure) {
 		*err = failure;
 		return -1;
 	}
-	return child;
+	close(workload->failed);
+	return 0;
 }
 
 int workload_terminal(struct azm_err *err)

@@ -14,13 +14,25 @@
  */
 int workload_exec(const struct plan *plan, int tty, struct azm_err *err);
 
+/* A command that is about to be. */
+struct workload {
+	pid_t pid;
+	int release; /* write end: one byte lets it go */
+	int failed;  /* read end: an azm_err, or end of file once execve has succeeded */
+	int master;  /* the terminal it takes when released; set before that, -1 for none */
+};
+
 /**
- * workload_start() - workload_exec() in a child
- * @master:	pty master, or -1; the child takes its slave
+ * workload_fork() - the child that will be the command
  *
- * Return: pid of the child once execve has succeeded, or -1 with @err set
+ * Without a terminal it prepares itself at once (limits, session, identity, filter) while the caller goes on building
+ * the root, and waits to be released: what it has to do then is chdir and execve. The child shares the caller's root,
+ * so a pivot_root moves it along.
  */
-pid_t workload_start(const struct plan *plan, int master, struct azm_err *err);
+int workload_fork(const struct plan *plan, struct workload *workload, struct azm_err *err);
+
+/** workload_release() - let it go. Return: 0 once execve has succeeded, -1 with @err set */
+int workload_release(const struct plan *plan, struct workload *workload, struct azm_err *err);
 
 /** workload_terminal() - a new pty of the sandbox's own devpts. Return: master, -1 with @err set. */
 int workload_terminal(struct azm_err *err);
