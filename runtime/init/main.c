@@ -37,6 +37,7 @@
 #include "base/io.h"
 #include "init/identity.h"
 #include "init/plan.h"
+#include "init/root_owned.h"
 #include "init/user_limits.h"
 #include "init/workload.h"
 #include "mount/mount.h"
@@ -86,7 +87,7 @@ static int build(const struct plan *plan, int *master, struct azm_err *err)
 
 	if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return err_sys(err, "set the hostname", plan->hostname);
-	if (mount_build(&plan->mount, &root, err) < 0)
+	if (mount_build(&plan->mount, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
 		return -1;
 	if (!plan->wide_map && plan->uid != 0 && identity_make_alias(plan->uid, plan->gid, err) < 0)
 		return -1;
