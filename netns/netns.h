@@ -22,9 +22,10 @@ struct network_options {
 	const char *name;      /* "private" or the name of a network */
 	bool isolated;	       /* for network_attach(): ports cannot talk to each other ("private") */
 	int keep_fd; /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
-	/* The same, made only when there is no keeper yet that has it; NULL: keep_fd. The result is closed after use. */
+	/* The same, made only when there is no keeper yet that has it; NULL: keep_fd. The result is closed after use.
+	 */
 	int (*make_kept)(void *context, struct azm_err *err);
-	uint64_t keep_tag; /* identifies keep_fd's content: a keeper with another tag is not used but replaced */
+	uint64_t keep_tag;	/* identifies keep_fd's content: a keeper with another tag is not used but replaced */
 	unsigned grace_seconds; /* the keeper's time to live without members; 60 */
 	int knocked;		/* what network_knock() returned; 0 when it was not called */
 	/* Writes the id maps of the network's user namespace for process @pid of it; called on the host side, before
@@ -153,5 +154,6 @@ struct publisher; /* listeners and the inner thread that serves them */
 [[gnu::nonnull]] int publish_wait_ready(struct publisher *publisher, uint16_t port, const char *path, int cancel_fd,
 	unsigned timeout_ms, struct azm_err *err);
 
-/** publish_stop() - stop the thread, close everything; publisher is freed. NULL is allowed. */
+/** publish_stop() - stop accepting, let clients have what the sandbox had sent (two seconds at most), close everything;
+ * publisher is freed. NULL is allowed. Call it when the sandbox is gone. */
 void publish_stop(struct publisher *publisher);

@@ -24,7 +24,13 @@
 #include "base/cleanup.h"
 #include "netns/publish_internal.h"
 
-enum { ACCEPTS = 32, PAUSE_MS = 100, SEND_BYTES = 128 * 1024, RECEIVE_BYTES = 208 * 1024 };
+enum {
+	ACCEPTS = 32,
+	PAUSE_MS = 100,
+	DELIVER_MS = 2000, /* for clients that read slowly */
+	SEND_BYTES = 128 * 1024,
+	RECEIVE_BYTES = 208 * 1024
+};
 
 void loopback_buffers(int fd)
 {
@@ -244,6 +250,17 @@ int publish_prepare(struct publisher *publisher, struct azm_err *err)
 	return 0;
 }
 
+/* The sandbox is gone, and its ends of the connections with it; what its servers said last may still be on the way. */
+static void deliver_rest(struct publisher *publisher)
+{
+	uint64_t deadline = now_ms() + DELIVER_MS;
+
+	set_paused(publisher, true);
+	while (relay_delivering(publisher->relay) && now_ms() < deadline)
+		if (relay_turn(publisher->relay, (int)(deadline - now_ms())) < 0)
+			return;
+}
+
 void publish_serve(struct publisher *publisher)
 {
 	while (!atomic_load(&publisher->stopping)) {
@@ -253,6 +270,7 @@ void publish_serve(struct publisher *publisher)
 			(relay_ended(publisher->relay) != publisher->ended_at || now_ms() >= publisher->resume_at))
 			set_paused(publisher, false);
 	}
+	deliver_rest(publisher);
 }
 
 void publish_abandon(struct publisher *publisher)

@@ -483,6 +483,16 @@ int relay_turn(struct relay *relay, int timeout_ms)
 	return 0;
 }
 
+bool relay_delivering(const struct relay *relay)
+{
+	const struct pair *pair;
+
+	LIST_FOREACH(pair, &relay->pairs, all)
+	if (!pair->flow[1].eof && !pair->dead)
+		return true;
+	return false;
+}
+
 unsigned long relay_ended(const struct relay *relay)
 {
 	return relay->ended;

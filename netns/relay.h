@@ -51,5 +51,9 @@ void relay_free(struct relay *relay);
 /** relay_ended() - pairs that have ended since the start: descriptors came free when it changes. */
 [[gnu::nonnull]] unsigned long relay_ended(const struct relay *relay);
 
+/** relay_delivering() - whether a pair is left whose second socket has not ended, or whose bytes its first socket has
+ * not all been given. */
+[[gnu::nonnull]] bool relay_delivering(const struct relay *relay);
+
 /** socket_reset() - close a TCP socket so that its peer sees a reset instead of an end. */
 void socket_reset(int fd);
