@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "footprint.h"
 #include "supervisor.h"
 
 enum {
@@ -216,6 +217,7 @@ int supervisor_serve(struct supervisor *s, struct azm_err *err)
 
 	if (s->launch.serves && s->publisher ? start_waiting(s, err) < 0 : on_ready(s, err) < 0)
 		return -1;
+	footprint_trim();
 	while (result == 0)
 		result = serve_once(s, err);
 	return result < 0 ? -1 : 0;

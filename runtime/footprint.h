@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* footprint.h: the memory a supervisor keeps while its sandbox runs. */
+#pragma once
+
+/**
+ * footprint_trim() - give back the pages of our own program that only the start needed
+ *
+ * Code and constants are unmapped from this process, not lost: what is used again comes back from the page cache, which
+ * all sandboxes share. With a thousand idle sandboxes it is the supervisors' size that counts.
+ */
+void footprint_trim(void);
