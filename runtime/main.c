@@ -2,6 +2,7 @@
 /* main.c: the program azm-sandbox: its table of commands, and what every invocation begins with. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,16 @@ static void fill_stdio(void)
 			_exit(EXIT_AZM);
 }
 
+/* A caller may ignore or block signals (nohup, a job of a shell, a careless parent): what we wait for must arrive. */
+static void own_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* The one descriptor a caller may hand over: the value of --status-fd, looked for before anything is parsed. Return: 2
  * without one. */
 static int find_status_fd(int argc, char **argv)
@@ -158,6 +169,7 @@ int main(int argc, char **argv)
 		return EXIT_AZM;
 	}
 	fill_stdio();
+	own_signals();
 	close_others(find_status_fd(argc, argv));
 	return program_main(&program, argc, argv);
 }

@@ -113,8 +113,8 @@ static int open_live(struct state *state, struct azm_err *err)
 	else
 		base = xasprintf("/tmp/azm-sandbox-%u", geteuid());
 	cleanup_fd int dir = own_directory(base, err);
-	if (dir < 0)
-		return -1;
+	if (dir < 0) /* /tmp is everybody's: the name may be squatted */
+		return err->hint[0] ? -1 : err_hint(err, "set XDG_RUNTIME_DIR to a directory of your own (mode 700)");
 	state->live_path = xasprintf("%s/%.8s", base, boot ? boot : "boot");
 	state->live = own_subdirectory(dir, strrchr(state->live_path, '/') + 1, err);
 	return state->live;
@@ -144,33 +144,55 @@ static int overlay_trial(const char *path)
 	return fd < 0 || write(fd, "x", 1) != 1 || mkdir("merged/new", 0700) < 0 || rmdir("merged/lower2") < 0 ? -1 : 0;
 }
 
-/* Whether a real overlay works on this directory; the answer is kept in a marker file. */
-static bool carries_overlay(int dir)
+/* A place to try an overlay in: a lower tree with a file and a directory, and the other three. Return: descriptor, -1
+ * with errno */
+static int make_trial(int dir, const char *name)
 {
 	static const char *const directories[] = { "lower", "lower/lower", "lower/lower2", "upper", "work", "merged" };
+
+	if (mkdirat(dir, name, 0700) < 0)
+		return -1;
+	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; fd >= 0 && i < sizeof directories / sizeof *directories; i++)
+		if (mkdirat(fd, directories[i], 0700) < 0)
+			return -1;
+	cleanup_fd int file = fd < 0 ? -1 : openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return file < 0 ? -1 : steal_fd(&fd);
+}
+
+static int cannot_overlay(const char *path, struct azm_err *err)
+{
+	err_msg(err, EOPNOTSUPP, "use directory", path, "an overlay file system cannot be mounted there");
+	return err_hint(err, "set AZM_STATE_DIR to a directory on a local disk (NFS and Lustre carry no upper layer), "
+			     "or see `azm-sandbox doctor`");
+}
+
+/* Whether a real overlay works on this directory; a marker file keeps a good answer. */
+static int check_overlay(int dir, const char *path, struct azm_err *err)
+{
 	struct azm_err ignored = { 0 };
-	char path[64];
+	char inside[64];
 	int status = -1;
 
 	if (faccessat(dir, ".overlay-works", F_OK, 0) == 0)
-		return true;
+		return 0;
 	cleanup_free char *trial = xasprintf(".trial-%d", (int)getpid());
-	if (mkdirat(dir, trial, 0700) < 0)
-		return false;
-	cleanup_fd int fd = openat(dir, trial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
-		mkdirat(fd, directories[i], 0700);
-	[[gnu::unused]] cleanup_fd int file = openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	cleanup_fd int fd = make_trial(dir, trial);
+	if (fd < 0) {
+		err_sys(err, "write to", path);
+		tree_remove_at(dir, trial, &ignored);
+		return -1;
+	}
+	snprintf(inside, sizeof inside, "/proc/self/fd/%d", fd);
 	pid_t child = fork();
 	if (child == 0)
-		_exit(overlay_trial(path) < 0 ? 1 : 0);
+		_exit(overlay_trial(inside) < 0 ? 1 : 0);
 	if (child > 0)
 		waitpid(child, &status, 0);
 	tree_remove_at(dir, trial, &ignored);
 	if (status != 0)
-		return false;
-	return write_file_at(dir, ".overlay-works", "", 0, 0600) == 0;
+		return cannot_overlay(path, err);
+	return write_file_at(dir, ".overlay-works", "", 0, 0600) < 0 ? err_sys(err, "write to", path) : 0;
 }
 
 /* The candidates of cli.md, in order; NULL where a variable is not set. */
@@ -205,12 +227,8 @@ static int use_candidate(struct state *state, const char *path, bool probe, stru
 
 	if (dir < 0)
 		return -1;
-	if (probe && !carries_overlay(dir)) {
-		err_msg(err, EOPNOTSUPP, "use directory", path, "an overlay file system cannot be mounted there");
-		return err_hint(err,
-			"set AZM_STATE_DIR to a directory on a local disk (NFS and Lustre carry no upper layer), "
-			"or see `azm-sandbox doctor`");
-	}
+	if (probe && check_overlay(dir, path, err) < 0)
+		return -1;
 	state->sandboxes = own_subdirectory(dir, "sandboxes", err);
 	if (state->sandboxes < 0)
 		return -1;

@@ -219,6 +219,7 @@ int main(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "azm-init");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	if (read_plan(&plan, &err) < 0)
 		fail(&err);
 	if (plan.enter)
