@@ -5,7 +5,7 @@
 # Without FILE: every program tests/unit/test_*.c became and every *.bats below tests/{cli,security,images,server}.
 # Started by root, everything runs as an id without privileges, from a private copy that id can read. A file gets its
 # own id (when root), HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300; `# runner: timeout=N` in the file), and
-# shares the machine with one other unless it says `# runner: alone`.
+# shares the machine with one other unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids.
 #
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
 # Processes and mounts that are left at the end are a failure. With AZM_MUST_WORK=1 a skip is a failure too, unless
@@ -15,6 +15,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 jobs=${AZM_TEST_JOBS:-2}
 default_limit=${AZM_TEST_TIMEOUT:-300}
+test_limit=${AZM_TEST_LIMIT:-120}
 source_dir=$(cd "$(dirname "$0")/.." && pwd -P)
 passed=0 failed=0 skipped=0
 failures=()
@@ -28,7 +29,7 @@ die() {
 [ $# -ge 1 ] || die 'usage: run-tests.sh BUILD [FILE...]'
 build=$1
 shift
-[ -d "$source_dir/$build" ] || die "$build: not built; run make"
+[ -x "$source_dir/$build/azm-sandbox" ] || die "$build/azm-sandbox: not built; run make"
 command -v bats >/dev/null || die 'bats is missing: apt-get install bats'
 
 # ---- a place the test id can use -----------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ directive() { # FILE NAME DEFAULT
 }
 
 run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
-	local index=$1 file=$2 limit command begin status home id=$first_id
+	local index=$1 file=$2 limit command begin status home id=$first_id as=as-user.sh
 	local tap=$work/logs/$index.tap
 	home=$work/home/$index
 	case $file in
@@ -118,8 +119,9 @@ run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
 	esac
 	begin=$(date +%s.%N)
 	[ "$first_id" -eq "$last_id" ] || id=$((first_id + index))
+	grep -qs '^# runner:.*\bsubuid\b' "$file" && as=subuid-user.sh
 	AZM_TEST_UID=$id AZM_USER_HOME=$home timeout -k 10 "$limit" \
-		"$work/tests/lib/as-user.sh" env CMOCKA_MESSAGE_OUTPUT=TAP HOME="$home" "${command[@]}" \
+		"$work/tests/lib/$as" env CMOCKA_MESSAGE_OUTPUT=TAP BATS_TEST_TIMEOUT="$test_limit" HOME="$home" "${command[@]}" \
 		>"$tap" 2>&1 </dev/null
 	status=$?
 	echo "$status $(echo "$(date +%s.%N) - $begin" | bc 2>/dev/null || echo 0) $limit" >"$work/logs/$index.meta"
@@ -168,7 +170,9 @@ judge() { # INDEX FILE
 			failures+=("$shown: $name")
 			details+="    FAILED: $name"$'\n'
 			;;
-		*) [ -n "$failing" ] && details+="      $line"$'\n' ;;
+		'#'*)
+			[ -n "$failing" ] && [ "$failing" -le 25 ] && details+="      $line"$'\n' && failing=$((failing + 1))
+			;;
 		esac
 	done <"$work/logs/$index.tap"
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then

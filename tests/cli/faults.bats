@@ -39,7 +39,7 @@ nothing_left() {
 }
 
 @test "kill -9 of the supervisor in the foreground" {
-	"$AZM" run --name "$NAME" --rootfs "$ROOTFS" -- /bin/probe ignore-term >"$BATS_TEST_TMPDIR/out" &
+	spawn "$BATS_TEST_TMPDIR/out" "$AZM" run --name "$NAME" --rootfs "$ROOTFS" -- /bin/probe ignore-term
 	wait_for 10 grep -q ready "$BATS_TEST_TMPDIR/out"
 	kill -KILL "$(pid_of "$NAME")"
 	wait_for 10 sh -c "! pgrep -u $(id -u) -x probe"
@@ -84,8 +84,8 @@ nothing_left() {
 @test "kill -9 of run at every moment of the start leaves no process, and gc no directory" {
 	local step pid
 	for step in $(seq 0 2 60); do
-		"$AZM" run --rm --name "$NAME" --rootfs "$ROOTFS" -p 0:80 -- /bin/probe sleep-forever >/dev/null 2>&1 &
-		pid=$!
+		spawn /dev/null "$AZM" run --rm --name "$NAME" --rootfs "$ROOTFS" -p 0:80 -- /bin/probe sleep-forever
+		pid=$SPAWNED
 		# Not waiting for luck: each round kills at another point of the start.
 		python3 -c "import time; time.sleep($step / 2000)"
 		kill -KILL "$pid" 2>/dev/null

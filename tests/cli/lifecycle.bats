@@ -51,6 +51,26 @@ ps_row() { # NAME: its object in ps -a --json
 	is running "$(state_of "$NAME")"
 }
 
+@test "run -d keeps no descriptor of the caller" {
+	run python3 - "$AZM" "$NAME" "$ROOTFS" <<-'END'
+		import os, select, subprocess, sys
+		azm, name, rootfs = sys.argv[1:]
+		ours, theirs = os.pipe()
+		os.dup2(theirs, 77, inheritable=True)
+		os.close(theirs)
+		subprocess.run([azm, "run", "-d", "--name", name, "--rootfs", rootfs, "--", "/bin/probe", "sleep-forever"],
+		               close_fds=False, stdout=77, stderr=77, check=True, timeout=20)
+		os.close(77)
+		while select.select([ours], [], [], 5)[0]:
+		    if not os.read(ours, 100):
+		        print("let go")
+		        break
+	END
+	is 0 "$status"
+	has "$output" 'let go'
+	is running "$(state_of "$NAME")"
+}
+
 @test "exec runs in the sandbox and returns the command's status" {
 	background "$NAME"
 	run --separate-stderr azm exec "$NAME" /bin/sh -c 'echo out; echo err >&2; exit 9'
@@ -107,8 +127,8 @@ ps_row() { # NAME: its object in ps -a --json
 	background "$NAME"
 	run azm exec "$NAME" probe die-signal 9
 	is 137 "$status"
-	"$AZM" exec "$NAME" probe sleep-forever >"$BATS_TEST_TMPDIR/out" &
-	local pid=$!
+	spawn "$BATS_TEST_TMPDIR/out" "$AZM" exec "$NAME" probe sleep-forever
+	local pid=$SPAWNED
 	wait_for 10 grep -q ready "$BATS_TEST_TMPDIR/out"
 	kill -TERM "$pid"
 	wait "$pid" || true
@@ -166,8 +186,8 @@ ps_row() { # NAME: its object in ps -a --json
 
 @test "logs -f follows until the sandbox ends" {
 	background "$NAME" -- /bin/sh -c 'echo first; while ! [ -e /tmp/go ]; do usleep 20000; done; echo last'
-	"$AZM" logs -f "$NAME" >"$BATS_TEST_TMPDIR/out" 2>&1 &
-	local pid=$!
+	spawn "$BATS_TEST_TMPDIR/out" "$AZM" logs -f "$NAME"
+	local pid=$SPAWNED
 	wait_for 10 grep -q first "$BATS_TEST_TMPDIR/out"
 	azm exec "$NAME" touch /tmp/go
 	wait_for 10 sh -c "! kill -0 $pid"
@@ -175,8 +195,8 @@ ps_row() { # NAME: its object in ps -a --json
 }
 
 @test "stop: TERM first, the command may finish in order" {
-	background "$NAME" -- /bin/sh -c 'probe catch > /tmp/caught; cp /tmp/caught /saved; exit 3'
-	wait_for 10 azm exec "$NAME" grep -q ready /tmp/caught
+	background "$NAME" -- /bin/sh -c 'trap "echo saved > /state; exit 3" TERM; touch /tmp/ready; while :; do usleep 20000; done'
+	wait_for 10 azm exec "$NAME" test -e /tmp/ready
 	run azm stop -t 20 "$NAME"
 	is 0 "$status"
 	is_not_running "$NAME"
@@ -232,8 +252,8 @@ ps_row() { # NAME: its object in ps -a --json
 
 @test "wait returns the exit status of a sandbox that ends later, and of one that has ended" {
 	background "$NAME" -- /bin/sh -c 'while ! [ -e /tmp/go ]; do usleep 20000; done; exit 6'
-	"$AZM" wait "$NAME" >"$BATS_TEST_TMPDIR/out" &
-	local pid=$!
+	spawn "$BATS_TEST_TMPDIR/out" "$AZM" wait "$NAME"
+	local pid=$SPAWNED
 	azm exec "$NAME" touch /tmp/go
 	wait "$pid"
 	is 6 "$(cat "$BATS_TEST_TMPDIR/out")"
@@ -258,7 +278,10 @@ ps_row() { # NAME: its object in ps -a --json
 	other=$(new_name)
 	background "$NAME"
 	background "$other"
-	run azm rm -f "$NAME" no-such-sandbox "$other"
+	run azm stop -t 0 "$NAME" no-such-sandbox "$other"
+	is 125 "$status"
+	has_not "$(azm ps)" "$NAME|$other"
+	run azm rm "$NAME" no-such-sandbox "$other"
 	is 125 "$status"
 	has_not "$(azm ps -a)" "$NAME|$other"
 }
@@ -268,7 +291,6 @@ ps_row() { # NAME: its object in ps -a --json
 	wait_for 10 azm exec "$NAME" test -e /made
 	run azm rm -f "$NAME"
 	is 0 "$status"
-	is '' "$output"
 	has_not "$(azm ps -a)" "$NAME"
 }
 

@@ -116,9 +116,9 @@ host_port() { # INSIDE-PORT: where it is published
 	background "$NAME" -p "$port:9" >/dev/null
 	run python3 -c "
 import socket
-s = socket.create_connection(('127.0.0.1', $port), 5)
-s.settimeout(10)
 try:
+    s = socket.create_connection(('127.0.0.1', $port), 5)
+    s.settimeout(10)
     print(repr(s.recv(10)))
 except ConnectionError as error:
     print('reset')"
@@ -150,7 +150,7 @@ except ConnectionError as error:
 @test "bytes arrive whole in both directions, with half-close" {
 	local port
 	port=$(free_port)
-	background "$NAME" -p "$port:8000" -- /bin/nc -l -p 8000 -e /bin/cat >/dev/null
+	background "$NAME" -p "$port:8000" -- /bin/sh -c 'nc -l -p 8000 -e /bin/cat; exec probe sleep-forever' >/dev/null
 	run python3 - "$port" <<-'END'
 		import hashlib, os, socket, sys, threading, time
 		data = os.urandom(5 << 20)

@@ -306,8 +306,8 @@ teardown() { remove_sandboxes; }
 @test "run: SIGTERM and SIGINT to run stop the sandbox" {
 	local signal pid
 	for signal in TERM INT; do
-		"$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe catch >"$BATS_TEST_TMPDIR/out" &
-		pid=$!
+		spawn "$BATS_TEST_TMPDIR/out" "$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe catch
+		pid=$SPAWNED
 		wait_for 10 grep -q ready "$BATS_TEST_TMPDIR/out"
 		kill -"$signal" "$pid"
 		wait "$pid" || true
@@ -319,8 +319,8 @@ teardown() { remove_sandboxes; }
 
 @test "run: a command that ignores TERM is killed with its whole pid namespace after the grace" {
 	local pid
-	"$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe ignore-term >"$BATS_TEST_TMPDIR/out" &
-	pid=$!
+	spawn "$BATS_TEST_TMPDIR/out" "$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe ignore-term
+	pid=$SPAWNED
 	wait_for 10 grep -q ready "$BATS_TEST_TMPDIR/out"
 	kill -TERM "$pid"
 	wait_for 25 test ! -d "/proc/$pid"

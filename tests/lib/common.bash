@@ -17,9 +17,9 @@ PROBE=$BUILD/tests/probe
 export TESTS BUILD AZM PROBE LC_ALL=C
 export AZM_KEEPER_GRACE=${AZM_KEEPER_GRACE:-2}
 
-# A hang is a failure of the test, not of the run.
+# A hang is a failure of the test, not of the run. Descriptor 3 is where bats writes its results.
 azm() {
-	timeout -k 5 "${AZM_LIMIT:-60}" "$AZM" "$@"
+	timeout -k 5 "${AZM_LIMIT:-60}" "$AZM" "$@" 3>&-
 }
 
 # A root file system for the whole file, at $ROOTFS.
@@ -50,10 +50,38 @@ remember_name() {
 
 remove_sandboxes() {
 	local name
+	if [ -f "$BATS_TEST_TMPDIR/pids" ]; then
+		xargs kill <"$BATS_TEST_TMPDIR/pids" 2>/dev/null || true
+	fi
 	[ -f "$BATS_TEST_TMPDIR/names" ] || return 0
 	while read -r name; do
 		azm rm -f "$name" >/dev/null 2>&1 || true
 	done <"$BATS_TEST_TMPDIR/names"
+}
+
+# spawn FILE COMMAND...: in the background with its output in FILE; $SPAWNED is its pid. Ended by remove_sandboxes. Bats
+# waits for whoever holds its descriptor 3.
+spawn() {
+	local file=$1
+	shift
+	"$@" >"$file" 2>&1 3>&- &
+	SPAWNED=$!
+	echo "$SPAWNED" >>"$BATS_TEST_TMPDIR/pids"
+}
+
+# canary ADDRESS [PORT]: a server of the host that a sandbox must not reach; ADDRESS "@NAME" is an abstract socket.
+canary() {
+	spawn "$BATS_TEST_TMPDIR/canary-up" python3 -c '
+import socket, sys, time
+if sys.argv[1][0] == "@":
+    s = socket.socket(socket.AF_UNIX)
+    s.bind("\0" + sys.argv[1][1:])
+    s.listen()
+else:
+    s = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print("up", flush=True)
+time.sleep(300)' "$@"
+	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/canary-up"
 }
 
 # One-shot sandbox, nothing left afterwards: the form most tests use.
@@ -86,12 +114,9 @@ wait_for() {
 
 # The value of one "key=value" line of the probe, from $output or a file.
 value() {
-	local key=$1
-	if [ $# -gt 1 ]; then
-		sed -n "s/^${key}=//p" "$2"
-	else
-		sed -n "s/^${key}=//p" <<<"$output"
-	fi
+	local text=$output
+	[ $# -lt 2 ] || text=$(cat "$2")
+	awk -v key="$1=" 'index($0, key) == 1 { print substr($0, length(key) + 1) }' <<<"$text"
 }
 
 # is EXPECTED ACTUAL [WHAT]: equal, or both are shown.
@@ -122,7 +147,7 @@ refused() {
 	local want=$1 pattern=$2
 	shift 2
 	run --separate-stderr "$@"
-	is "$want" "$status" status || return 1
+	is "$want" "$status" "status of $*" || return 1
 	# shellcheck disable=SC2154 # set by run
 	has "$stderr" "$pattern" || return 1
 	one_message || return 1

@@ -110,7 +110,7 @@ with_many_fds() {
 	sum=$(sha256sum "$AZM")
 	printf '#!/proc/self/exe\n' >"$copy/bin/evil"
 	chmod +x "$copy/bin/evil"
-	cat >"$copy/bin/watch" <<-'END'
+	cat >"$copy/bin/overwriter" <<-'END'
 		#!/bin/sh
 		# Overwrite whatever program shows up as a process of this sandbox, until told to stop.
 		while ! [ -e /tmp/stop ]; do
@@ -122,9 +122,9 @@ with_many_fds() {
 			done
 		done
 	END
-	chmod +x "$copy/bin/watch"
+	chmod +x "$copy/bin/overwriter"
 	name=$(new_name)
-	azm run -d --name "$name" --rootfs "$copy" -- /bin/watch
+	azm run -d --name "$name" --rootfs "$copy" -- /bin/overwriter
 
 	for _ in $(seq 20); do
 		azm exec "$name" /bin/evil >/dev/null 2>&1 || true
@@ -157,10 +157,7 @@ with_many_fds() {
 @test "t-f7: an inherited socket of the host cannot be re-connected from inside" {
 	local port
 	port=$(free_port)
-	python3 -c "
-import socket, time
-s = socket.create_server(('127.0.0.1', $port)); print('up', flush=True); time.sleep(60)" >"$BATS_TEST_TMPDIR/up" &
-	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/up"
+	canary 127.0.0.1 "$port"
 	run with_many_fds timeout 30 "$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe reconnect 127.0.0.1 "$port"
 	has "$output" '^reconnect.done=ok$'
 	has_not "$output" '^reconnect=[0-9]+ ok'
@@ -175,7 +172,6 @@ s = socket.create_server(('127.0.0.1', $port)); print('up', flush=True); time.sl
 		    print(done.stdout, done.stderr)
 	END
 	has_not "$output" '^reconnect=[0-9]+ ok'
-	kill %1
 }
 
 @test "t-s1: keys and secrets are in no argument, no environment of pid 1, no ps, no log" {

@@ -70,6 +70,7 @@ hidden() { # PATH
 	run sandbox -- /bin/probe mounts
 	local dir
 	for dir in bus fs irq sys sysrq-trigger; do
+		[ -e "/proc/$dir" ] || continue
 		has "$output" "^mounts.mount=/proc/$dir [^ ]+ [^ ]*\bro\b"
 	done
 }
@@ -143,24 +144,17 @@ hidden() { # PATH
 }
 
 @test "t-n2: no abstract socket of the host is listed or reachable" {
-	python3 -c "
-import socket, time
-s = socket.socket(socket.AF_UNIX); s.bind('\0azm-canary-$$'); s.listen(); print('up', flush=True); time.sleep(60)" >"$BATS_TEST_TMPDIR/up" &
-	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/up"
+	canary "@azm-canary-$$"
 	run sandbox -- /bin/probe net
 	has_not "$output" azm-canary
 	run sandbox -- /bin/probe connect "unix:@azm-canary-$$" 0
 	has "$output" '^connect=ECONNREFUSED$'
-	kill %1
 }
 
 @test "t-n3: a service on the host's loopback is not reachable, by no address of the host" {
 	local port address
 	port=$(free_port)
-	python3 -c "
-import socket, time
-s = socket.create_server(('0.0.0.0', $port)); print('up', flush=True); time.sleep(60)" >"$BATS_TEST_TMPDIR/up" &
-	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/up"
+	canary 0.0.0.0 "$port"
 	for address in 127.0.0.1 ::1 10.0.2.2 169.254.169.254 $(hostname -I 2>/dev/null); do
 		run sandbox -- /bin/probe connect "$address" "$port" 2000
 		has_not "$output" '^connect=ok$'
@@ -170,7 +164,6 @@ s = socket.create_server(('0.0.0.0', $port)); print('up', flush=True); time.slee
 	address=$(sed -n 's/^net.address=eth0 \([0-9.]*\)$/\1/p' <<<"$output" | head -1)
 	run sandbox -- /bin/probe connect "${address%.*}.1" "$port" 2000
 	has_not "$output" '^connect=ok$'
-	kill %1
 }
 
 @test "t-n5: two sandboxes of the private network cannot reach each other" {

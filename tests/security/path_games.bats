@@ -68,7 +68,7 @@ replace_by_link() { # PATH-IN-IMAGE TARGET
 @test "t-p2: a directory swapped for a link while it is bound: nothing is made outside" {
 	mkdir -p "$EVIL/a/b" "$BATS_TEST_TMPDIR/data"
 	# The swapper exchanges the directory and the link with one rename, as fast as it can.
-	python3 - "$EVIL/a" "$CANARY" >"$BATS_TEST_TMPDIR/swaps" <<-'END' &
+	cat >"$BATS_TEST_TMPDIR/swap.py" <<-'END'
 		import ctypes, os, sys
 		base, canary = sys.argv[1:]
 		libc = ctypes.CDLL(None, use_errno=True)
@@ -78,7 +78,8 @@ replace_by_link() { # PATH-IN-IMAGE TARGET
 		    for _ in range(1000):
 		        libc.renameat2(-100, one, -100, two, 2)
 	END
-	local swapper=$!
+	spawn "$BATS_TEST_TMPDIR/swaps" python3 "$BATS_TEST_TMPDIR/swap.py" "$EVIL/a" "$CANARY"
+	local swapper=$SPAWNED
 	for _ in $(seq 40); do
 		azm run --rm --rootfs "$EVIL" --rootfs-mode direct -v "$BATS_TEST_TMPDIR/data:/a/b/c" -v "$EVIL/etc/issue:/a/b/f" \
 			-- /bin/true >/dev/null 2>&1 || true
@@ -229,7 +230,7 @@ replace_by_link() { # PATH-IN-IMAGE TARGET
 }
 
 @test "the host's tree is gone: no mount of it, no way up" {
-	run sandbox -- /bin/sh -c 'ls /../../.. | sort | tr "\n" " "; cd /; cd ../..; probe cwd; probe mounts'
+	run sandbox -- /bin/sh -c 'ls /../../.. | sort | tr "\n" " "; echo; cd /; cd ../..; probe cwd; probe mounts'
 	is 0 "$status"
 	is / "$(value cwd)"
 	has_not "$output" "${BATS_RUN_TMPDIR}[^ ]* (ext4|xfs|btrfs) .*propagation=shared"
