@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,6 +221,7 @@ int main(void)
 	prctl(PR_SET_NAME, "azm-init");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
+	umask(022); /* what is made inside has usual modes, whatever the caller's are */
 	if (read_plan(&plan, &err) < 0)
 		fail(&err);
 	if (plan.enter)

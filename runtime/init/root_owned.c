@@ -9,7 +9,8 @@
  * user (sub-ids), a few files are given to it in the writable layer, which nobody else on the host can reach; the image
  * stays as it is. The first change of a file copies it up: hence a short list, not every program that once was set-id.
  *
- * What is listed may be a volume of the host, or lie in one: only files of the root mount itself are touched.
+ * What is listed may be a volume of the host, or lie in one: only files of the root mount itself are touched. It may
+ * also be a link: where su is busybox, a set-uid bit would be given to every tool there is.
  */
 #include "init/root_owned.h"
 
@@ -89,7 +90,8 @@ int root_owned_restore(int rootfd, const struct plan *plan, struct azm_err *err)
 	for (size_t i = 0; i < sizeof root_owned / sizeof *root_owned; i++) {
 		const char *path = root_owned[i].path;
 		struct stat st;
-		cleanup_fd int fd = root_owned[i].for_sudo && sudo < 0 ? -1 : resolve_in_root(rootfd, path, O_PATH);
+		cleanup_fd int fd =
+			root_owned[i].for_sudo && sudo < 0 ? -1 : resolve_in_root(rootfd, path, O_PATH | O_NOFOLLOW);
 		if (fd < 0)
 			continue;
 		if (give(rootfd, fd, root_owned[i].add, path, err) < 0)

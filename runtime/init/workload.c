@@ -170,13 +170,17 @@ static int prepare(const struct plan *plan, int tty, struct azm_err *err)
 			fd_set_cloexec(fd, true);
 	}
 	own_stdio(plan);
-	umask(022);
+	/* As Docker: `exec -u nobody` starts in the sandbox's directory even where nobody could not enter it. */
+	if (plan->enter && enter_cwd(plan, err) < 0)
+		return -1;
 	return identity_apply(plan, err);
 }
 
 static int finish(const struct plan *plan, struct azm_err *err)
 {
-	return enter_cwd(plan, err) < 0 ? -1 : cannot_exec(plan, search_and_exec(plan), err);
+	if (!plan->enter && enter_cwd(plan, err) < 0)
+		return -1;
+	return cannot_exec(plan, search_and_exec(plan), err);
 }
 
 int workload_exec(const struct plan *plan, int tty, struct azm_err *err)
