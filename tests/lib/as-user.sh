@@ -8,6 +8,8 @@
 #     left alone on purpose: a test must see that azm-sandbox sets it itself
 #   - HOME, TMPDIR and the XDG directories below AZM_USER_HOME (/var/tmp/azm-user-ID), which belong to the id and stay
 #     for its next run (caches of downloads)
+#   - AZM_AS_USER_LOGIN=1 (subuid-user.sh): with the groups and the bounding set of a login session instead, because
+#     set-uid programs are to work
 #   - of the caller's environment only what is listed in `keep` and every AZM_* variable
 # Exit status: CMD's own; 125 when it could not be started as that id.
 set -eu
@@ -71,7 +73,13 @@ for name in $keep $(env | sed -n 's/^\(AZM_[A-Za-z0-9_]*\)=.*/\1/p'); do
 		eval "set -- \"$name=\$$name\" \"\$@\""
 	fi
 done
-exec setpriv --reuid "$id" --regid "$id" --clear-groups --inh-caps=-all --ambient-caps=-all --bounding-set=-all \
+if [ -n "${AZM_AS_USER_LOGIN:-}" ]; then
+	session=--init-groups
+else
+	session='--clear-groups --bounding-set=-all'
+fi
+# shellcheck disable=SC2086 # one word each
+exec setpriv --reuid "$id" --regid "$id" $session --inh-caps=-all --ambient-caps=-all \
 	env -i HOME="$home" TMPDIR="$home/tmp" SHELL=/bin/sh \
 	XDG_RUNTIME_DIR="$home/run" XDG_DATA_HOME="$home/share" XDG_CACHE_HOME="$home/cache" \
 	XDG_CONFIG_HOME="$home/config" XDG_STATE_HOME="$home/state" "$@"
