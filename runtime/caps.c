@@ -28,6 +28,8 @@ static uint64_t all_caps(void)
 	return caps;
 }
 
+static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+
 static int one(const char *name, uint64_t *mask, struct azm_err *err)
 {
 	char full[64];
@@ -38,7 +40,8 @@ static int one(const char *name, uint64_t *mask, struct azm_err *err)
 		return 0;
 	}
 	snprintf(full, sizeof full, "%s%s", strncasecmp(name, "cap_", 4) == 0 ? "" : "cap_", name);
-	if (cap_from_name(full, &cap) < 0 || cap < 0 || cap > CAP_LAST_CAP)
+	/* cap_from_name() is content with a name that something else follows. */
+	if (full[strspn(full, name_letters)] || cap_from_name(full, &cap) < 0 || cap < 0 || cap > CAP_LAST_CAP)
 		return err_msg(err, EINVAL, "use capability", name, "there is no such capability");
 	*mask = 1ull << cap;
 	return 0;

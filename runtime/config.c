@@ -104,8 +104,12 @@ static json_t *list_json(const struct str_list *list)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < list->count; i++)
-		json_array_append_new(array, json_string(list->items[i]));
+	for (size_t i = 0; i < list->count; i++) {
+		if (json_array_append_new(array, json_string(list->items[i])) < 0) {
+			json_decref(array);
+			return NULL;
+		}
+	}
 	return array;
 }
 
@@ -134,7 +138,10 @@ json_t *config_json(const struct config *config)
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		json_t *value = field_json(config, &fields[i]);
 
-		json_object_set_new(object, fields[i].name, value ? value : json_null());
+		if (json_object_set_new(object, fields[i].name, value) < 0) {
+			json_decref(object);
+			return NULL;
+		}
 	}
 	return object;
 }
@@ -164,12 +171,17 @@ static void load_field(struct config *config, const struct field *field, const j
 	}
 }
 
+static int not_utf8(const char *file, struct azm_err *err)
+{
+	return err_msg(err, EILSEQ, "write", file, "a value is not UTF-8 text");
+}
+
 int json_save_at(json_t *object, int dir, const char *file, struct azm_err *err)
 {
 	cleanup_free char *text = json_dumps(object, JSON_INDENT(1));
 
 	if (!text)
-		return err_msg(err, EILSEQ, "write", file, "a value is not UTF-8 text");
+		return not_utf8(file, err);
 	return write_file_at(dir, file, text, strlen(text), 0600) < 0 ? err_sys(err, "write", file) : 0;
 }
 
@@ -196,6 +208,10 @@ json_t *json_load_at(int dir, const char *file, struct azm_err *err)
 int config_save(const struct config *config, int dir, struct azm_err *err)
 {
 	json_t *object = config_json(config);
+
+	/* Dropping the value would have `start` make another sandbox than `run` did. */
+	if (!object)
+		return not_utf8("config.json", err);
 	int result = json_save_at(object, dir, "config.json", err);
 
 	json_decref(object);

@@ -68,7 +68,7 @@ int config_save(const struct config *config, int dir, struct azm_err *err);
 /** config_load() - read it back into a config_init()ed object. */
 int config_load(struct config *config, int dir, struct azm_err *err);
 
-/** config_json() - the same as an object, for inspect; the caller owns the reference. */
+/** config_json() - the same as an object, for inspect; the caller owns the reference. NULL: a value is not UTF-8. */
 json_t *config_json(const struct config *config);
 
 /** json_save_at() / json_load_at() - one JSON object as a file of a sandbox's directory (at most 1 MiB). */

@@ -21,28 +21,41 @@
 #include "base/str.h"
 #include "base/tree.h"
 
-/* Others must not be able to replace a directory on the way to ours. */
-static int check_parents(const char *path, struct azm_err *err)
+/* Others must not be able to replace a directory on the way to ours: @way itself or one above it; "" is the root. */
+static int check_way(char *way, const char *path, struct azm_err *err)
 {
-	cleanup_free char *copy = xstrdup(path);
-
-	for (char *slash = strrchr(copy, '/'); slash; slash = strrchr(copy, '/')) {
+	for (;;) {
 		struct stat st;
-		*slash = '\0';
-		const char *parent = *copy ? copy : "/";
-		if (stat(parent, &st) < 0) {
-			if (errno == ENOENT) /* ours to be made */
-				continue;
-			return err_sys(err, "use directory", parent);
-		}
-		if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
-			err_msg(err, EPERM, "use directory", path, "%s is writable for everybody", parent);
+		const char *step = *way ? way : "/";
+		if (stat(step, &st) < 0) {
+			if (errno != ENOENT) /* else ours to be made */
+				return err_sys(err, "use directory", step);
+		} else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
+			err_msg(err, EPERM, "use directory", path, "%s is writable for everybody", step);
 			return err_hint(err, "set AZM_STATE_DIR to a directory of your own");
 		}
-		if (!*copy)
-			break;
+		char *slash = strrchr(way, '/');
+		if (!slash)
+			return 0;
+		*slash = '\0';
 	}
-	return 0;
+}
+
+/* The way as it is written, and as it is behind symbolic links. */
+static int check_parents(const char *path, struct azm_err *err)
+{
+	cleanup_free char *parent = xstrdup(path);
+	cleanup_free char *real = NULL;
+
+	*strrchr(parent, '/') = '\0';
+	while (*parent && !(real = realpath(parent, NULL))) {
+		if (errno != ENOENT)
+			return err_sys(err, "use directory", parent);
+		*strrchr(parent, '/') = '\0';
+	}
+	if (real && check_way(real, path, err) < 0)
+		return -1;
+	return check_way(parent, path, err);
 }
 
 static int check_directory(int fd, const char *path, struct azm_err *err)
@@ -80,7 +93,8 @@ static int own_directory(const char *path, struct azm_err *err)
 	if (check_parents(path, err) < 0)
 		return -1;
 	if (mkdir(path, 0700) < 0 && errno == ENOENT) {
-		if (make_parents(path) < 0 || mkdir(path, 0700) < 0)
+		/* EEXIST: another first run of the user was faster */
+		if (make_parents(path) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
 			return err_sys(err, "make directory", path);
 	}
 	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -205,8 +219,11 @@ static size_t state_candidates(char *candidates[4])
 	size_t count = 0;
 
 	if (forced && *forced) {
-		candidates[count++] = xstrdup(forced);
-		return count;
+		candidates[count] = xstrdup(forced);
+		/* O_NOFOLLOW would follow "link/". */
+		for (size_t end = strlen(forced); end > 1 && forced[end - 1] == '/'; end--)
+			candidates[count][end - 1] = '\0';
+		return count + 1;
 	}
 	if (data && data[0] == '/')
 		candidates[count++] = xasprintf("%s/azm-sandbox", data);

@@ -196,7 +196,7 @@ static int tmpfs_option(struct volume *volume, const char *word, struct azm_err 
 	}
 	if (str_starts(word, "mode=")) {
 		unsigned long mode = strtoul(word + 5, &end, 8);
-		if (end == word + 5 || *end || mode > 01777)
+		if (!strchr("01234567", word[5]) || end == word + 5 || *end || mode > 01777)
 			return err_msg(err, EINVAL, "use", word, "not an octal mode up to 1777");
 		volume->mode = (uint32_t)mode;
 		return 0;

@@ -34,7 +34,7 @@ char *xstrdup(const char *text)
 	return or_abort(strdup(text));
 }
 
-static char *format_text(const char *format, va_list args)
+[[gnu::format(printf, 1, 0)]] static char *format_text(const char *format, va_list args)
 {
 	char *text = NULL;
 
