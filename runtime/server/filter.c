@@ -108,7 +108,7 @@ static void take_csi(struct filter *filter, char byte)
 		filter->digits = DIGITS_MAX;
 		return;
 	}
-	if (digit && !filter->more)
+	if (digit && !filter->more && !filter->special)
 		filter->parameter = filter->parameter * 10 + byte - '0';
 	filter->more |= byte == ';' || byte == ':';
 	filter->special |= byte < '0' || (byte >= '<' && byte <= '?');
