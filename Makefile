@@ -71,7 +71,7 @@ check: deps-test
 
 # ---- quality -----------------------------------------------------------------------------------------------------
 C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-SH_FILES := $(shell git ls-files '*.sh' '.ci/*' 2>/dev/null)
+SH_FILES := $(shell git ls-files '*.sh' .ci/run .ci/install-packages 2>/dev/null)
 BATS_FILES := $(shell git ls-files '*.bats' '*.bash' 2>/dev/null)
 
 format:

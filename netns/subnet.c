@@ -65,7 +65,7 @@ bool subnet_valid(const struct subnet *subnet)
 	for (size_t row = 0; row < CANDIDATE_ROWS; row++) {
 		uint32_t step = 32 - candidates[row].prefix;
 		uint32_t offset = subnet->base - candidates[row].base;
-		if (subnet->prefix == candidates[row].prefix && (offset & ~mask_of(subnet->prefix)) == 0 &&
+		if (step < 32 && subnet->prefix == candidates[row].prefix && (offset & ~mask_of(subnet->prefix)) == 0 &&
 			offset >> step < candidates[row].count)
 			return true;
 	}
@@ -111,6 +111,7 @@ static void add_route(const struct nlmsghdr *row, void *context)
 	}
 }
 
+/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the analyzer does not know cleanup_free */
 int subnet_find_free(struct subnet *out, struct azm_err *err)
 {
 	cleanup_fd int rtnl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -124,3 +125,4 @@ int subnet_find_free(struct subnet *out, struct azm_err *err)
 	*out = subnet_choose(list.items, list.count);
 	return 0;
 }
+/* NOLINTEND(clang-analyzer-unix.Malloc) */

@@ -178,7 +178,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 		cleanup_fd int again = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (again >= 0 && flock(again, LOCK_EX) < 0)
 			return err_sys(err, "wait for the end of", name);
-		lock = steal_fd(&again);
+		lock = steal_fd(&again); /* NOLINT(clang-analyzer-deadcode.DeadStores): held to the end */
 	}
 	if (sandbox_remove_mapped(state, name, err) < 0)
 		return -1;

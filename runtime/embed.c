@@ -20,9 +20,10 @@
 #endif
 
 #define EMBED(symbol, file)                                                                                            \
-	__asm__(".section .rodata\n.balign 4096\n.global " #symbol "_start\n" #symbol "_start:\n.incbin \"" file       \
-		"\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n.previous\n");                                \
-	extern const unsigned char symbol##_start[], symbol##_end[]
+	__asm__(".section .rodata\n.balign 4096\n" #symbol "_start:\n.incbin \"" file "\"\n" #symbol "_end:\n"         \
+		".balign 8\n" #symbol "_size: .quad " #symbol "_end - " #symbol "_start\n.previous\n");                \
+	extern const unsigned char symbol##_start[];                                                                   \
+	extern const uint64_t symbol##_size
 
 EMBED(embedded_init, AZM_EMBED_INIT);
 EMBED(embedded_server, AZM_EMBED_SERVER);
@@ -64,7 +65,7 @@ static int init_memfd(const unsigned char *start, size_t size)
 
 int embed_init_open(const struct state *state, struct azm_err *err)
 {
-	size_t size = (size_t)(embedded_init_end - embedded_init_start);
+	size_t size = (size_t)embedded_init_size;
 	int memfd = init_memfd(embedded_init_start, size);
 
 	if (memfd >= 0)
@@ -76,8 +77,8 @@ int embed_init_open(const struct state *state, struct azm_err *err)
 
 char *embed_server_path(const struct state *state, struct azm_err *err)
 {
-	return embedded_file(state, "azm-runtime-server", AZM_SERVER_TAG, embedded_server_start,
-		(size_t)(embedded_server_end - embedded_server_start), err);
+	return embedded_file(
+		state, "azm-runtime-server", AZM_SERVER_TAG, embedded_server_start, (size_t)embedded_server_size, err);
 }
 
 void embed_remove_others(const struct state *state)

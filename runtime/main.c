@@ -134,7 +134,7 @@ static int find_status_fd(int argc, char **argv)
 	static const char option[] = "--status-fd";
 	uint64_t fd;
 
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+	for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++) {
 		const char *value = strcmp(argv[i], option) == 0 ? argv[i + 1]
 				    : str_starts(argv[i], option) && argv[i][sizeof option - 1] == '='
 					    ? argv[i] + sizeof option

@@ -10,8 +10,6 @@
 #include "base/io.h"
 #include "run_options.h"
 
-extern char **environ;
-
 static const char *const configuration[] = { "SANDBOX_RUNTIME_CONTAINER_IMAGE", "WORKSPACE_BASE",
 	"WORKSPACE_MOUNT_PATH", "WORKSPACE_MOUNT_PATH_IN_SANDBOX", "SANDBOX_VOLUMES", "SANDBOX_USER_ID",
 	"SANDBOX_RUNTIME_BINDING_ADDRESS", "AZM_EGRESS", "SESSION_API_KEY", NULL };

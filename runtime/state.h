@@ -74,8 +74,8 @@ bool sandbox_running(int dir);
 
 /**
  * sandbox_remove_later() - let a sandbox vanish at once and delete its directory in the background
- * @lock:	its lock; the background process holds a copy until it is done, so that nobody else reclaims the directory
- * meanwhile
+ * @lock:	its lock; the background process holds a copy until it is done, so that nobody else reclaims the
+ * directory meanwhile
  *
  * Deleting waits for the disk (each directory may mean a discard), and nobody has to wait for that. If the background
  * process dies, the next command reclaims the rest. Return: 0, -1 with @err set

@@ -280,7 +280,7 @@ static int settle(struct supervisor *s, struct azm_err *err)
 static int launch_workload(struct supervisor *s, struct azm_err *err)
 {
 	bool tty = s->config->tty;
-	struct report report;
+	struct report report = { 0 };
 
 	if (!tty && (spawn_go(&s->child, err) < 0 || settle(s, err) < 0))
 		return -1;

@@ -86,7 +86,7 @@ static int build(const struct plan *plan, int *master, struct azm_err *err)
 {
 	cleanup_fd int root = -1;
 
-	if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)
+	if (!plan->hostname || sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return err_sys(err, "set the hostname", plan->hostname);
 	if (mount_build(&plan->mount, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
 		return -1;

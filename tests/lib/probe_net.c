@@ -61,6 +61,7 @@ static const char *address_text(const struct sockaddr *address, char *buffer, si
 {
 	const union any_address *any = (const void *)address;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): getifaddrs() fills it */
 	if (address->sa_family == AF_INET)
 		return inet_ntop(AF_INET, &any->v4.sin_addr, buffer, (socklen_t)size);
 	if (address->sa_family == AF_INET6)

@@ -539,8 +539,8 @@ class Timeouts(Case):
         self.assertEqual(metadata(answer)['suffix'], '\n[The command completed with exit code 0. CTRL+D was sent.]')
 
     def test_a_command_that_ended_meanwhile_is_reported_by_a_poll(self):
-        self.client.run('cat', timeout=0.5)
-        self.run_ok('pkill -f "^cat$" -s $(ps -o sid= -p $(pgrep -n -x cat)) || pkill -n -x cat', is_static=True)
+        self.client.run("sh -c 'echo $$ > pid; exec cat'", timeout=0.5)
+        self.run_ok('kill $(cat pid)', is_static=True, cwd=self.dir)
         answer = self.client.run('')
         self.assertEqual(metadata(answer)['exit_code'], 143)
         self.assertEqual(self.content(''), 'ERROR: No previous running command to retrieve logs from.')

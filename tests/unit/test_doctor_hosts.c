@@ -59,7 +59,8 @@ static json_t *run_report(char *const argv[], int *status)
 		dup2(ends[1], STDOUT_FILENO);
 		/* Leaks cannot be looked for under strace, and the sanitizer would call that a failure. */
 		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
-		execvp(argv[0], argv);
+		if (argv[0])
+			execvp(argv[0], argv);
 		_exit(127);
 	}
 	close(ends[1]);

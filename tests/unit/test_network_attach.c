@@ -333,7 +333,8 @@ static int check_taken_port(struct world *world, void *argument)
 	(void)argument;
 	CHECK(become_member(world, &member) == 0);
 	uint32_t first = member.network.address;
-	/* As if its holder had died and the kernel had not taken the port away yet: the next holder of the lease does. */
+	/* As if its holder had died and the kernel had not taken the port away yet: the next holder of the lease does.
+	 */
 	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	CHECK(fcntl(member.network.lease_fd, F_OFD_SETLK, &lock) == 0);
 	member.network.address = 0;
