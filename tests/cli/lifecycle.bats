@@ -39,7 +39,7 @@ ps_row() { # NAME: its object in ps -a --json
 	setsid -w "$AZM" run -d --name "$NAME" --rootfs "$ROOTFS" -- /bin/probe sleep-forever </dev/null >/dev/null 2>&1
 	is running "$(state_of "$NAME")"
 	local pid
-	pid=$(pid_of "$NAME")
+	pid=$(supervisor_of "$NAME")
 	# The supervisor leads a session of its own, so that a hang-up of the caller's does not reach it.
 	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" != "$(ps -o sid= -p $$ | tr -d ' ')" ]
 }
@@ -207,7 +207,7 @@ ps_row() { # NAME: its object in ps -a --json
 	background "$NAME" -- /bin/sh -c 'probe daemon /tmp/up & exec probe ignore-term'
 	wait_for 10 azm exec "$NAME" test -s /tmp/up
 	local supervisor
-	supervisor=$(pid_of "$NAME")
+	supervisor=$(supervisor_of "$NAME")
 	run azm stop -t 1 "$NAME"
 	is 0 "$status"
 	is_not_running "$NAME"
@@ -305,7 +305,7 @@ ps_row() { # NAME: its object in ps -a --json
 	other=$(new_name)
 	background "$NAME" --rm
 	background "$other"
-	pid=$(pid_of "$NAME")
+	pid=$(supervisor_of "$NAME")
 	kill -KILL "$pid"
 	wait_for 5 test ! -d "/proc/$pid"
 	run azm gc

@@ -185,12 +185,20 @@ no_process_with() {
 	! grep -lzsF -- "$1" /proc/[0-9]*/cmdline | grep -v "/proc/$$/" | grep -q .
 }
 
-pid_of() { # NAME: pid of the supervisor, from the host's view
-	azm inspect "$1" | jq -r 'if type == "array" then .[0] else . end | .pid'
+inspect() { # NAME KEY
+	azm inspect "$1" | jq -r ".[0].$2"
+}
+
+pid_of() { # NAME: pid of azm-init, from the host's view
+	inspect "$1" pid
+}
+
+supervisor_of() { # NAME: its parent
+	ps -o ppid= -p "$(pid_of "$1")" | tr -d ' '
 }
 
 state_of() {
-	azm inspect "$1" | jq -r 'if type == "array" then .[0] else . end | .state'
+	inspect "$1" state
 }
 
 is_running() { [ "$(state_of "$1")" = running ]; }

@@ -172,7 +172,7 @@ hidden() { # PATH
 	two=$(new_name)
 	background "$one" -- /bin/probe fake-server 8000
 	background "$two"
-	address=$(azm inspect "$one" | jq -r 'if type == "array" then .[0] else . end | .ip')
+	address=$(inspect "$one" ip)
 	has "$address" '^[0-9.]+$'
 	run azm exec "$one" probe connect "$address" 8000
 	is 0 "$status" 'reaches itself'
