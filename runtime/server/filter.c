@@ -9,7 +9,7 @@
 #include "server/text.h"
 
 enum { ESCAPE = 0x1b, CANCEL = 0x18, SUBSTITUTE = 0x1a, PASS_MAX = 4096, DIGITS_MAX = 9 };
-enum { MARKS_MAX = VTERM_MAX_CHARS_PER_CELL - 1 };
+enum { MARKS_MAX = VTERM_MAX_CHARS_PER_CELL - 1, SEPARATORS_MAX = 15 };
 
 /* In libvterm.a, but not in its public header. */
 int vterm_unicode_is_combining(uint32_t code);
@@ -102,7 +102,11 @@ static void repeat(struct filter *filter)
 static void take_csi(struct filter *filter, char byte)
 {
 	bool digit = byte >= '0' && byte <= '9';
+	bool separator = byte == ';' || byte == ':';
 
+	if (separator && filter->separators == SEPARATORS_MAX)
+		return;
+	filter->separators += separator;
 	filter->digits = digit ? filter->digits + 1 : 0;
 	if (filter->digits > DIGITS_MAX) {
 		filter->digits = DIGITS_MAX;
@@ -110,7 +114,7 @@ static void take_csi(struct filter *filter, char byte)
 	}
 	if (digit && !filter->more && !filter->special)
 		filter->parameter = filter->parameter * 10 + byte - '0';
-	filter->more |= byte == ';' || byte == ':';
+	filter->more |= separator;
 	filter->special |= byte < '0' || (byte >= '<' && byte <= '?');
 	if (byte < '@') {
 		pass(filter, &byte, 1);
@@ -127,12 +131,15 @@ static void take_csi(struct filter *filter, char byte)
 		filter->erase_saved(filter->context);
 }
 
+/* libvterm takes "ESC - [" for the beginning of a control sequence, too. */
 static void take_escape(struct filter *filter, char byte)
 {
-	filter->state = FILTER_TEXT;
+	bool intermediate = byte <= '/';
+
+	filter->state = intermediate ? FILTER_ESCAPE : FILTER_TEXT;
 	if (byte == '[') {
 		filter->state = FILTER_CSI;
-		filter->parameter = filter->digits = 0;
+		filter->parameter = filter->digits = filter->separators = 0;
 		filter->more = filter->special = false;
 	} else {
 		filter->last_size = 0;

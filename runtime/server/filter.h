@@ -9,6 +9,7 @@
  * - combining marks on one character are collected without end. A few pass.
  * - REP (repeat the last character) never ends after a character of width 0, or none. It is done here.
  * - numbers in control sequences overflow. Nine digits pass.
+ * - parameters are written behind the end of their array of 16. As many pass.
  * - arrays as long as the input are put on the stack. The pieces are bounded.
  *
  * "Erase saved lines", which libvterm ignores, is recognised on the way.
@@ -26,6 +27,7 @@ struct filter {
 	/* private */
 	enum { FILTER_TEXT, FILTER_ESCAPE, FILTER_CSI } state;
 	int digits;	 /* of the parameter that is being read */
+	int separators;	 /* between parameters */
 	int parameter;	 /* the first one of a control sequence, 0 if it has none */
 	bool more;	 /* there are more parameters */
 	bool special;	 /* or a private marker or intermediate characters */
