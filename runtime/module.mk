@@ -17,3 +17,13 @@ $(O)/obj/runtime/embed.o: $(O)/gen/embed_tags.h
 $(O)/azm-sandbox: $(RUNTIME_OBJ) $(DOCTOR_OBJ) $(MOUNT_RESOLVE_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS)
 PROGRAMS += $(O)/azm-sandbox
+
+# Unit tests: all of it but the program and its commands.
+RUNTIME_TESTS  := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_runtime_*.c))
+RUNTIME_TESTED := $(filter-out $(O)/obj/runtime/main.o $(O)/obj/runtime/cmd_%.o,$(RUNTIME_OBJ)) $(DOCTOR_TEST_OBJ)
+TESTS += $(RUNTIME_TESTS)
+
+$(RUNTIME_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(O)/obj/tests/unit/runtime_fixture.o $(RUNTIME_TESTED) \
+		$(MOUNT_RESOLVE_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS) -lcmocka
