@@ -11,6 +11,8 @@ $(O)/tests/probe: $(PROBE_OBJ)
 
 TEST_PROGRAMS += $(O)/tests/probe
 
+include tests/fuzz/module.mk
+
 # A syntax error or a missing rule in one unit test must not go unnoticed: every test_*.c needs a rule of its folder.
 UNDECLARED_TESTS = $(filter-out $(notdir $(TESTS)),$(basename $(notdir $(wildcard tests/unit/test_*.c))))
 

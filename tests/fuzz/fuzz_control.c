@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tests/fuzz/fuzz_control.c: any message on the control socket: the client stays or is dropped, a request that was
+ * understood reaches the supervisor with values it can bear. */
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "control.h"
+#include "supervisor.h"
+#include "tests/fuzz/fuzz.h"
+
+/* Instead of the supervisor's own. */
+void supervisor_signal(struct supervisor *supervisor, int number)
+{
+	(void)supervisor;
+	must(number > 0 && number < NSIG && number != SIGKILL);
+}
+
+void supervisor_stop(struct supervisor *supervisor, unsigned seconds)
+{
+	(void)supervisor;
+	must(seconds <= 86400);
+}
+
+void supervisor_kill(struct supervisor *supervisor)
+{
+	(void)supervisor;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int pair[2];
+	struct supervisor supervisor = { .child = { .pid = 1, .pidfd = -1 } };
+	struct control control = { .listener = -1, .live = -1, .count = 1 };
+	struct pollfd polls[CONTROL_POLLS];
+
+	if (size == 0 || size > CONTROL_MESSAGE * 2)
+		return 0;
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+	control.clients[0] = (struct control_client){ .fd = pair[1] };
+	must(send(pair[0], data, size, MSG_NOSIGNAL) == (ssize_t)size);
+	int count = control_poll(&control, polls);
+	must(count == 2);
+	polls[0].revents = 0;
+	polls[1].revents = POLLIN;
+	control_serve(&control, &supervisor, polls, count);
+	must((size > CONTROL_MESSAGE) == (control.count == 0));
+	bool waiting = control.count && control.clients[0].waiting;
+	control_end(&control, 0);
+	char answer[512];
+	ssize_t n = recv(pair[0], answer, sizeof answer, MSG_DONTWAIT);
+	must(n > 0 || (n == 0 && !waiting));
+	must(n <= 0 || answer[0] == '{');
+	close(pair[0]);
+	return 0;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* tests/fuzz/fuzz_server_action.c: any body of POST /execute_action: one answer, a JSON value, whatever it is. Reads
+ * and writes go to one file of the target's own; the shell is left out. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "server/files.h"
+#include "server/observation.h"
+#include "server/server.h"
+#include "tests/fuzz/fuzz.h"
+
+static unsigned answers;
+static char file[64];
+
+/* Instead of http.c */
+void request_answer(struct request *request, unsigned status, json_t *value)
+{
+	(void)request;
+	must(value && status >= 200 && status < 600);
+	char *text = json_dumps(value, JSON_COMPACT);
+	must(text);
+	free(text);
+	json_decref(value);
+	answers++;
+}
+
+void request_fail(struct request *request, unsigned status, const char *format, ...)
+{
+	(void)format;
+	request_answer(request, status, json_object());
+}
+
+void request_invalid(struct request *request, const char *reason)
+{
+	must(reason);
+	request_answer(request, 422, json_object());
+}
+
+/* Instead of session.c */
+struct session *session_new(const struct session_config *config)
+{
+	(void)config;
+	return calloc(1, 1);
+}
+
+void session_free(struct session *session)
+{
+	free(session);
+}
+
+const char *session_cwd(const struct session *session)
+{
+	(void)session;
+	return "/";
+}
+
+void session_execute(struct session *session, const struct session_request *request)
+{
+	struct run_metadata metadata = { .exit_code = 0, .background = -1 };
+
+	(void)session;
+	must(request->command);
+	request->done(
+		request->context, observation_run(request->command, request->command, &metadata, request->hidden));
+}
+
+/* Instead of files.c's: every path is the target's file. */
+char *__wrap_file_path(const char *cwd, const char *path);
+bool __wrap_file_looks_binary(const char *path);
+
+char *__wrap_file_path(const char *cwd, const char *path)
+{
+	must(cwd && path);
+	return xstrdup(file);
+}
+
+bool __wrap_file_looks_binary(const char *path)
+{
+	return *path == 'b';
+}
+
+static void remove_file(void)
+{
+	unlink(file);
+}
+
+static void make_file(void)
+{
+	static const char text[] = "one\ntwo\nthree\n";
+	int fd;
+
+	if (!*file) {
+		snprintf(file, sizeof file, "/dev/shm/azm-fuzz-action-%d", (int)getpid());
+		atexit(remove_file);
+	}
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	must(fd >= 0 && write(fd, text, sizeof text - 1) == (ssize_t)sizeof text - 1);
+	close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct server server = { .options = { .working_dir = "/", .username = "user", .soft_timeout_s = 10 } };
+	struct request request = { .server = &server, .body = { .bytes = fuzz_text(data, size), .size = size } };
+
+	make_file();
+	answers = 0;
+	endpoint_execute_action(&request);
+	must(answers == 1);
+	must(!server.jobs);
+	text_free(&request.body);
+	return 0;
+}
