@@ -35,8 +35,10 @@ remove_user() { # NAME
 	userdel -f "$1" >/dev/null 2>&1 || true # the keeper of the last sandbox lives for some seconds more
 	groupdel "$1" >/dev/null 2>&1 || true
 	groupdel "$1-x" >/dev/null 2>&1 || true
-	# userdel knows ranges, but not on every system.
-	sed -i "/^$1:/d" /etc/subuid /etc/subgid
+	# userdel takes the ranges along, but not on every system.
+	if grep -qs "^$1:" /etc/subuid /etc/subgid; then
+		sed -i "/^$1:/d" /etc/subuid /etc/subgid
+	fi
 }
 
 clean_up() {
@@ -54,16 +56,18 @@ clean_up() {
 			status=1
 		fi
 	fi
+	flock 9
 	remove_user "$user"
 	[ -z "$shared" ] || rm -rf "$shared"
 	exit "$status"
 }
+# Two at once would choose the same range, or write over what the other one added.
+exec 9</
 trap clean_up EXIT
 trap 'status=130; exit' INT
 trap 'status=143; exit' TERM
 
-exec 9</
-flock 9 # two at once would choose the same range
+flock 9
 sed -n 's/^\(azmsub-[0-9]*\):.*/\1/p' /etc/passwd | while read -r stale; do
 	[ -d "/proc/${stale#azmsub-}" ] || remove_user "$stale"
 done
@@ -79,7 +83,7 @@ if ! { groupadd -g "$id" "$user" && groupadd "$user-x" &&
 	echo "subuid-user.sh: the user $user could not be made" >&2
 	exit 125
 fi >&2
-exec 9<&-
+flock -u 9
 
 shared=$(mktemp -d /tmp/azmsub-XXXXXX)
 chmod 0755 "$shared"
@@ -91,7 +95,7 @@ chmod 0770 "$shared/project"
 chmod 0604 "$shared/closed"
 
 export AZM_SUBUID_START="$start" AZM_SUBUID_SHARED="$shared" AZM_AS_USER_LOGIN=1
-"$as_user" "$@" &
+"$as_user" "$@" 9<&- &
 child=$!
 # Not waited for in the foreground: a signal has to reach clean_up at once.
 wait "$child" && status=0 || status=$?
