@@ -50,7 +50,7 @@ clean:
 DEPS_BUILD := gcc libc6-dev make pkg-config libseccomp-dev libcap-dev libmnl-dev libnl-3-dev libjansson-dev \
 	libmicrohttpd-dev libvterm-dev
 DEPS_RUN   := mmdebstrap debian-archive-keyring util-linux curl
-DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 curl man-db groff
+DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 curl man-db groff uidmap
 DEPS_LINT  := clang clang-tidy clang-format cppcheck shellcheck
 
 deps:
