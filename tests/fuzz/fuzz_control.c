@@ -10,10 +10,10 @@
 #include "tests/fuzz/fuzz.h"
 
 /* Instead of the supervisor's own. */
-void supervisor_signal(struct supervisor *supervisor, int number)
+void supervisor_signal(struct supervisor *supervisor, int signal)
 {
 	(void)supervisor;
-	must(number > 0 && number < NSIG && number != SIGKILL);
+	must(signal > 0 && signal < NSIG && signal != SIGKILL);
 }
 
 void supervisor_stop(struct supervisor *supervisor, unsigned seconds)

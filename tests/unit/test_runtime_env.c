@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -193,13 +194,19 @@ static void host_paths_become_absolute(void **state)
 {
 	struct run_request request;
 	struct azm_err err = { 0 };
-	cleanup_free char *image = here("img"), *dot = here("./x:/x");
+	cleanup_free char *image = here("img"), *inside = here("x");
 
 	(void)state;
+	assert_int_equal(mkdir("img", 0700), 0);
+	assert_int_equal(mkdir("x", 0700), 0);
 	assert_ok(complete("--rootfs img/ --workspace / -v ./x:/x", &request, &err), &err);
 	assert_string_equal(request.config.rootfs, image);
 	assert_string_equal(request.config.workspace, "/");
-	assert_string_equal(request.config.volumes.items[0], dot);
+	/* The host side, whatever way it is written. */
+	cleanup_free char *host = xstrdup(request.config.volumes.items[0]);
+	host[strlen(host) - strlen(":/x")] = '\0';
+	cleanup_free char *real = realpath(host, NULL);
+	assert_string_equal(real, inside);
 	run_request_free(&request);
 }
 

