@@ -254,7 +254,7 @@ static int start_entered(const struct exec_options *options, struct entry *entry
 		return -1;
 	streams_close_child(&stdio);
 	if (spawn_send_plan(child, &entry->plan, err) < 0)
-		return -1;
+		return spawn_reason(child, err);
 	int result = spawn_report(child, &report, err);
 	if (result != 0)
 		return result < 0 ? -1 : err_msg(err, ECHILD, "start azm-init", NULL, "it died without a word");

@@ -166,6 +166,9 @@ static int detach(struct reporting *reporting, int *status)
 	}
 	close(ends[1]);
 	cleanup_fd int reader = ends[0];
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL); /* this side may be interrupted while it waits */
 	if (child < 0) {
 		err_sys(&err, "fork", NULL);
 		*status = fail_command(&err);
@@ -188,6 +191,7 @@ static int run_created(struct run_request *request, const struct state *state, s
 	int lock = -1;
 	int status;
 
+	supervisor_block_signals();
 	cleanup_fd int dir = create(config, state, &lock, err);
 	if (dir < 0)
 		return fail_command(err);

@@ -169,7 +169,6 @@ static int plan_process(
 static int plan_root(const struct config *config, struct launch *launch, int dir, struct azm_err *err)
 {
 	struct mount_plan *mount = &launch->plan.mount;
-	char path[64];
 
 	mount->mode = strcmp(config->rootfs_mode, "overlay") == 0  ? ROOT_OVERLAY
 		      : strcmp(config->rootfs_mode, "direct") == 0 ? ROOT_DIRECT
@@ -190,11 +189,9 @@ static int plan_root(const struct config *config, struct launch *launch, int dir
 	}
 	if (mount->mode != ROOT_OVERLAY)
 		return 0;
-	snprintf(path, sizeof path, "/proc/self/fd/%d/upper", dir);
-	if (host_path_open(path, &mount->upper, err) < 0)
+	if (sandbox_directory(dir, "upper", &mount->upper, err) < 0)
 		return -1;
-	snprintf(path, sizeof path, "/proc/self/fd/%d/work", dir);
-	return host_path_open(path, &mount->work, err);
+	return sandbox_directory(dir, "work", &mount->work, err);
 }
 
 /* The id inside: --user, SANDBOX_USER_ID (both in config->user), the image's USER, root. */

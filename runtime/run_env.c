@@ -130,12 +130,23 @@ static char *absolute(const char *path)
 	return xasprintf("%s/%s", cwd ? cwd : "", path);
 }
 
-static void make_absolute(char **path)
+/* Absolute and free of links; as it is when there is no such file, for the error that will come. */
+static char *canonical(const char *path)
+{
+	cleanup_free char *full = absolute(path);
+	char *real = realpath(full, NULL);
+
+	if (real)
+		return real;
+	for (size_t length = strlen(full); length > 1 && full[length - 1] == '/'; length--)
+		full[length - 1] = '\0';
+	return steal_ptr(&full);
+}
+
+static void make_canonical(char **path)
 {
 	if (*path) {
-		char *full = absolute(*path);
-		for (size_t length = strlen(full); length > 1 && full[length - 1] == '/'; length--)
-			full[length - 1] = '\0';
+		char *full = canonical(*path);
 		free(*path);
 		*path = full;
 	}
@@ -181,15 +192,21 @@ static void add_volumes(struct config *config, const char *variable, bool worksp
 	}
 }
 
-/* A volume's host side may be relative when it says so (./x or ../x), as with Docker's compose files. */
-static void absolute_volumes(struct str_list *volumes)
+/* The host side of a volume, absolute and without links: that is what `start` mounts again. It may be relative when it
+ * says so (./x or ../x), as in Docker's compose files; another word is left for volumes_plan() to refuse. */
+static void canonical_volumes(struct str_list *volumes)
 {
 	for (size_t i = 0; i < volumes->count; i++) {
-		if (volumes->items[i][0] == '.') {
-			char *full = absolute(volumes->items[i]);
-			free(volumes->items[i]);
-			volumes->items[i] = full;
-		}
+		char **volume = &volumes->items[i];
+		size_t length = strcspn(*volume, ":");
+		if ((*volume)[0] != '.' && (*volume)[0] != '/')
+			continue;
+		cleanup_free char *given = xasprintf("%.*s", (int)length, *volume);
+		char *host = canonical(given);
+		char *full = xasprintf("%s%s", host, *volume + length);
+		free(host);
+		free(*volume);
+		*volume = full;
 	}
 }
 
@@ -215,9 +232,9 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 	workload_env(request);
 	if (choose_key(request, err) < 0)
 		return -1;
-	make_absolute(&config->rootfs);
-	make_absolute(&config->workspace);
-	make_absolute(&config->seccomp);
-	absolute_volumes(&config->volumes);
+	make_canonical(&config->rootfs);
+	make_canonical(&config->workspace);
+	make_canonical(&config->seccomp);
+	canonical_volumes(&config->volumes);
 	return 0;
 }

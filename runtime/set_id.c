@@ -102,8 +102,10 @@ static void sweep_tree(const char *path, const struct timespec *since)
 	struct stat st;
 	struct sweep sweep = { .root_path = path, .since = *since };
 
-	cleanup_fd int root = open(path, O_PATH | O_CLOEXEC);
-	if (root < 0 || fstat(root, &st) < 0)
+	/* The stored path has no links; one that is there now was put there since, and leads elsewhere. */
+	cleanup_fd int root = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_free char *real = realpath(path, NULL);
+	if (root < 0 || fstat(root, &st) < 0 || !real || strcmp(real, path) != 0)
 		return;
 	sweep.root = root;
 	sweep.device = st.st_dev;

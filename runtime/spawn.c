@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -182,23 +183,6 @@ int spawn_entered(
 	return 0;
 }
 
-int spawn_send_plan(const struct child *child, struct plan *plan, struct azm_err *err)
-{
-	size_t size;
-	cleanup_free unsigned char *message = plan_encode(plan, &size);
-
-	if (size - sizeof(uint32_t) > PLAN_MAX)
-		return err_msg(err, E2BIG, "start azm-init", NULL, "arguments and environment are too long");
-	return write_full(child->plan, "g", 1) < 0 || write_full(child->plan, message, size) < 0
-		       ? err_sys(err, "start azm-init", NULL)
-		       : 0;
-}
-
-int spawn_go(const struct child *child, struct azm_err *err)
-{
-	return write_full(child->plan, "g", 1) < 0 ? err_sys(err, "start the command", NULL) : 0;
-}
-
 static void terminate(char *text, size_t size)
 {
 	text[size - 1] = '\0';
@@ -222,6 +206,33 @@ int spawn_report(const struct child *child, struct report *report, struct azm_er
 		return -1;
 	}
 	return 0;
+}
+
+int spawn_reason(const struct child *child, struct azm_err *err)
+{
+	struct pollfd polled = { .fd = child->report, .events = POLLIN };
+	struct report report;
+
+	while (polled.fd >= 0 && poll(&polled, 1, 0) == 1 && spawn_report(child, &report, err) == 0)
+		continue;
+	return -1;
+}
+
+int spawn_send_plan(const struct child *child, struct plan *plan, struct azm_err *err)
+{
+	size_t size;
+	cleanup_free unsigned char *message = plan_encode(plan, &size);
+
+	if (size - sizeof(uint32_t) > PLAN_MAX)
+		return err_msg(err, E2BIG, "start azm-init", NULL, "arguments and environment are too long");
+	return write_full(child->plan, "g", 1) < 0 || write_full(child->plan, message, size) < 0
+		       ? err_sys(err, "start azm-init", NULL)
+		       : 0;
+}
+
+int spawn_go(const struct child *child, struct azm_err *err)
+{
+	return write_full(child->plan, "g", 1) < 0 ? err_sys(err, "start the command", NULL) : 0;
 }
 
 int spawn_stdio_null(struct azm_err *err)

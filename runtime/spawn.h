@@ -50,6 +50,14 @@ int spawn_go(const struct child *child, struct azm_err *err);
  * with @err set (REPORT_FAILED's error, too). */
 int spawn_report(const struct child *child, struct report *report, struct azm_err *err);
 
+/**
+ * spawn_reason() - after a failure: if azm-init has reported one of its own, that is the reason and ours only the
+ * consequence
+ *
+ * Return: -1, with @err replaced or left
+ */
+int spawn_reason(const struct child *child, struct azm_err *err);
+
 /** spawn_stdio_null() - the host's /dev/null, verified to be character device 1:3. Return: descriptor, -1 with @err
  * set. */
 int spawn_stdio_null(struct azm_err *err);

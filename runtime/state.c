@@ -49,6 +49,20 @@ char *name_generate(void)
 		(unsigned)(random[2] << 8 | random[3]));
 }
 
+int sandbox_directory(int dir, const char *name, struct host_path *path, struct azm_err *err)
+{
+	char magic[64];
+	struct stat st;
+	cleanup_fd int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "open the sandbox's directory", name);
+	if (st.st_uid != geteuid())
+		return err_msg(err, EPERM, "open the sandbox's directory", name, "it belongs to uid %u", st.st_uid);
+	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
+	return host_path_open(magic, path, err);
+}
+
 int sandbox_lock(int dir, struct azm_err *err)
 {
 	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -217,7 +231,9 @@ static void reclaim_one(const struct state *state, const char *name)
 	config_init(&config);
 	if (dir < 0)
 		return;
-	bool remove = name[0] == '.' || faccessat(dir, "remove-me", F_OK, 0) == 0;
+	/* Without a status it never ran: its start was killed. */
+	bool remove = name[0] == '.' || faccessat(dir, "remove-me", F_OK, 0) == 0 ||
+		      faccessat(dir, "status.json", F_OK, 0) < 0;
 	if (!remove && !set_id_is_marked(dir))
 		return;
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);

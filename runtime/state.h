@@ -20,6 +20,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "mount/mount.h"
 
 struct state {
 	char *live_path;	/* sockets; keyed by boot */
@@ -65,6 +66,12 @@ int sandbox_publish_name(const struct state *state, const char *temporary, const
 
 /** sandbox_open() - the directory of an existing sandbox. Return: descriptor, -1 with @err ("no such sandbox"). */
 int sandbox_open(const struct state *state, const char *name, struct azm_err *err);
+
+/**
+ * sandbox_directory() - a directory inside a sandbox's directory, as a path for the mount plan
+ * @name:	"upper", "work", ...; a symbolic link there is refused: it would lead the writable layer anywhere
+ */
+int sandbox_directory(int dir, const char *name, struct host_path *path, struct azm_err *err);
 
 /** sandbox_lock() - take the lock of a sandbox that does not run. Return: descriptor, -1 (EWOULDBLOCK: it runs). */
 int sandbox_lock(int dir, struct azm_err *err);

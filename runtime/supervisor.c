@@ -50,25 +50,37 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.status = { .wait_status = -1 } };
 }
 
-/* From here on signals are events of the loop: nothing is interrupted half-way. SIGTTIN and SIGTTOU only turn into
- * errors. */
-static int watch_signals(struct supervisor *s, struct azm_err *err)
+static const int watched_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCHLD };
+
+static void watched_set(sigset_t *set)
 {
-	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCHLD };
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof watched_signals / sizeof *watched_signals; i++)
+		sigaddset(set, watched_signals[i]);
+}
+
+/* SIGTTIN and SIGTTOU only turn into errors. */
+void supervisor_block_signals(void)
+{
 	sigset_t set;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
-		sigaddset(&set, watched[i]);
-	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signals < 0)
-		return err_sys(err, "watch for signals", NULL);
+	watched_set(&set);
 	sigaddset(&set, SIGTTIN);
 	sigaddset(&set, SIGTTOU);
 	sigaddset(&set, SIGTSTP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	return 0;
+}
+
+/* Signals are events of the loop: nothing is interrupted half-way. */
+static int watch_signals(struct supervisor *s, struct azm_err *err)
+{
+	sigset_t set;
+
+	supervisor_block_signals();
+	watched_set(&set);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signals < 0 ? err_sys(err, "watch for signals", NULL) : 0;
 }
 
 static bool is_published(const struct supervisor *s, uint16_t port)
@@ -320,6 +332,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 	if (control_open(&s->control, s->state, config->name, err) < 0)
 		return -1;
 	if (join_network(s, err) < 0 || spawn(s, err) < 0 || launch_workload(s, err) < 0) {
+		spawn_reason(&s->child, err);
 		if (!err->hint[0])
 			hint_for_failure(err);
 		return -1;

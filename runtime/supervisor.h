@@ -67,6 +67,10 @@ struct supervisor {
 void supervisor_init(
 	struct supervisor *supervisor, const struct config *config, const struct state *state, int dir, int lock);
 
+/** supervisor_block_signals() - from now on signals wait for supervisor_start(): nothing that is being made is left
+ * half-way. */
+void supervisor_block_signals(void);
+
 /** supervisor_start() - up to a started workload. Return: 0, or -1 with @err set; call supervisor_end() in both cases.
  */
 int supervisor_start(struct supervisor *supervisor, struct azm_err *err);

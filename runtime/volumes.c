@@ -52,7 +52,16 @@ static int open_source(const char *path, const struct state *state, struct host_
 	if (source->type != S_IFDIR && source->type != S_IFREG)
 		return err_msg(err, EINVAL, "mount", path, "only directories and regular files can be mounted, no %s",
 			source->type == S_IFSOCK ? "sockets" : "special files");
-	return check_not_ours(source->path, state, err);
+	if (check_not_ours(source->path, state, err) < 0)
+		return -1;
+	/* `run` stored the canonical path. A link in it is new since: a sandbox that can write to a parent could have
+	 * put it there. */
+	if (strcmp(source->path, path) != 0) {
+		err_msg(err, ELOOP, "mount", path, "a part of the path has become a symbolic link, to %s",
+			source->path);
+		return err_hint(err, "if you made it, remove the sandbox and run it anew");
+	}
+	return 0;
 }
 
 static int check_target(const char *target, const struct mount_plan *plan, struct azm_err *err)
@@ -114,12 +123,10 @@ static int overlay_layers(struct volume *volume, size_t number, int dir, struct 
 	} layers[] = { { "upper", &volume->upper }, { "work", &volume->work } };
 
 	for (size_t i = 0; i < 2; i++) {
-		char path[64];
 		cleanup_free char *name = xasprintf("volume-%zu-%s", number, layers[i].kind);
 		if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
 			return err_sys(err, "make directory", name);
-		snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
-		if (host_path_open(path, layers[i].path, err) < 0)
+		if (sandbox_directory(dir, name, layers[i].path, err) < 0)
 			return -1;
 	}
 	return take_mode(volume, err);

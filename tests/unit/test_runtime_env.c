@@ -283,6 +283,11 @@ static void values_of_flags_are_checked(void **state)
 
 int main(void)
 {
+	/* The tests replace the environment, where cmocka looks for its format after each of them. */
+	const char *format = getenv("CMOCKA_MESSAGE_OUTPUT");
+
+	if (format && strcmp(format, "TAP") == 0)
+		cmocka_set_message_output(CM_OUTPUT_TAP);
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(flags_win_over_e_and_e_over_the_environment),
 		IN_DIRECTORY(an_empty_value_means_not_given),

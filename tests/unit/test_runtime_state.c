@@ -366,8 +366,8 @@ static void what_crashed_runs_left_is_reclaimed_and_nothing_else(void **state)
 	(void)state;
 	open_state(&store);
 	make_box(&store, "kept");
-	put_text("state/sandboxes/kept/status.json", "{}");
 	make_box(&store, "killed-at-its-start");
+	(void)unlink("state/sandboxes/killed-at-its-start/status.json");
 	make_box(&store, "to-go");
 	put_text("state/sandboxes/to-go/remove-me", "");
 	make_box(&store, "to-go-later");
