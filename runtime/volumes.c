@@ -264,6 +264,7 @@ int volumes_plan(
 	for (size_t i = 0; i < config->tmpfs.count; i++)
 		if (add_tmpfs(config->tmpfs.items[i], plan, err) < 0)
 			return -1;
-	qsort(plan->volumes, plan->volume_count, sizeof *plan->volumes, by_depth);
+	if (plan->volume_count > 1)
+		qsort(plan->volumes, plan->volume_count, sizeof *plan->volumes, by_depth);
 	return 0;
 }
