@@ -35,8 +35,9 @@ static void write_line(int fd, json_t *object)
 
 static void report_json(const struct supervisor *s, const struct reporting *reporting)
 {
+	if (!reporting->json && reporting->status_fd < 0)
+		return;
 	json_t *object = status_json(s->config, &s->status);
-
 	if (reporting->json)
 		write_line(STDOUT_FILENO, object);
 	if (reporting->status_fd >= 0)

@@ -392,6 +392,8 @@ void supervisor_end(struct supervisor *s)
 	keep_or_remove(s);
 	control_end(&s->control, s->status.wait_status);
 	child_close(&s->child);
+	s->status.ports = NULL; /* nothing is published any more */
+	s->status.port_count = 0;
 	publish_rules_free(s->rules, s->rule_count);
 	s->rules = NULL;
 	s->rule_count = 0;
