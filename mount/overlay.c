@@ -68,7 +68,7 @@ static int explain(int upper, const char *upper_path, struct azm_err *err)
 	err_sys(err, "mount overlay", upper_path);
 	if (fstatfs(upper, &fs) == 0)
 		for (size_t i = 0; i < sizeof poor_uppers / sizeof *poor_uppers; i++)
-			if (fs.f_type == poor_uppers[i].magic)
+			if ((unsigned long)fs.f_type == (unsigned long)poor_uppers[i].magic)
 				return err_hint(err,
 					"the writable layer lies on %s, which cannot carry one; "
 					"set AZM_STATE_DIR to a directory on a local disk",

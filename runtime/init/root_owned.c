@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <linux/stat.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -40,12 +42,17 @@ static const struct {
 	{ "/etc/sudoers.d", 0, true },
 };
 
+/* The C library of azm-init may be older than this call. */
+static int mount_id(int fd, struct statx *out)
+{
+	return (int)syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID, out);
+}
+
 static bool same_mount(int a, int b)
 {
 	struct statx left, right;
 
-	return statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID, &left) == 0 &&
-	       statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID, &right) == 0 &&
+	return mount_id(a, &left) == 0 && mount_id(b, &right) == 0 &&
 	       (left.stx_mask & right.stx_mask & STATX_MNT_ID) && left.stx_mnt_id == right.stx_mnt_id;
 }
 

@@ -32,7 +32,7 @@ static int apply_limits(const struct plan *plan, struct azm_err *err)
 	for (size_t i = 0; i < plan->limit_count; i++) {
 		const struct plan_limit *limit = &plan->limits[i];
 		struct rlimit value = { .rlim_cur = limit->soft, .rlim_max = limit->hard };
-		if (setrlimit((__rlimit_resource_t)limit->resource, &value) < 0) {
+		if (setrlimit((int)limit->resource, &value) < 0) {
 			char number[16];
 			snprintf(number, sizeof number, "%u", limit->resource);
 			return err_sys(err, "set resource limit", number);
