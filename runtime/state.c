@@ -63,15 +63,24 @@ int sandbox_directory(int dir, const char *name, struct host_path *path, struct 
 	return host_path_open(magic, path, err);
 }
 
-int sandbox_lock(int dir, struct azm_err *err)
+/* Only who makes a directory makes its lock: a new one in a directory that is just being removed would be nobody's. */
+static int lock_file(int dir, int flags, struct azm_err *err)
 {
-	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 
 	if (fd < 0)
 		return err_sys(err, "open", "lock");
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "lock", NULL);
+	if (st.st_nlink == 0) /* removed between the two calls, and its directory with it */
+		return err_code(err, ENOENT, "lock", NULL);
 	return steal_fd(&fd);
+}
+
+int sandbox_lock(int dir, struct azm_err *err)
+{
+	return lock_file(dir, 0, err);
 }
 
 bool sandbox_running(int dir)
@@ -95,7 +104,7 @@ int sandbox_create(const struct state *state, char **temporary, int *lock, struc
 		cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dir < 0)
 			continue; /* reclaimed by somebody between the two calls */
-		cleanup_fd int held = sandbox_lock(dir, err);
+		cleanup_fd int held = lock_file(dir, O_CREAT, err);
 		/* The upper's mode is the one of "/" inside, where there may be other users; ours is closed above it.
 		 */
 		if (held < 0 || mkdirat(dir, "upper", 0755) < 0 || fchmodat(dir, "upper", 0755, 0) < 0 ||
@@ -137,9 +146,27 @@ int sandbox_open(const struct state *state, const char *name, struct azm_err *er
 	return fd < 0 ? err_sys(err, "find sandbox", name) : fd;
 }
 
+/* The lock goes last: as long as there is something to remove, nobody else can hold it. */
+static int remove_directory(int sandboxes, const char *name, struct azm_err *err)
+{
+	int fd = openat(sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct azm_err more = { 0 };
+	bool failed = false;
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+			strcmp(entry->d_name, "lock") != 0 &&
+			tree_remove_at(fd, entry->d_name, failed ? &more : err) < 0)
+			failed = true;
+	if (failed)
+		return -1;
+	return tree_remove_at(sandboxes, name, err);
+}
+
 int sandbox_remove(const struct state *state, const char *name, struct azm_err *err)
 {
-	return tree_remove_at(state->sandboxes, name, err);
+	return remove_directory(state->sandboxes, name, err);
 }
 
 struct job {
@@ -182,7 +209,7 @@ _Noreturn static void remove_in_background(int sandboxes, const char *name, int 
 	setsid();
 	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || close_range(2, ~0u, 0) < 0)
 		_exit(EXIT_AZM);
-	_exit(tree_remove_at(0, name, &ignored) < 0 ? EXIT_AZM : 0);
+	_exit(remove_directory(0, name, &ignored) < 0 ? EXIT_AZM : 0);
 }
 
 int sandbox_remove_later(const struct state *state, const char *name, int lock, struct azm_err *err)
@@ -197,7 +224,7 @@ int sandbox_remove_later(const struct state *state, const char *name, int lock, 
 	pid_t child = fork();
 	if (child == 0)
 		remove_in_background(state->sandboxes, dead, lock);
-	return child < 0 ? tree_remove_at(state->sandboxes, dead, err) : 0;
+	return child < 0 ? remove_directory(state->sandboxes, dead, err) : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -221,6 +248,22 @@ char **sandbox_names(const struct state *state, size_t *count)
 	return names.items;
 }
 
+/* Half-made, to be removed at its end, or without a status: it never ran, its start was killed. */
+static bool is_rest(int dir, const char *name)
+{
+	return name[0] == '.' || faccessat(dir, "remove-me", F_OK, 0) == 0 ||
+	       faccessat(dir, "status.json", F_OK, 0) < 0;
+}
+
+/* Whether the directory is still the one of that name: it may have been removed meanwhile, and another one made. */
+static bool is_named(const struct state *state, const char *name, int dir)
+{
+	struct stat named, st;
+
+	return fstatat(state->sandboxes, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(dir, &st) == 0 &&
+	       named.st_ino == st.st_ino && named.st_dev == st.st_dev;
+}
+
 /* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet looked at for set-id files. */
 static void reclaim_one(const struct state *state, const char *name)
 {
@@ -231,15 +274,15 @@ static void reclaim_one(const struct state *state, const char *name)
 	config_init(&config);
 	if (dir < 0)
 		return;
-	/* Without a status it never ran: its start was killed. */
-	bool remove = name[0] == '.' || faccessat(dir, "remove-me", F_OK, 0) == 0 ||
-		      faccessat(dir, "status.json", F_OK, 0) < 0;
-	if (!remove && !set_id_is_marked(dir))
+	if (!is_rest(dir, name) && !set_id_is_marked(dir))
 		return;
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);
-	if (lock < 0)
+	if (err_is(&ignored, ENOENT)) /* killed before it had a lock, or about to have one: then this fails */
+		unlinkat(state->sandboxes, name, AT_REMOVEDIR);
+	if (lock < 0 || !is_named(state, name, dir))
 		return;
-	struct job job = { .state = state, .name = name, .dir = dir, .remove = remove };
+	/* Asked again: until now it may have been starting, and have run and ended since. */
+	struct job job = { .state = state, .name = name, .dir = dir, .remove = is_rest(dir, name) };
 	if (config_load(&config, dir, &ignored) == 0)
 		job.config = &config;
 	/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */
