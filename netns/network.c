@@ -189,7 +189,9 @@ int network_enter(struct network *network, struct azm_err *err)
 {
 	if (setns(network->userns, CLONE_NEWUSER) < 0)
 		return err_sys(err, "enter the network's user namespace", NULL);
-	return 0;
+	/* Now, and not when it is needed: once the sandbox is starting its processes want the processors, too. */
+	network->rtnl = netns_socket(network->netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+	return network->rtnl < 0 ? -1 : 0;
 }
 
 static struct subnet subnet_of(const struct network *network)
@@ -233,9 +235,7 @@ int network_attach(struct network *network, bool isolated, int sandbox_netns, st
 	struct azm_err ignored;
 	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
 
-	if (network->rtnl < 0)
-		network->rtnl = netns_socket(network->netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
-	if (inside < 0 || network->rtnl < 0 || (!network->address && network_lease(network, err) < 0) ||
+	if (inside < 0 || (!network->address && network_lease(network, err) < 0) ||
 		make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
 	if (link_configure_inside(inside, network->address, network->prefix, err) < 0) {

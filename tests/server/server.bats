@@ -18,7 +18,7 @@ setup() { NAME=$(new_name); }
 teardown() { remove_sandboxes; }
 
 conform() { # VARIABLE=VALUE...: run the suite, show what failed
-	run env "$@" timeout 300 python3 "$AZM_TESTS/server/test_server.py"
+	run env "$@" timeout 300 python3 "$AZM_TESTS/server/test_server.py" 3>&-
 	[ "$status" -eq 0 ] || grep -A20 -E '^(FAIL|ERROR)' <<<"$output"
 	is 0 "$status"
 	has "$(tail -n 1 <<<"$output")" '^[1-9][0-9]* passed, 0 failed'

@@ -864,7 +864,7 @@ class Process(unittest.TestCase):
         shutil.copy(BINARY, root + '/server')
         for name in ('sh', 'cat', 'sleep', 'ls', 'seq'):
             os.symlink('busybox', root + '/bin/' + name)
-        _, client = self.start(binary='/server', wrapper=[bwrap, '--bind', root, '/', '--dev', '/dev', '--proc', '/proc', '--unshare-user', '--'])
+        _, client = self.start(binary='/server', wrapper=[bwrap, '--bind', root, '/', '--dev', '/dev', '--proc', '/proc', '--unshare-user', '--die-with-parent', '--'])
         answer = client.run('echo hello; cd /tmp')
         self.assertEqual((answer['content'], metadata(answer)['exit_code'], metadata(answer)['working_dir']), ('hello', 0, '/tmp'))
         self.assertEqual(metadata(client.run('(exit 5)'))['exit_code'], 5)
