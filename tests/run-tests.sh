@@ -32,6 +32,19 @@ shift
 [ -x "$source_dir/$build/azm-sandbox" ] || die "$build/azm-sandbox: not built; run make"
 command -v bats >/dev/null || die 'bats is missing: apt-get install bats'
 
+# Processes of the test ids; of an ordinary user, who has others too, only those that can be ours.
+processes_left() {
+	local status
+	for status in /proc/[0-9]*/status; do
+		awk -v first="$first_id" -v last="$last_id" -v me="$(id -u)" '
+			/^Name:/ { name = $2 } /^State:/ { state = $2 } /^Pid:/ { pid = $2 }
+			/^Uid:/ { owner = $2 }
+			END { if (owner >= first && owner <= last && state != "Z" && (me == 0 || name ~ /^(azm-|probe$)/))
+				print "process", pid, name, "of id", owner }
+		' "$status" 2>/dev/null
+	done
+}
+
 # ---- a place the test id can use -----------------------------------------------------------------------------------
 
 work=$(mktemp -d /tmp/azm-check-XXXXXX) || die 'no temporary directory'
@@ -39,15 +52,21 @@ chmod 0755 "$work"
 if [ "$(id -u)" -eq 0 ]; then
 	# An id of its own for every file of every run: limits counted per user do not meet, and what is left at the end is
 	# surely ours.
-	first_id=$((61000 + $$ % 32 * 100))
-	last_id=$((first_id + 98))
+	for slot in $(seq 0 31); do
+		first_id=$((61000 + slot * 100))
+		last_id=$((first_id + 98))
+		exec 9>"/run/azm-check-ids-$first_id" && flock -n 9 && [ -z "$(processes_left)" ] && break
+		first_id=
+	done
+	[ -n "$first_id" ] || die 'thirty-two test runs at once are enough'
 	other_id=$((first_id + 99))
 else
 	first_id=$(id -u)
 	last_id=$first_id
 	jobs=1
 fi
-export AZM_MUST_WORK="${AZM_MUST_WORK:-}" AZM_BUILD=$work/$build AZM_TESTS=$work/tests
+export AZM_BUILD=$work/$build AZM_TESTS=$work/tests
+[ -n "${AZM_MUST_WORK:-}" ] || unset AZM_MUST_WORK
 # Keepers of the tests' networks go soon after the last sandbox, so that the end of the run can be checked.
 export AZM_KEEPER_GRACE=${AZM_KEEPER_GRACE:-2}
 
@@ -60,19 +79,6 @@ copy_tree() {
 	# Tests try the command lines of the documentation as written.
 	cp -a "$source_dir"/{docs,README.md} "$work" 2>/dev/null
 	chmod -R a+rX "$work"
-}
-
-# Processes of the test ids; of an ordinary user, who has others too, only those that can be ours.
-processes_left() {
-	local status
-	for status in /proc/[0-9]*/status; do
-		awk -v first="$first_id" -v last="$last_id" -v me="$(id -u)" '
-			/^Name:/ { name = $2 } /^State:/ { state = $2 } /^Pid:/ { pid = $2 }
-			/^Uid:/ { owner = $2 }
-			END { if (owner >= first && owner <= last && state != "Z" && (me == 0 || name ~ /^(azm-|probe$)/))
-				print "process", pid, name, "of id", owner }
-		' "$status" 2>/dev/null
-	done
 }
 
 mounts_left() {
@@ -126,7 +132,7 @@ run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
 	grep -qs '^# runner:.*\bsubuid\b' "$file" && as=subuid-user.sh
 	AZM_TEST_UID=$id AZM_USER_HOME=$home timeout -k 10 "$limit" \
 		"$work/tests/lib/$as" env CMOCKA_MESSAGE_OUTPUT=TAP BATS_TEST_TIMEOUT="$test_limit" HOME="$home" "${command[@]}" \
-		>"$tap" 2>&1 </dev/null
+		>"$tap" 2>&1 </dev/null 9>&-
 	status=$?
 	echo "$status $(echo "$(date +%s.%N) - $begin" | bc 2>/dev/null || echo 0) $limit" >"$work/logs/$index.meta"
 }
@@ -148,18 +154,20 @@ judge() { # INDEX FILE
 	local index=$1 file=$2 name line plan=-1 seen=0 status seconds limit
 	local ok=0 bad=0 skip=0 shown=${2#"$work"/} reason details=
 	read -r status seconds limit <"$work/logs/$index.meta"
-	local failing=
+	local failing='' before=''
 	while IFS= read -r line; do
 		case $line in
 		1..*)
 			line=${line#1..}
 			plan=$((plan < 0 ? ${line%% *} : plan + ${line%% *})) # a program may hold several groups
 			;;
-		'ok '*' # SKIP'* | 'ok '*' # skip'*)
+		'ok '*' # SKIP'* | 'ok '*' # skip'* | 'not ok '*' # SKIP '*)
+			# bats: "ok 3 NAME # skip REASON"; cmocka: "not ok 3 # SKIP NAME", its reason was printed before.
 			seen=$((seen + 1)) failing=
-			name=$(sed -E 's/^ok [0-9]+ (- )?//; s/ # [sS][kK][iI][pP].*//' <<<"$line")
-			reason=$(sed -E 's/.* # [sS][kK][iI][pP] ?//' <<<"$line")
-			if [ "$AZM_MUST_WORK" = 1 ] && ! allowed_skip "$shown" "$name"; then
+			name=$(sed -E 's/^(not )?ok [0-9]+ (- )?//; s/^# SKIP //; s/ # [sS][kK][iI][pP].*//' <<<"$line")
+			reason=$(sed -E 's/.*# [sS][kK][iI][pP] ?//' <<<"$line")
+			[ "$reason" != "$name" ] || reason=${before:-see the program}
+			if [ -n "${AZM_MUST_WORK:-}" ] && ! allowed_skip "$shown" "$name"; then
 				bad=$((bad + 1))
 				failures+=("$shown: $name: skipped, but AZM_MUST_WORK is set: $reason")
 			else
@@ -177,6 +185,7 @@ judge() { # INDEX FILE
 		'#'*)
 			[ -n "$failing" ] && [ "$failing" -le 25 ] && details+="      $line"$'\n' && failing=$((failing + 1))
 			;;
+		*) before=$line ;;
 		esac
 	done <"$work/logs/$index.tap"
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
@@ -230,7 +239,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	mkdir -m 0777 "$work/other"
 	chmod 0777 "$work/other"
 	setpriv --reuid "$other_id" --regid "$other_id" --clear-groups --inh-caps=-all --bounding-set=-all \
-		/usr/bin/python3 "$work/tests/lib/other-user.py" serve "$work/other/socket" &
+		/usr/bin/python3 "$work/tests/lib/other-user.py" serve "$work/other/socket" 9>&- &
 	other_user=$!
 	export AZM_OTHER_USER=$work/other/socket
 fi
