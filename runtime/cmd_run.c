@@ -93,7 +93,7 @@ static int when_ready(struct supervisor *s, void *context, struct azm_err *err)
 }
 
 static int supervise(const struct config *config, const struct state *state, int dir, int lock,
-	struct reporting *reporting, bool fresh)
+	struct reporting *reporting, bool fresh, int knocked)
 {
 	struct supervisor supervisor;
 	struct azm_err err = { 0 };
@@ -102,6 +102,7 @@ static int supervise(const struct config *config, const struct state *state, int
 	/* A sandbox that never started leaves nothing behind. */
 	supervisor_init(&supervisor, &effective, state, dir, lock);
 	supervisor.foreground = reporting->parent < 0;
+	supervisor.knocked = knocked;
 	supervisor.on_ready = when_ready;
 	supervisor.context = reporting;
 	int result = supervisor_start(&supervisor, &err);
@@ -193,12 +194,13 @@ static int run_created(struct run_request *request, const struct state *state, s
 	int status;
 
 	supervisor_block_signals();
+	int knocked = supervisor_knock(config, state);
 	cleanup_fd int dir = create(config, state, &lock, err);
 	if (dir < 0)
 		return fail_command(err);
 	if (config->detach && detach(&reporting, &status) < 0)
 		return status;
-	return supervise(config, state, dir, lock, &reporting, true);
+	return supervise(config, state, dir, lock, &reporting, true, knocked);
 }
 
 int command_run(int argc, char **argv)
@@ -259,7 +261,7 @@ static int start_one(const struct state *state, const char *name, void *context,
 		close(lock);
 		return status == 0 ? 0 : err_msg(err, ECHILD, "start", name, "it did not start, see above");
 	}
-	exit(supervise(&config, state, dir, lock, &reporting, false));
+	exit(supervise(&config, state, dir, lock, &reporting, false, 0));
 }
 
 int command_start(int argc, char **argv)

@@ -215,6 +215,14 @@ void control_serve(struct control *control, struct supervisor *supervisor, const
 		accept_client(control);
 }
 
+void control_hide(struct control *control)
+{
+	if (control->listener < 0)
+		return;
+	unlinkat(control->live, control->path, 0);
+	close(steal_fd(&control->listener));
+}
+
 void control_end(struct control *control, int wait_status)
 {
 	while (control->count > 0) {
@@ -226,10 +234,7 @@ void control_end(struct control *control, int wait_status)
 				-1);
 		drop_client(control, control->count - 1);
 	}
-	if (control->listener >= 0) {
-		unlinkat(control->live, control->path, 0);
-		close(control->listener);
-	}
+	control_hide(control);
 	free(control->path);
 	*control = (struct control){ .listener = -1 };
 }

@@ -42,6 +42,9 @@ int control_open(struct control *control, const struct state *state, const char 
 int control_poll(const struct control *control, struct pollfd *polls);
 void control_serve(struct control *control, struct supervisor *supervisor, const struct pollfd *polls, int count);
 
+/** control_hide() - nobody else can connect; those who wait still get their answer from control_end(). */
+void control_hide(struct control *control);
+
 /** control_end() - answer all who wait, close and unlink the socket. */
 void control_end(struct control *control, int wait_status);
 

@@ -26,6 +26,18 @@
 
 enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
 
+/* A network whose namespace maps sub-ids and one that maps a single id are two networks: either kind of sandbox finds
+ * its own. */
+static const char *network_name(const struct config *config)
+{
+	return strcmp(config->userns, "single") == 0 ? "private-single" : "private";
+}
+
+int supervisor_knock(const struct config *config, const struct state *state)
+{
+	return network_knock(state->live, network_name(config), embed_init_tag());
+}
+
 void supervisor_init(struct supervisor *s, const struct config *config, const struct state *state, int dir, int lock)
 {
 	*s = (struct supervisor){ .config = config,
@@ -129,13 +141,6 @@ static int make_kept(void *context, struct azm_err *err)
 	return embed_init_open(s->state, err);
 }
 
-/* A network whose namespace maps sub-ids and one that maps a single id are two networks: either kind of sandbox finds
- * its own. */
-static const char *network_name(const struct supervisor *s)
-{
-	return strcmp(s->config->userns, "single") == 0 ? "private-single" : "private";
-}
-
 /* AZM_KEEPER_GRACE: how many seconds an unused network is kept for the next run; the tests want to see it go. */
 static unsigned keeper_grace(void)
 {
@@ -149,7 +154,7 @@ static int join_network(struct supervisor *s, struct azm_err *err)
 {
 	struct network_options options = { .live_dirfd = s->state->live,
 		.live_path = s->state->live_path,
-		.name = network_name(s),
+		.name = network_name(s->config),
 		.isolated = true,
 		.keep_fd = -1,
 		.make_kept = make_kept,
@@ -321,7 +326,6 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 	const struct config *config = s->config;
 
 	raise_open_files();
-	s->knocked = network_knock(s->state->live, network_name(s), embed_init_tag());
 	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
 		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0)
 		return -1;
@@ -357,12 +361,12 @@ static void reap(struct supervisor *s)
 	s->child.pid = 0;
 }
 
-static void keep_or_remove(struct supervisor *s)
+static void keep_or_remove(struct supervisor *s, int remover)
 {
 	struct azm_err err = { 0 };
 
 	if (s->config->remove) {
-		if (sandbox_remove_later(s->state, s->config->name, s->lock, &err) < 0)
+		if (sandbox_remove_later(s->state, s->config->name, remover, &err) < 0)
 			err_print(&err, "azm-sandbox");
 	} else if (s->status.wait_status >= 0 && save_status(s, &err) < 0) {
 		err_print(&err, "azm-sandbox");
@@ -373,6 +377,8 @@ void supervisor_end(struct supervisor *s)
 {
 	if (s->child.plan >= 0)
 		close(steal_fd(&s->child.plan));
+	/* Made while the kernel takes the sandbox down. */
+	cleanup_fd int remover = s->config->remove ? sandbox_remover_start(s->state, s->lock) : -1;
 	reap(s);
 	streams_drain(&s->streams);
 	streams_close(&s->streams);
@@ -389,7 +395,9 @@ void supervisor_end(struct supervisor *s)
 	cgroup_remove(&s->cgroup);
 	set_id_sweep(s->dir, s->config);
 	s->status.pid = 0;
-	keep_or_remove(s);
+	/* The name becomes free with its directory: whoever takes it next makes a socket of the same name. */
+	control_hide(&s->control);
+	keep_or_remove(s, remover);
 	control_end(&s->control, s->status.wait_status);
 	child_close(&s->child);
 	s->status.ports = NULL; /* nothing is published any more */

@@ -63,6 +63,13 @@ struct supervisor {
 	void *context;
 };
 
+/**
+ * supervisor_knock() - let the network's keeper wake up while the sandbox's directory is being made
+ *
+ * Return: what belongs into supervisor.knocked; 0 when there is no keeper
+ */
+int supervisor_knock(const struct config *config, const struct state *state);
+
 /** supervisor_init() - all descriptors to -1. */
 void supervisor_init(
 	struct supervisor *supervisor, const struct config *config, const struct state *state, int dir, int lock);
