@@ -52,8 +52,8 @@ static bool same_mount(int a, int b)
 {
 	struct statx left, right;
 
-	return mount_id(a, &left) == 0 && mount_id(b, &right) == 0 &&
-	       (left.stx_mask & right.stx_mask & STATX_MNT_ID) && left.stx_mnt_id == right.stx_mnt_id;
+	return mount_id(a, &left) == 0 && mount_id(b, &right) == 0 && (left.stx_mask & right.stx_mask & STATX_MNT_ID) &&
+	       left.stx_mnt_id == right.stx_mnt_id;
 }
 
 /* @fd is an O_PATH descriptor; another owner than the user is the image's will, and stays. */

@@ -39,8 +39,10 @@ int world_setup(void **state)
 	if (!world)
 		return -1;
 	strcpy(world->directory, "/tmp/azm-test-network-XXXXXX");
-	if (!mkdtemp(world->directory))
+	if (!mkdtemp(world->directory)) {
+		free(world);
 		return -1;
+	}
 	world->live = open(world->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	world->options = (struct network_options){ .live_dirfd = world->live,
 		.live_path = world->directory,
