@@ -120,30 +120,40 @@ _Noreturn static void become_init(const struct far_ends *far)
 	_exit(EXIT_AZM);
 }
 
+/* The clone itself; takes @far over, and leaves nothing of @child behind on failure. */
+static int clone_init(
+	unsigned long namespaces, struct far_ends *far, struct child *child, const char *step, struct azm_err *err)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, namespaces | CLONE_PIDFD | SIGCHLD, NULL, &child->pidfd, NULL, NULL);
+
+	if (pid == 0)
+		become_init(far);
+	if (pid < 0)
+		err_sys(err, step, NULL);
+	close_far_ends(far);
+	if (pid < 0)
+		child_close(child);
+	child->pid = pid;
+	return pid < 0 ? -1 : 0;
+}
+
+static int give_up(struct far_ends *far, struct child *child)
+{
+	close_far_ends(far);
+	child_close(child);
+	return -1;
+}
+
 int spawn_sandbox(int init, const struct child_stdio *stdio, struct child *out, struct azm_err *err)
 {
 	struct far_ends far;
 
-	if (prepare(init, stdio, true, out, &far, err) < 0) {
-		close_far_ends(&far);
-		child_close(out);
-		return -1;
-	}
+	if (prepare(init, stdio, true, out, &far, err) < 0)
+		return give_up(&far, out);
 	/* The maps are written through /proc/PID: they belong to root while the process is not dumpable, and one that
 	 * entered a user namespace is not. */
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	pid_t pid =
-		(pid_t)syscall(SYS_clone, SANDBOX_NAMESPACES | CLONE_PIDFD | SIGCHLD, NULL, &out->pidfd, NULL, NULL);
-	if (pid == 0)
-		become_init(&far);
-	int saved = errno;
-	close_far_ends(&far);
-	if (pid < 0) {
-		child_close(out);
-		return err_code(err, saved, "make the sandbox's namespaces", NULL);
-	}
-	out->pid = pid;
-	return 0;
+	return clone_init(SANDBOX_NAMESPACES, &far, out, "make the sandbox's namespaces", err);
 }
 
 static int enter_namespaces(int target, int alias)
@@ -158,29 +168,14 @@ int spawn_entered(
 {
 	struct far_ends far;
 
-	if (prepare(init, stdio, false, out, &far, err) < 0) {
-		close_far_ends(&far);
-		child_close(out);
-		return -1;
-	}
+	if (prepare(init, stdio, false, out, &far, err) < 0)
+		return give_up(&far, out);
 	if (enter_namespaces(target, alias) < 0) {
 		err_sys(err, "enter the sandbox", NULL);
-		close_far_ends(&far);
-		child_close(out);
-		return -1;
+		return give_up(&far, out);
 	}
 	/* Only children of a process that called setns are in the pid namespace. */
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &out->pidfd, NULL, NULL);
-	if (pid == 0)
-		become_init(&far);
-	int saved = errno;
-	close_far_ends(&far);
-	if (pid < 0) {
-		child_close(out);
-		return err_code(err, saved, "start a process in the sandbox", NULL);
-	}
-	out->pid = pid;
-	return 0;
+	return clone_init(0, &far, out, "start a process in the sandbox", err);
 }
 
 static void terminate(char *text, size_t size)

@@ -39,9 +39,8 @@ struct plan {
 	uint32_t uid, gid;
 	uint32_t *groups; /* supplementary groups, wide maps only */
 	size_t group_count;
-	bool wide_map;	 /* several ids are mapped: set*id and setgroups are real */
-	bool alias_root; /* exec -u 0 beside another single id: through one more user namespace */
-	uint64_t caps;	 /* bounding set, and permitted and effective for inside root */
+	bool wide_map; /* several ids are mapped: set*id and setgroups are real */
+	uint64_t caps; /* bounding set, and permitted and effective for inside root */
 	bool no_new_privs;
 	bool emulate_root;
 	bool log_denials;

@@ -195,9 +195,14 @@ static uint64_t soft_deadline(const struct session *session)
 	return session->request.blocking ? 0 : session->changed_at + session->config.soft_timeout_s * 1000ull;
 }
 
+/* A request may carry any number; a century is as good as for ever, and can be counted in milliseconds. */
+#define TIMEOUT_MOST_S 3.2e9
+
 static uint64_t hard_deadline(const struct session *session)
 {
-	return session->request.timeout_s > 0 ? session->sent_at + (uint64_t)(session->request.timeout_s * 1000) : 0;
+	double seconds = session->request.timeout_s < TIMEOUT_MOST_S ? session->request.timeout_s : TIMEOUT_MOST_S;
+
+	return seconds > 0 ? session->sent_at + (uint64_t)(seconds * 1000) : 0;
 }
 
 /* The deadlines move with every output: the timer is set to the earliest and looks again when it fires. */
