@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/footprint.h"
 #include "base/io.h"
 #include "netns/keeper_wire.h"
 
@@ -322,6 +323,7 @@ static void become_ordinary(void)
 	keeper->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (keeper->epoll < 0 || epoll_ctl(keeper->epoll, EPOLL_CTL_ADD, FD_LISTENER, &event) < 0)
 		_exit(1);
+	footprint_trim();
 	serve(keeper);
 	_exit(0);
 }

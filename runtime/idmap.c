@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,6 +85,13 @@ static struct subids lacking(int code, const char *why)
 	return (struct subids){ .lack = code, .why = why };
 }
 
+static bool has_text(const char *file)
+{
+	struct stat st;
+
+	return access(file, R_OK) == 0 && stat(file, &st) == 0 && st.st_size > 0;
+}
+
 struct subids subids_find(void)
 {
 	static const char no_ranges[] = "no 65535 ids in /etc/subuid and /etc/subgid for this user";
@@ -93,8 +101,9 @@ struct subids subids_find(void)
 
 	if (!newuidmap || !newgidmap)
 		return lacking(ENOENT, "newuidmap and newgidmap are not installed");
-	/* The usual host without sub-ids costs a few look-ups, not a walk through the user database. */
-	if (access("/etc/subuid", R_OK) < 0 || access("/etc/subgid", R_OK) < 0)
+	/* The usual host without sub-ids costs a few look-ups, not a walk through the user database and its libraries.
+	 */
+	if (!has_text("/etc/subuid") || !has_text("/etc/subgid"))
 		return lacking(ESRCH, no_ranges);
 	/* newuidmap looks its caller up by name, too, and refuses one without an entry. */
 	cleanup_free char *name = user_name();

@@ -16,7 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "footprint.h"
+#include "base/footprint.h"
 #include "supervisor.h"
 
 enum {
@@ -82,9 +82,13 @@ static int start_waiting(struct supervisor *s, struct azm_err *err)
 	return code ? err_code(err, code, "start a thread", NULL) : 0;
 }
 
+/* The last thing of the start; from now on we mostly wait. */
 static int on_ready(struct supervisor *s, struct azm_err *err)
 {
-	return s->on_ready ? s->on_ready(s, s->context, err) : 0;
+	int result = s->on_ready ? s->on_ready(s, s->context, err) : 0;
+
+	footprint_trim();
+	return result;
 }
 
 static int take_ready(struct supervisor *s, struct azm_err *err)
@@ -217,7 +221,6 @@ int supervisor_serve(struct supervisor *s, struct azm_err *err)
 
 	if (s->launch.serves && s->publisher ? start_waiting(s, err) < 0 : on_ready(s, err) < 0)
 		return -1;
-	footprint_trim();
 	while (result == 0)
 		result = serve_once(s, err);
 	return result < 0 ? -1 : 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* footprint.h: the memory a supervisor keeps while its sandbox runs. */
+/* base/footprint.h: the memory a process keeps that waits most of its life. */
 #pragma once
 
 /**

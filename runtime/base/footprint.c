@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* footprint.c: see footprint.h */
-#include "footprint.h"
+/* base/footprint.c: see footprint.h */
+#include "base/footprint.h"
 
 #include <link.h>
 #include <malloc.h>
