@@ -92,7 +92,8 @@ nothing_left() {
 		python3 -c "import time; time.sleep($step / 2000)"
 		kill -KILL "$pid" 2>/dev/null
 		wait "$pid" || true
-		wait_for 10 sh -c "! pgrep -u $(id -u) -x 'probe|azm-init'"
+		# A child that was killed before it became azm-init still has our name, and holds the sandbox's lock until it is gone.
+		wait_for 10 sh -c "! pgrep -u $(id -u) -x 'probe|azm-init|azm-sandbox'"
 	done
 	azm gc
 	has_not "$(azm ps -a)" "$NAME"
