@@ -39,6 +39,7 @@
 	}
 
 SET_TEXT(rootfs)
+SET_TEXT(server)
 SET_TEXT(workspace)
 SET_TEXT(user)
 SET_TEXT(workdir)
@@ -112,17 +113,6 @@ static int opt_egress(void *target, const char *value, struct azm_err *err)
 		return 0;
 	return err_msg(
 		err, EINVAL, "choose", NULL, "rules are not in this version: nothing can be reached from inside");
-}
-
-static int opt_server(void *target, const char *value, struct azm_err *err)
-{
-	struct run_request *request = target;
-
-	(void)err;
-	free(request->config.server);
-	request->config.server = xstrdup(value);
-	request->server_given = true;
-	return 0;
 }
 
 static int opt_name(void *target, const char *value, struct azm_err *err)

@@ -12,7 +12,6 @@ struct run_request {
 	bool api_key_off; /* --api-key none */
 	bool json;
 	int status_fd; /* -1: none */
-	bool server_given;
 };
 
 #define cleanup_run_request [[gnu::cleanup(run_request_free)]]

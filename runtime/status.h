@@ -22,7 +22,6 @@ struct status {
 	const struct publish_rule *ports;
 	size_t port_count;
 	int wait_status; /* of the workload, once it ended; -1 before */
-	bool oom_killed;
 };
 
 /** status_json() - one object: name, pid, state, rootfs, url, host_port, api_key, ports, network, ip, ... The caller

@@ -111,8 +111,6 @@ static void obey(pid_t workload)
 		return;
 	if (command.op == INIT_SIGNAL)
 		kill(workload, command.value);
-	else if (command.op == INIT_SIGNAL_ALL)
-		kill(-1, command.value);
 }
 
 /* Reap everything that ended; the workload's end ends the sandbox. */

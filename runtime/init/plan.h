@@ -86,7 +86,6 @@ struct report {
 
 enum init_op {
 	INIT_SIGNAL = 1, /* value: signal for the workload */
-	INIT_SIGNAL_ALL, /* value: signal for every process of the sandbox but azm-init */
 };
 
 struct init_command {
