@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The runtime server's wire protocol (test_server.py): on the host, and as `run` starts it, inside a sandbox.
+# The runtime server's wire protocol (conformance/): on the host, and as `run` starts it, inside a sandbox.
 # runner: timeout=400
 # shellcheck disable=SC2154 # set by bats
 load ../lib/common
@@ -18,7 +18,7 @@ setup() { NAME=$(new_name); }
 teardown() { remove_sandboxes; }
 
 conform() { # VARIABLE=VALUE...: run the suite, show what failed
-	run env "$@" timeout 300 python3 "$AZM_TESTS/server/test_server.py" 3>&-
+	run env "$@" timeout 300 python3 "$AZM_TESTS/server/conformance" 3>&-
 	[ "$status" -eq 0 ] || grep -A20 -E '^(FAIL|ERROR)' <<<"$output"
 	is 0 "$status"
 	has "$(tail -n 1 <<<"$output")" '^[1-9][0-9]* passed, 0 failed'
