@@ -33,6 +33,7 @@ enum { PROBE_AFTER_MS = 1000 };
 
 struct session {
 	struct session_config config;
+	struct session_follower *followers;
 	struct shell *shell; /* NULL before the first command and after the shell exited */
 	bool distrust_user_files;
 	bool unfinished; /* the last report was a timeout */
@@ -246,6 +247,19 @@ static void on_timer(struct loop_timer *timer)
 	}
 }
 
+/* A callback may take its own follower off the list, so the next one is looked up first. */
+#define tell_followers(session, callback, ...)                                                                         \
+	for (struct session_follower *each = (session)->followers, *next; each; each = next) {                         \
+		next = each->next;                                                                                     \
+		if (each->callback)                                                                                    \
+			each->callback(each->context, __VA_ARGS__);                                                    \
+	}
+
+static void on_bytes(void *context, const char *bytes, size_t size)
+{
+	tell_followers((struct session *)context, output, bytes, size);
+}
+
 static void on_output(void *context)
 {
 	struct session *session = context;
@@ -266,6 +280,7 @@ static void on_prompt(void *context, const struct shell_prompt *prompt)
 	session->cwd = xstrdup(prompt->cwd);
 	free(session->path);
 	session->path = xstrdup(prompt->path);
+	tell_followers(session, ended, prompt->exit_code);
 	if (session->request.done)
 		report_completed(session);
 }
@@ -283,6 +298,7 @@ static void on_exited(void *context, int exit_code, bool had_started)
 	shell_free(steal_ptr(&session->shell));
 	session->ended = true;
 	session->exit_code = exit_code;
+	tell_followers(session, ended, exit_code);
 	if (!session->request.done)
 		return;
 	if (had_started) {
@@ -296,7 +312,7 @@ static void on_exited(void *context, int exit_code, bool had_started)
 	}
 }
 
-static const struct shell_events shell_events = { on_output, on_prompt, on_exited };
+static const struct shell_events shell_events = { on_bytes, on_output, on_prompt, on_exited };
 
 struct session *session_new(const struct session_config *config)
 {
@@ -325,6 +341,27 @@ void session_free(struct session *session)
 	free(session->command);
 	free(session->output_of_dead);
 	free(session);
+}
+
+void session_follow(struct session *session, struct session_follower *follower)
+{
+	follower->next = session->followers;
+	session->followers = follower;
+}
+
+void session_unfollow(struct session *session, struct session_follower *follower)
+{
+	struct session_follower **link = &session->followers;
+
+	while (*link && *link != follower)
+		link = &(*link)->next;
+	if (*link)
+		*link = follower->next;
+}
+
+bool session_running(const struct session *session)
+{
+	return !session->ended;
 }
 
 const char *session_cwd(const struct session *session)
@@ -358,6 +395,7 @@ static void send_command(struct session *session)
 		finish(session, observation_error("%s: %s", err.text, err.reason[0] ? err.reason : strerror(err.code)));
 		return;
 	}
+	tell_followers(session, started, session->command);
 	arm_timer(session);
 }
 

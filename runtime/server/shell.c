@@ -282,6 +282,13 @@ static bool is_output(const struct shell *shell)
 	return shell->phase != TYPED && !(shell->phase == READY && shell->replied);
 }
 
+static void take_output(struct shell *shell, const char *bytes, size_t size)
+{
+	screen_write(shell->screen, bytes, size);
+	if (shell->phase == RUNNING || shell->phase == READY || shell->phase == GONE)
+		shell->config.events->bytes(shell->config.context, bytes, size);
+}
+
 /* Take the output apart, up to a mark that is not complete yet. */
 static void digest_output(struct shell *shell)
 {
@@ -294,7 +301,7 @@ static void digest_output(struct shell *shell)
 		enum mark_kind kind =
 			shell_mark_find(bytes, shell->output.size - done, shell->key, &plain, &whole, &prompt);
 		if (plain && is_output(shell))
-			screen_write(shell->screen, bytes, plain);
+			take_output(shell, bytes, plain);
 		done += whole;
 		if (kind == MARK_PARTIAL)
 			break;

@@ -20,7 +20,8 @@ struct shell_prompt {
 
 /* Called from the loop; shell_free() may be called from within. */
 struct shell_events {
-	void (*output)(void *context); /* what the screen shows has changed */
+	void (*bytes)(void *context, const char *bytes, size_t size); /* what commands print, as the terminal has it */
+	void (*output)(void *context);				      /* what the screen shows has changed */
 	void (*prompt)(void *context, const struct shell_prompt *prompt);
 	void (*exited)(void *context, int exit_code, bool had_started); /* 128+n after signal n; all output was read */
 };
