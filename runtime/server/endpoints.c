@@ -14,6 +14,8 @@
 
 const struct endpoint endpoints[] = {
 	{ "GET", "/alive", true, endpoint_alive },
+	{ "GET", "/health", true, endpoint_alive },
+	{ "GET", "/ready", true, endpoint_ready },
 	{ "GET", "/server_info", true, endpoint_server_info },
 	{ "POST", "/execute_action", false, endpoint_execute_action },
 	{ "POST", "/list_files", false, endpoint_list_files },
@@ -23,6 +25,12 @@ const struct endpoint endpoints[] = {
 void endpoint_alive(struct request *request)
 {
 	request_answer(request, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+/* The socket is opened when everything else is ready. */
+void endpoint_ready(struct request *request)
+{
+	request_answer(request, 200, json_pack("{s:s}", "status", "ready"));
 }
 
 static double percent(double part, double whole)

@@ -23,7 +23,9 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "server/observation.h"
+#include "server/origin.h"
 #include "server/server.h"
+#include "server/stream.h"
 
 enum {
 	BODY_MAX = 64 << 20,
@@ -32,6 +34,26 @@ enum {
 	SILENCE_MAX_S = 30,
 };
 
+static void resume(struct request *request)
+{
+	if (!request->suspended)
+		return;
+	request->suspended = false;
+	MHD_resume_connection(request->connection);
+}
+
+void request_send(struct request *request, unsigned status, struct MHD_Response *response)
+{
+	request->response = response;
+	request->status = status;
+	resume(request);
+}
+
+const char *request_query(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 void request_answer(struct request *request, unsigned status, json_t *value)
 {
 	request->answer = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
@@ -39,10 +61,7 @@ void request_answer(struct request *request, unsigned status, json_t *value)
 	if (!request->answer)
 		request->answer = xstrdup("{\"detail\":\"An unexpected error occurred. Please try again later.\"}");
 	json_decref(value);
-	if (request->suspended) {
-		request->suspended = false;
-		MHD_resume_connection(request->connection);
-	}
+	resume(request);
 }
 
 void request_fail(struct request *request, unsigned status, const char *format, ...)
@@ -65,38 +84,104 @@ void request_invalid(struct request *request, const char *reason)
 		json_pack("{s:s, s:o}", "detail", "Invalid request parameters", "errors", json_text(list)));
 }
 
-static enum MHD_Result send_answer(struct request *request)
+static struct MHD_Response *json_response(struct request *request)
 {
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(strlen(request->answer), request->answer, MHD_RESPMEM_MUST_FREE);
 
 	request->answer = NULL;
+	if (response)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	return response;
+}
+
+/* The methods of all endpoints with this path. */
+static void add_allowed_methods(const struct request *request, struct MHD_Response *response)
+{
+	cleanup_text struct text methods = { 0 };
+
+	for (const struct endpoint *endpoint = endpoints; endpoint->path; endpoint++)
+		if (strcmp(endpoint->path, request->endpoint->path) == 0)
+			text_addf(&methods, "%s%s", methods.size ? ", " : "", endpoint->method);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, methods.bytes);
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+	struct MHD_Response *response = request->response ? steal_ptr(&request->response) : json_response(request);
+
 	if (!response)
 		return MHD_NO;
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED && request->endpoint)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, request->endpoint->method);
+		add_allowed_methods(request, response);
 	enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
 
-static const struct endpoint *find_endpoint(const char *path)
+/* Whether a path is the one of an endpoint. Return: what its `*` stands for ("" when it has none), NULL: it is not */
+static const char *match(const char *pattern, const char *path, size_t *length)
 {
-	const struct endpoint *endpoint = endpoints;
+	size_t same = strcspn(pattern, "*");
 
-	while (endpoint->path && strcmp(endpoint->path, path) != 0)
-		endpoint++;
-	return endpoint->path ? endpoint : NULL;
+	*length = 0;
+	if (strncmp(pattern, path, same) != 0)
+		return NULL;
+	if (!pattern[same])
+		return path[same] ? NULL : "";
+	*length = strcspn(path + same, "/");
+	return *length && strcmp(pattern + same + 1, path + same + *length) == 0 ? path + same : NULL;
 }
 
-static bool key_accepted(const struct request *request)
+/* The endpoint of the path and the method, else one of the path: its method is not allowed then. */
+static void find_endpoint(struct request *request, const char *method, const char *path)
+{
+	for (const struct endpoint *endpoint = endpoints; endpoint->path; endpoint++) {
+		size_t length;
+		const char *segment = match(endpoint->path, path, &length);
+		bool same_method = strcmp(endpoint->method, method) == 0;
+
+		if (!segment || (request->endpoint && !same_method))
+			continue;
+		request->endpoint = endpoint;
+		free(request->segment);
+		request->segment = length ? strndup(segment, length) : NULL;
+		if (same_method)
+			return;
+	}
+}
+
+static bool key_given(const struct request *request)
 {
 	const char *given = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Session-API-Key");
 
+	return request->server->api_key && given && key_equal(request->server->api_key, given);
+}
+
+/* The key is proof enough. Who comes without one must not be a page of somebody else's in the user's browser. */
+static void check_origin(struct request *request)
+{
+	const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	const char *origin = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin");
+
+	if (origin && !origin_is_ours(origin, host))
+		request_fail(request, 403, "Requests of other origins need the key");
+	else if (host && !request->server->api_key && !host_is_local(host))
+		request_fail(request, 403, "Without a key, the server answers to addresses and local names only");
+}
+
+static void check_key(struct request *request, const char *path)
+{
+	if (key_given(request))
+		return;
 	if (!request->server->api_key || (request->endpoint && request->endpoint->public))
-		return true;
-	return given && key_equal(request->server->api_key, given);
+		check_origin(request);
+	else if (str_starts(path, "/api/")) /* the two generations of clients know it by different numbers */
+		request_fail(request, 401, "Unauthorized");
+	else
+		request_fail(request, 403, "Invalid API Key");
 }
 
 static bool declares_too_much(const struct request *request)
@@ -108,11 +193,12 @@ static bool declares_too_much(const struct request *request)
 }
 
 /* What the request line and the headers decide. An answer given here is sent without reading the body. */
-static void check_headers(struct request *request, const char *method)
+static void check_headers(struct request *request, const char *method, const char *path)
 {
-	if (!key_accepted(request))
-		request_fail(request, 403, "Invalid API Key");
-	else if (!request->endpoint)
+	check_key(request, path);
+	if (request->status)
+		return;
+	if (!request->endpoint)
 		request_fail(request, 404, "Not Found");
 	else if (strcmp(method, request->endpoint->method) != 0)
 		request_fail(request, 405, "Method Not Allowed");
@@ -140,8 +226,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*state = request = xcalloc(1, sizeof *request);
 		request->server = context;
 		request->connection = connection;
-		request->endpoint = find_endpoint(path);
-		check_headers(request, method);
+		find_endpoint(request, method, path);
+		check_headers(request, method, path);
 		return request->status ? send_answer(request) : MHD_YES;
 	}
 	if (*size) {
@@ -172,6 +258,9 @@ static void on_completed(
 		return;
 	text_free(&request->body);
 	free(request->answer);
+	if (request->response)
+		MHD_destroy_response(request->response);
+	free(request->segment);
 	free(request);
 	*state = NULL;
 }
@@ -238,6 +327,7 @@ void http_stop(struct server *server)
 {
 	if (!server->http)
 		return;
+	streams_end(server);
 	MHD_run(server->http); /* sends what jobs_abort() answered */
 	loop_remove(&server->loop, &server->http_source);
 	MHD_stop_daemon(server->http);

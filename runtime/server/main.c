@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "server/children.h"
 #include "server/server.h"
 
 enum { MAPPED_FROM = 64 << 10 };
@@ -29,8 +30,10 @@ static void reap(struct server *server)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		shell_set_reap(&server->shells, pid, status);
+		children_reap(&server->children, pid, status);
+	}
 }
 
 static void on_signal(struct loop_source *source, uint32_t events)

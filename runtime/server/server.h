@@ -26,6 +26,7 @@ struct options {
 };
 
 struct job;
+struct stream;
 struct server {
 	struct options options;
 	char *api_key; /* NULL: no key is asked for */
@@ -35,6 +36,8 @@ struct server {
 	struct MHD_Daemon *http;
 	struct loop_source http_source;
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
+	struct stream *streams;	      /* answers that are still being written: see stream.h */
+	struct child *children;	      /* see children.h */
 	uint64_t started_at, last_action_at;
 	int io_counters; /* /proc/self/io, opened while it could be; -1 if not */
 };
@@ -46,25 +49,39 @@ struct request {
 	struct MHD_Connection *connection;
 	const struct endpoint *endpoint;
 	struct text body;
-	unsigned status; /* 0 until there is an answer */
-	char *answer;
+	char *segment;		       /* what stands for the `*` of the endpoint's path; NULL: it has none */
+	unsigned status;	       /* 0 until there is an answer */
+	char *answer;		       /* JSON, or */
+	struct MHD_Response *response; /* anything else: see request_send() */
 	bool suspended;
 };
 
 struct endpoint {
-	const char *method, *path;
+	const char *method, *path;		 /* a `*` in the path stands for one component that is not empty */
 	bool public;				 /* needs no key */
 	void (*handle)(struct request *request); /* answers now or later */
 };
 
 extern const struct endpoint endpoints[]; /* ended by a NULL path */
 void endpoint_alive(struct request *request);
+void endpoint_ready(struct request *request);
 void endpoint_server_info(struct request *request);
 void endpoint_execute_action(struct request *request);
 void endpoint_list_files(struct request *request);
 
 /** request_answer() - answer with a JSON value, which is consumed. Once per request. */
 void request_answer(struct request *request, unsigned status, json_t *value);
+
+/**
+ * request_send() - answer with a response of libmicrohttpd's: a file, a page, a stream
+ * @response:	with its own headers; consumed
+ *
+ * Once per request, in place of request_answer(). The headers that every answer has are added.
+ */
+void request_send(struct request *request, unsigned status, struct MHD_Response *response);
+
+/** request_query() - a parameter of the query, decoded; NULL when it is absent. Lives as long as the request. */
+const char *request_query(const struct request *request, const char *name);
 
 /** request_fail() - answer {"detail": TEXT}. */
 [[gnu::format(printf, 3, 4)]] void request_fail(struct request *request, unsigned status, const char *format, ...);

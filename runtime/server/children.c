@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server/children.c: see children.h */
+#include "server/children.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+void children_watch(struct child **list, struct child *child)
+{
+	child->next = *list;
+	*list = child;
+}
+
+void children_forget(struct child **list, struct child *child)
+{
+	struct child **link = list;
+
+	while (*link && *link != child)
+		link = &(*link)->next;
+	if (*link)
+		*link = child->next;
+}
+
+void children_reap(struct child **list, pid_t pid, int status)
+{
+	struct child *child = *list;
+
+	while (child && child->pid != pid)
+		child = child->next;
+	if (!child)
+		return;
+	children_forget(list, child);
+	child->pid = -1;
+	child->ended(child, status);
+}
+
+int child_begin(const int stdio[static 3])
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A server started in the background of a script ignores SIGINT, and so would every command. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	setsid();
+	for (int i = 0; i < 3; i++) {
+		int fd = stdio[i] >= 0 ? stdio[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0 || dup2(fd, i) < 0)
+			return -1;
+	}
+	return 0;
+}
