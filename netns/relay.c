@@ -19,6 +19,9 @@
  * End of file is passed on with shutdown(), once nothing is held. An end that failed is never written to again; what
  * its peer had sent before failing is still delivered, as without us in between, and then the other end is reset.
  *
+ * A guard looks at what the first end says while it still lies in the kernel's buffer (MSG_PEEK): until it is content
+ * that flow does not read, which is all that holding back takes.
+ *
  * A pair works a bounded number of steps an event and then queues behind the others, so bulk does not starve messages.
  * Falling asleep and being woken takes longer than moving a message does. While answers keep coming within
  * PATIENCE_MOST_NS, the thread looks on for about that long, giving its CPU to whoever wants it, before it sleeps; the
@@ -68,12 +71,14 @@ struct end {
 	bool readable, writable; /* as far as known */
 	bool odd;		 /* a short read proves nothing */
 	bool failed;
+	bool spared; /* not reset with the pair: what it was sent last must arrive */
 };
 
 /* From end[i] to end[!i] for flow[i]. */
 struct flow {
 	struct chunk *chunk;	 /* read, not yet taken; owned */
 	struct relay_pipe *pipe; /* the same, spliced; borrowed from the loop */
+	uint64_t moved;		 /* bytes the receiver has taken */
 	uint8_t streak;		 /* towards becoming bulk, or towards ceasing to be */
 	bool bulk;
 	bool eof; /* passed on; a flow reads only while it holds nothing, so nothing is left either */
@@ -85,6 +90,8 @@ struct pair {
 	struct relay *relay;
 	LIST_ENTRY(pair) all; /* in pairs, then in dead */
 	STAILQ_ENTRY(pair) turn;
+	struct relay_guard *guard; /* NULL: none */
+	bool looking;		   /* the guard has not let the first flow pass yet */
 	bool queued, dead;
 };
 _Static_assert(sizeof(struct pair) <= 192, "thousands of idle pairs must stay cheap");
@@ -181,6 +188,7 @@ static enum progress copy_step(struct relay *relay, struct flow *flow, struct en
 	note_size(flow, (size_t)size);
 
 	ssize_t sent = send(to->fd, relay->buffer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	flow->moved += sent > 0 ? (size_t)sent : 0;
 	if (sent == size)
 		return MOVED;
 	if (sent < 0 && write_blocked(to) == STUCK && to->failed)
@@ -198,6 +206,7 @@ static enum progress flush_chunk(struct flow *flow, struct end *to)
 	if (sent < 0)
 		return write_blocked(to);
 	chunk->offset += (uint32_t)sent;
+	flow->moved += (size_t)sent;
 	if (chunk->offset == chunk->length) {
 		free(chunk);
 		flow->chunk = NULL;
@@ -212,6 +221,7 @@ static enum progress flush_pipe(struct relay *relay, struct flow *flow, struct e
 	if (sent < 0)
 		return write_blocked(to);
 	flow->pipe->held -= (size_t)sent;
+	flow->moved += (size_t)sent;
 	if (flow->pipe->held == 0) {
 		relay_pipe_return(&relay->pipes, flow->pipe);
 		flow->pipe = NULL;
@@ -239,6 +249,22 @@ static enum progress splice_step(struct relay *relay, struct flow *flow, struct 
 	return size == 0 ? reached_eof(flow, from, to) : read_blocked(from);
 }
 
+static enum progress look_step(struct pair *pair, struct end *from)
+{
+	switch (pair->guard->look(pair->guard, from->fd)) {
+	case RELAY_PASS:
+		pair->looking = false;
+		return MOVED;
+	case RELAY_WAIT:
+		from->readable = false;
+		return STUCK;
+	case RELAY_CLOSE:
+		from->spared = true;
+		break;
+	}
+	return BROKEN;
+}
+
 static enum progress flow_step(struct pair *pair, int i)
 {
 	struct end *from = &pair->end[i], *to = &pair->end[!i];
@@ -252,6 +278,8 @@ static enum progress flow_step(struct pair *pair, int i)
 		return flush_pipe(pair->relay, flow, to);
 	if (flow->eof || !from->readable)
 		return STUCK;
+	if (i == 0 && pair->looking)
+		return look_step(pair, from);
 	return (flow->bulk ? splice_step : copy_step)(pair->relay, flow, from, to);
 }
 
@@ -271,7 +299,7 @@ static void pair_end(struct pair *pair, bool reset)
 
 	for (int i = 0; i < 2; i++) {
 		relay_unwatch(relay, pair->end[i].fd);
-		if (reset)
+		if (reset && !pair->end[i].spared)
 			socket_reset(pair->end[i].fd);
 		else
 			close(pair->end[i].fd);
@@ -283,6 +311,8 @@ static void pair_end(struct pair *pair, bool reset)
 	LIST_REMOVE(pair, all);
 	LIST_INSERT_HEAD(&relay->dead, pair, all);
 	relay->ended++;
+	if (pair->guard)
+		pair->guard->ended(pair->guard, pair->flow[0].moved, pair->flow[1].moved);
 }
 
 /* A failed end takes nothing, and once its flow has ended it gives nothing. */
@@ -351,7 +381,7 @@ static bool is_unix(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain == AF_UNIX;
 }
 
-int relay_join(struct relay *relay, int a, int b)
+static int join(struct relay *relay, int a, int b, struct relay_guard *guard)
 {
 	static const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 	struct pair *pair = calloc(1, sizeof *pair);
@@ -359,10 +389,14 @@ int relay_join(struct relay *relay, int a, int b)
 	if (!pair) {
 		socket_reset(a);
 		socket_reset(b);
+		if (guard)
+			guard->ended(guard, 0, 0);
 		errno = ENOMEM;
 		return -1;
 	}
 	pair->relay = relay;
+	pair->guard = guard;
+	pair->looking = guard && guard->look;
 	pair->end[0] = (struct end){ .watch = { first_ready }, .fd = a, .writable = true, .odd = is_unix(a) };
 	pair->end[1] = (struct end){ .watch = { second_ready }, .fd = b, .writable = true, .odd = is_unix(b) };
 	LIST_INSERT_HEAD(&relay->pairs, pair, all);
@@ -374,6 +408,16 @@ int relay_join(struct relay *relay, int a, int b)
 		return -1;
 	}
 	return 0;
+}
+
+int relay_join(struct relay *relay, int a, int b)
+{
+	return join(relay, a, b, NULL);
+}
+
+int relay_join_guarded(struct relay *relay, int a, int b, struct relay_guard *guard)
+{
+	return join(relay, a, b, guard);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------- */

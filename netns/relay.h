@@ -45,6 +45,24 @@ void relay_free(struct relay *relay);
  */
 [[gnu::nonnull]] int relay_join(struct relay *relay, int a, int b);
 
+enum relay_verdict {
+	RELAY_PASS,  /* let it flow; do not ask again */
+	RELAY_WAIT,  /* ask again when there is more */
+	RELAY_CLOSE, /* end the pair: what was sent to the first socket still arrives there, the second is reset */
+};
+
+/* Somebody who looks at the beginning of a pair and hears of its end: embed it. It must live until ended(). */
+struct relay_guard {
+	/* Look (MSG_PEEK) at what @first, the pair's first socket, says, before any of it is passed on. The other
+	 * direction flows meanwhile. NULL: there is nothing to look at. */
+	enum relay_verdict (*look)(struct relay_guard *guard, int first);
+	/* Called once, last of all, with the bytes that first and second have sent to each other. */
+	void (*ended)(struct relay_guard *guard, uint64_t sent, uint64_t received);
+};
+
+/** relay_join_guarded() - relay_join() with a guard, which ends (guard->ended()) also when joining fails. */
+[[gnu::nonnull]] int relay_join_guarded(struct relay *relay, int a, int b, struct relay_guard *guard);
+
 /** relay_turn() - wait for events and serve them. @timeout_ms: -1 without end. Return: 0, -1 with errno (not EINTR). */
 [[gnu::nonnull]] int relay_turn(struct relay *relay, int timeout_ms);
 
