@@ -36,11 +36,19 @@ enum { LOOPBACK_INDEX = 1, BRIDGE_INDEX = 64, INSIDE_INDEX = 64 };
 
 /* Locally administered, and different for every address of a network. A bridge left to itself takes the lowest MAC of
  * its ports, and changes it under the feet of everybody's neighbour table when a port comes or goes. */
-static void put_mac(struct rtnl_batch *batch, uint32_t address)
+void link_mac(uint32_t address, uint8_t mac[ETH_ALEN])
 {
-	const uint8_t mac[ETH_ALEN] = { 0x0a, 0x5a, (uint8_t)(address >> 24), (uint8_t)(address >> 16),
+	const uint8_t bytes[ETH_ALEN] = { 0x0a, 0x5a, (uint8_t)(address >> 24), (uint8_t)(address >> 16),
 		(uint8_t)(address >> 8), (uint8_t)address };
 
+	memcpy(mac, bytes, sizeof bytes);
+}
+
+static void put_mac(struct rtnl_batch *batch, uint32_t address)
+{
+	uint8_t mac[ETH_ALEN];
+
+	link_mac(address, mac);
 	rtnl_put(batch, IFLA_ADDRESS, mac, sizeof mac);
 }
 
@@ -230,5 +238,20 @@ int link_loopback_up(int rtnl, struct azm_err *err)
 	cleanup_rtnl_batch struct rtnl_batch batch = { 0 };
 
 	request_up(&batch, "bring up loopback in the sandbox", LOOPBACK_INDEX);
+	return rtnl_commit(rtnl, &batch, err);
+}
+
+int link_route(int rtnl, uint32_t gateway, struct azm_err *err)
+{
+	cleanup_rtnl_batch struct rtnl_batch batch = { 0 };
+	struct rtmsg route = { .rtm_family = AF_INET,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_BOOT,
+		.rtm_scope = RT_SCOPE_UNIVERSE,
+		.rtm_type = RTN_UNICAST };
+
+	rtnl_request(&batch, "set the default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route, sizeof route);
+	rtnl_put_u32(&batch, RTA_GATEWAY, htonl(gateway));
+	rtnl_put_u32(&batch, RTA_OIF, INSIDE_INDEX);
 	return rtnl_commit(rtnl, &batch, err);
 }

@@ -12,6 +12,9 @@
 
 #define BRIDGE_NAME "azm0"
 
+/** link_mac() - MAC address of the link that has an IP address: of eth0 in a sandbox, and of azm0. */
+void link_mac(uint32_t address, uint8_t mac[6]);
+
 /** link_make_bridge() - loopback, and azm0 with the gateway's address, that forwards nothing between IP networks. */
 [[gnu::nonnull]] int link_make_bridge(int rtnl, const struct subnet *subnet, struct azm_err *err);
 
@@ -38,3 +41,6 @@ void link_port_name(uint32_t lease, char name[16]);
 
 /** link_loopback_up() - lo up and nothing else. */
 [[gnu::nonnull]] int link_loopback_up(int rtnl, struct azm_err *err);
+
+/** link_route() - in the sandbox: a default route through eth0 to @gateway. One that is there already is no error. */
+[[gnu::nonnull]] int link_route(int rtnl, uint32_t gateway, struct azm_err *err);

@@ -38,6 +38,10 @@ static const struct {
 	{ "/proc/sys/net/ipv4/conf/all/route_localnet", "0" },
 	{ "/proc/sys/net/ipv4/conf/all/proxy_arp", "0" },
 	{ "/proc/sys/net/ipv6/conf/all/forwarding", "0" },
+	/* Where br_netfilter is loaded (Docker does it), frames between members would go through the IP rules: slow,
+	 * though not wrong, see filter.c. */
+	{ "/proc/sys/net/bridge/bridge-nf-call-iptables", "0" },
+	{ "/proc/sys/net/bridge/bridge-nf-call-arptables", "0" },
 	/* Networks are IPv4. Without IPv6 the bridge and its ports send no reports and need no addresses. */
 	{ "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1" },
 	{ "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1" },
@@ -129,12 +133,24 @@ static pid_t clone_child(void)
 	return (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0);
 }
 
+static int find_subnet(const struct network_options *options, struct subnet *subnet, struct azm_err *err)
+{
+	cleanup_subnet_list struct subnet_list taken = { 0 };
+
+	if (subnet_host_routes(&taken, err) < 0 ||
+		(options->avoid && options->avoid(&taken, options->context, err) < 0))
+		return -1;
+	*subnet = subnet_choose(taken.items, taken.count, SUBNET_LARGEST);
+	return 0;
+}
+
 int network_make(const struct network_options *options, struct keeper_stock *stock, struct azm_err *err)
 {
 	int ends[2];
 
 	/* The routes are the host's: before any namespace. */
-	if (subnet_find_free(&stock->subnet, err) < 0)
+	stock->subnet = options->subnet;
+	if (!stock->subnet.prefix && find_subnet(options, &stock->subnet, err) < 0)
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(err, "make a socket pair", NULL);

@@ -13,14 +13,19 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "netns/subnet.h"
 
 /* ---- joining a network ---------------------------------------------------------------------------------------- */
 
 struct network_options {
 	int live_dirfd; /* live state directory (0700, ours); the keeper's socket and the lease file live in it */
 	const char *live_path; /* the same as a path, for messages; may be NULL */
-	const char *name;      /* "private" or the name of a network */
-	bool isolated;	       /* for network_attach(): ports cannot talk to each other ("private") */
+	const char *name;     /* of the network's files in the live directory: "private", or one of a created network */
+	bool isolated;	      /* for network_attach(): ports cannot talk to each other ("private") */
+	struct subnet subnet; /* its addresses, when it has to be made; prefix 0: free ones are looked for */
+	/* Appends subnets that a free one must not touch, other networks of the user; NULL: only the host's routes
+	 * count. */
+	int (*avoid)(struct subnet_list *list, void *context, struct azm_err *err);
 	int keep_fd; /* a descriptor the keeper holds for all members (azm-init's sealed memfd); -1 for none */
 	/* The same, made only when there is no keeper yet that has it; NULL: keep_fd. The result is closed after use.
 	 */
@@ -31,7 +36,14 @@ struct network_options {
 	/* Writes the id maps of the network's user namespace for process @pid of it; called on the host side, before
 	 * any setns. */
 	int (*write_maps)(pid_t pid, void *context, struct azm_err *err);
-	void *context; /* of both functions */
+	void *context; /* of all functions */
+};
+
+/* Where the packet filter sends what the sandbox sends: ports of network_listen() sockets; 0: nowhere. */
+struct network_service {
+	uint16_t tcp;	  /* connections to any address */
+	uint16_t dns_udp; /* port 53 of the gateway */
+	uint16_t dns_tcp;
 };
 
 struct network {
@@ -45,6 +57,9 @@ struct network {
 	uint32_t address;  /* our lease, host byte order; 0 before network_attach() */
 	uint32_t gateway;
 	char bridge_port[16]; /* our end of the veth on the bridge */
+	int filter; /* NETLINK_NETFILTER socket inside the network's namespace, once network_serve() ran; owned */
+	struct network_service served; /* what the packet filter does for our address now */
+	bool named;		       /* network_name_set() was called */
 };
 
 /**
@@ -84,10 +99,21 @@ struct network {
  * @sandbox_netns: the sandbox's network namespace
  *
  * Leases an address unless network_lease() has, makes the pair with the inner end eth0 in the
- * sandbox, the outer end on azm0, isolated when the network is. No default route: the network has nowhere to go until
- * egress is allowed, so everything else is refused at once (ENETUNREACH) instead of timing out.
+ * sandbox, the outer end on azm0, isolated when the network is. Without @gateway_route there is no default route: the
+ * network has nowhere to go until egress is allowed, so everything else is refused at once (ENETUNREACH) instead of
+ * timing out.
+ * @gateway_route: as network_route()
  */
-[[gnu::nonnull]] int network_attach(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err);
+[[gnu::nonnull]] int network_attach(
+	struct network *network, bool isolated, int sandbox_netns, bool gateway_route, struct azm_err *err);
+
+/**
+ * network_route() - give an attached sandbox a default route through azm0's address
+ *
+ * The gateway forwards nothing: packets end at what network_serve() redirects them to. Also on a running sandbox,
+ * after lockdown. One that is there already is no error.
+ */
+[[gnu::nonnull]] int network_route(struct network *network, int sandbox_netns, struct azm_err *err);
 
 /** network_loopback_up() - for `--network none`: bring up lo in a namespace and nothing else. */
 [[gnu::nonnull]] int network_loopback_up(int sandbox_netns, struct azm_err *err);
@@ -95,6 +121,57 @@ struct network {
 /** network_leave() - close everything; our port goes with the sandbox's network namespace. Also safe on a network that
  * was only partly joined. */
 void network_leave(struct network *network);
+
+/* ---- serving members ------------------------------------------------------------------------------------------- */
+
+/**
+ * network_listen() - a socket on the gateway's address, in the network's namespace
+ * @type:	SOCK_STREAM (listening) or SOCK_DGRAM
+ * @port:	set to its port, a free one
+ *
+ * Members reach it only through network_serve(). The caller must not take the packet filter's word for who is calling:
+ * a peer that does not have @network->address, and a connection whose original destination (SO_ORIGINAL_DST) is the
+ * socket's own address, are to be refused. After network_enter(), before and after lockdown.
+ *
+ * Return: descriptor (close-on-exec, non-blocking), -1 with @err
+ */
+[[gnu::nonnull]] int network_listen(struct network *network, int type, uint16_t *port, struct azm_err *err);
+
+/**
+ * network_serve() - redirect what our sandbox sends to listening sockets; replaces what was said before
+ *
+ * From now on, UDP and TCP to port 53 of the gateway go to the DNS ports and every other TCP connection to @service's
+ * tcp port; the rest is rejected at once (reset, or ICMP "prohibited"). Frames of our port whose source MAC, IPv4 or
+ * ARP sender is not ours are dropped, and so is everything that is neither IPv4 nor ARP. Ports 0 everywhere: nothing is
+ * redirected, members are protected from each other all the same: what a member of a named network needs at least.
+ *
+ * Loads the network's tables when it has none yet. What an earlier holder of the address left is replaced. After
+ * network_attach(), before and after lockdown (CAP_NET_ADMIN).
+ *
+ * Return: 0, or -1 with @err and a hint when the kernel has no nftables; nothing is changed then
+ */
+[[gnu::nonnull]] int network_serve(struct network *network, const struct network_service *service, struct azm_err *err);
+
+/* ---- names of members ------------------------------------------------------------------------------------------ */
+
+enum { NETWORK_NAME_MAX = 64 }; /* bytes of a member's name */
+
+/**
+ * network_name_set() - let other members of the network find us under a name
+ * @name:	1 to NETWORK_NAME_MAX bytes without control characters; compared without regard to case
+ *
+ * Call it again for more names (aliases); there is room for 240 bytes in all. After network_lease(). Names vanish with
+ * the process, whatever ends it.
+ */
+[[gnu::nonnull]] int network_name_set(struct network *network, const char *name, struct azm_err *err);
+
+/** network_name_find() - the address of the live member (ourselves included) of that name, or NAME.azm; the lowest one
+ * when there are several. From any thread, after lockdown. */
+[[gnu::nonnull]] bool network_name_find(const struct network *network, const char *name, uint32_t *address);
+
+/** network_address_find() - the first name of the live member that has an address. @name: NETWORK_NAME_MAX + 1 bytes
+ * are enough. */
+[[gnu::nonnull]] bool network_address_find(const struct network *network, uint32_t address, char *name, size_t size);
 
 /* ---- publishing ----------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
  */
 #include "netns/netns.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <sched.h>
@@ -158,7 +159,9 @@ int network_join(const struct network_options *options, struct network *out, str
 	char leases[KEEPER_NAME_MAX + 16];
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
-	*out = (struct network){ .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1 };
+	*out = (struct network){
+		.userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1, .filter = -1
+	};
 	/* For a process that is not dumpable, its own child's maps belong to root, and the keeper may not see it on a
 	 * host that mounts /proc with hidepid. */
 	if (dumpable != 1)
@@ -230,7 +233,7 @@ static int make_leased_port(struct network *network, bool isolated, int sandbox_
 	return 0;
 }
 
-int network_attach(struct network *network, bool isolated, int sandbox_netns, struct azm_err *err)
+int network_attach(struct network *network, bool isolated, int sandbox_netns, bool gateway_route, struct azm_err *err)
 {
 	struct azm_err ignored;
 	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
@@ -238,11 +241,34 @@ int network_attach(struct network *network, bool isolated, int sandbox_netns, st
 	if (inside < 0 || (!network->address && network_lease(network, err) < 0) ||
 		make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
-	if (link_configure_inside(inside, network->address, network->prefix, err) < 0) {
+	if (link_configure_inside(inside, network->address, network->prefix, err) < 0 ||
+		(gateway_route && link_route(inside, network->gateway, err) < 0)) {
 		link_delete_port(network->rtnl, network->address - network->subnet, &ignored);
 		return hint_links(err);
 	}
 	return 0;
+}
+
+int network_route(struct network *network, int sandbox_netns, struct azm_err *err)
+{
+	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+
+	return inside < 0 ? -1 : link_route(inside, network->gateway, err);
+}
+
+int network_listen(struct network *network, int type, uint16_t *port, struct azm_err *err)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(network->gateway) };
+	socklen_t size = sizeof own;
+	cleanup_fd int fd = netns_socket(network->netns, AF_INET, type | SOCK_NONBLOCK, 0, err);
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&own, sizeof own) < 0 || (type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0) ||
+		getsockname(fd, (struct sockaddr *)&own, &size) < 0)
+		return err_sys(err, "listen in the network", NULL);
+	*port = ntohs(own.sin_port);
+	return steal_fd(&fd);
 }
 
 int network_loopback_up(int sandbox_netns, struct azm_err *err)
@@ -262,6 +288,7 @@ static void close_once(int *fd)
 
 void network_leave(struct network *network)
 {
+	close_once(&network->filter);
 	close_once(&network->rtnl);
 	close_once(&network->lease_fd);
 	close_once(&network->kept_fd);

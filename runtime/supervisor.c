@@ -50,7 +50,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.ready_cancel = -1,
 		.cgroup = { .dir = -1 },
 		.launch = { .image = { .rootfd = -1 } },
-		.network = { .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1 },
+		.network = { .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1, .filter = -1 },
 		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
 		.stdio = { -1, -1, -1 },
 		.streams = { .in = { .from = -1, .to = -1 },
@@ -185,7 +185,7 @@ static int wire_up(struct supervisor *s, struct azm_err *err)
 		return err_sys(err, "open the sandbox's network", path);
 	if (strcmp(s->config->network, "none") == 0)
 		return network_loopback_up(s->netns, err);
-	return network_attach(&s->network, true, s->netns, err);
+	return network_attach(&s->network, true, s->netns, false, err);
 }
 
 /* Inside root may make set-id files (dpkg does), other users may not: the filter forbids it. */

@@ -79,7 +79,7 @@ static void cycle(const struct network_options *options, double out[STEPS])
 	int netns = open(path, O_RDONLY | O_CLOEXEC);
 	must(netns < 0 ? err_sys(&err, "open", path) : 0, &err);
 	LAP(CLONE);
-	must(network_attach(&network, true, netns, &err), &err);
+	must(network_attach(&network, true, netns, false, &err), &err);
 	LAP(ATTACH);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);

@@ -39,7 +39,7 @@ static int become_member(const struct world *world, struct member *member)
 	CHECK_OK(network_join(&world->options, &member->network, &err), &err);
 	CHECK_OK(network_enter(&member->network, &err), &err);
 	CHECK(sandbox_start(&member->sandbox) == 0);
-	CHECK_OK(network_attach(&member->network, world->options.isolated, member->sandbox.netns, &err), &err);
+	CHECK_OK(network_attach(&member->network, world->options.isolated, member->sandbox.netns, false, &err), &err);
 	return 0;
 }
 
@@ -297,7 +297,7 @@ static int attach_after_keeper_died(struct world *world, void *argument)
 	CHECK(connect_from(member.sandbox.netns, member.network.gateway, 9) == ECONNREFUSED);
 	struct sandbox another;
 	CHECK(sandbox_start(&another) == 0);
-	CHECK_OK(network_attach(&member.network, true, another.netns, &err), &err);
+	CHECK_OK(network_attach(&member.network, true, another.netns, false, &err), &err);
 	CHECK(connect_from(another.netns, member.network.gateway, 9) == ECONNREFUSED);
 	return 0;
 }
@@ -339,7 +339,7 @@ static int check_taken_port(struct world *world, void *argument)
 	CHECK(fcntl(member.network.lease_fd, F_OFD_SETLK, &lock) == 0);
 	member.network.address = 0;
 	CHECK(sandbox_start(&other) == 0);
-	CHECK_OK(network_attach(&member.network, true, other.netns, &err), &err);
+	CHECK_OK(network_attach(&member.network, true, other.netns, false, &err), &err);
 	CHECK(member.network.address == first);
 	CHECK(address_of(other.netns, "eth0") == first);
 	CHECK(address_of(member.sandbox.netns, "eth0") == 0);
@@ -360,7 +360,7 @@ static int check_wrong_descriptor(struct world *world, void *argument)
 	(void)argument;
 	CHECK_OK(network_join(&world->options, &network, &err), &err);
 	CHECK_OK(network_enter(&network, &err), &err);
-	CHECK(network_attach(&network, true, null, &err) < 0 && err_is(&err, EINVAL));
+	CHECK(network_attach(&network, true, null, false, &err) < 0 && err_is(&err, EINVAL));
 	CHECK(network.address == 0 && network.bridge_port[0] == '\0');
 	CHECK(network_loopback_up(null, &err) < 0 && err_is(&err, EINVAL));
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -46,7 +46,7 @@ static void subnet_avoids_routes(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof subnet_cases / sizeof *subnet_cases; i++) {
 		const struct subnet_case *row = &subnet_cases[i];
-		struct subnet chosen = subnet_choose(row->taken, 4);
+		struct subnet chosen = subnet_choose(row->taken, 4, SUBNET_LARGEST);
 
 		if (chosen.base != row->expected.base || chosen.prefix != row->expected.prefix)
 			fail_msg("%s: chose %08x/%u", row->name, chosen.base, chosen.prefix);
@@ -59,13 +59,15 @@ static void subnet_from_elsewhere_is_checked(void **state)
 	static const struct subnet bad[] = {
 		{ 0, 0 },
 		{ IP(10, 111, 0, 1), 16 },
-		{ IP(10, 111, 0, 0), 8 },
-		{ IP(10, 111, 0, 0), 24 },
+		{ IP(10, 0, 0, 0), 8 },
+		{ IP(10, 110, 0, 0), 15 },
+		{ IP(10, 111, 0, 0), 30 },
 		{ IP(10, 111, 0, 0), 48 },
 		{ IP(8, 8, 0, 0), 16 },
 		{ IP(127, 0, 0, 0), 16 },
 		{ IP(169, 254, 0, 0), 16 },
-		{ IP(192, 168, 250, 0), 24 },
+		{ IP(172, 32, 0, 0), 16 },
+		{ IP(203, 0, 112, 0), 23 },
 		{ IP(203, 0, 114, 0), 24 },
 	};
 
@@ -75,14 +77,86 @@ static void subnet_from_elsewhere_is_checked(void **state)
 			fail_msg("%08x/%u was accepted", bad[i].base, bad[i].prefix);
 }
 
+static void a_small_subnet_is_found_between_larger_ones(void **state)
+{
+	const struct subnet taken[] = { { IP(10, 111, 0, 0), 22 }, { IP(10, 111, 4, 0), 24 },
+		{ IP(10, 111, 8, 9), 32 } };
+	struct subnet chosen = subnet_choose(taken, 3, 22);
+
+	(void)state;
+	assert_int_equal(chosen.base, IP(10, 111, 12, 0));
+	assert_int_equal(chosen.prefix, 22);
+	assert_true(subnet_valid(&chosen));
+}
+
+static void subnets_are_parsed_and_checked(void **state)
+{
+	static const struct {
+		const char *text, *reason; /* NULL: it is good */
+	} rows[] = {
+		{ "10.5.0.0/24", NULL },
+		{ "172.16.0.0/16", NULL },
+		{ "192.168.7.8/29", NULL },
+		{ "100.64.0.0/20", NULL },
+		{ "", "not an IPv4 subnet" },
+		{ "10.5.0.0", "not an IPv4 subnet" },
+		{ "10.5.0.0/", "not an IPv4 subnet" },
+		{ "/24", "not an IPv4 subnet" },
+		{ "10.5.0/24", "not an IPv4 subnet" },
+		{ "10.5.0.0.0/24", "not an IPv4 subnet" },
+		{ "10.5.0.256/24", "not an IPv4 subnet" },
+		{ "010.5.0.0/24", "not an IPv4 subnet" },
+		{ "10.5.0.0/33", "not an IPv4 subnet" },
+		{ "10.5.0.0/-1", "not an IPv4 subnet" },
+		{ "10.5.0.0/24x", "not an IPv4 subnet" },
+		{ "10.5.0.0/24/24", "not an IPv4 subnet" },
+		{ " 10.5.0.0/24", "not an IPv4 subnet" },
+		{ "10.5.0.0/255.255.255.0", "not an IPv4 subnet" },
+		{ "fd00::/64", "not an IPv4 subnet" },
+		{ "100000000000000000000000.5.0.0/24", "not an IPv4 subnet" },
+		{ "10.5.0.1/24", "host bits; the subnet of that address is 10.5.0.0/24" },
+		{ "10.0.0.0/8", "too large" },
+		{ "0.0.0.0/0", "too large" },
+		{ "10.5.0.0/30", "too small" },
+		{ "10.5.0.7/32", "too small" },
+		{ "8.8.8.0/24", "not a private range" },
+		{ "127.0.0.0/16", "not a private range" },
+		{ "169.254.0.0/16", "not a private range" },
+		{ "198.18.0.0/16", "not a private range" },
+		{ "224.0.0.0/24", "not a private range" },
+		{ "172.32.0.0/16", "not a private range" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct subnet subnet = { 0 };
+		struct azm_err err = { 0 };
+		char text[SUBNET_TEXT_MAX];
+
+		if ((subnet_parse(rows[i].text, &subnet, &err) == 0) != (rows[i].reason == NULL))
+			fail_msg("\"%s\": %s", rows[i].text, err.reason);
+		if (rows[i].reason) {
+			if (!strstr(err.reason, rows[i].reason))
+				fail_msg("\"%s\": %s", rows[i].text, err.reason);
+			continue;
+		}
+		subnet_text(&subnet, text);
+		assert_string_equal(text, rows[i].text);
+		assert_true(subnet_valid(&subnet));
+	}
+}
+
 static void subnet_of_this_host(void **state)
 {
-	struct subnet subnet = { 0 };
+	cleanup_subnet_list struct subnet_list routes = { 0 };
 	struct azm_err err = { 0 };
 
 	(void)state;
-	assert_int_equal(subnet_find_free(&subnet, &err), 0);
+	assert_int_equal(subnet_host_routes(&routes, &err), 0);
+	struct subnet subnet = subnet_choose(routes.items, routes.count, SUBNET_LARGEST);
 	assert_true(subnet_valid(&subnet));
+	for (size_t i = 0; i < routes.count; i++)
+		assert_false(routes.items[i].prefix > 1 && subnet_overlap(&subnet, &routes.items[i]));
 }
 
 static void addresses_of_a_subnet(void **state)
@@ -184,6 +258,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(subnet_avoids_routes),
 		cmocka_unit_test(subnet_from_elsewhere_is_checked),
+		cmocka_unit_test(a_small_subnet_is_found_between_larger_ones),
+		cmocka_unit_test(subnets_are_parsed_and_checked),
 		cmocka_unit_test(subnet_of_this_host),
 		cmocka_unit_test(addresses_of_a_subnet),
 		cmocka_unit_test_setup_teardown(leases_differ_until_none_is_left, world_setup, world_teardown),
