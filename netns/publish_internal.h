@@ -78,12 +78,13 @@ union inside_address {
 socklen_t inside_address(const struct publisher *publisher, int attempt, uint16_t port, union inside_address *address);
 
 /**
- * loopback_buffers() - give a socket buffers that fit loopback
+ * loopback_tuning() - give a socket buffers and a congestion control that fit loopback
  *
- * Left alone, the kernel grows them to several megabytes: what lies there has left the caches when it is copied out.
- * Small ones made a published port a third faster, and a stalled connection holds less of the kernel's memory.
+ * Left alone, the kernel grows buffers to several megabytes: what lies there has left the caches when it is copied out.
+ * Small ones made a published port a third faster, and a stalled connection holds less of the kernel's memory. Loopback
+ * loses nothing: reno does least there, where a host's default may pace every packet with a timer (bbr).
  */
-void loopback_buffers(int fd);
+void loopback_tuning(int fd);
 
 /** inside_socket() - non-blocking TCP socket of the calling thread's network. Return: fd, -1 with errno. */
 int inside_socket(int family);

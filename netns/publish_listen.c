@@ -62,7 +62,7 @@ static int open_listener(const union inside_address *address, struct azm_err *er
 
 	/* Accepted sockets inherit options and buffer sizes from the listening one. */
 	if (fd >= 0 && is_loopback(address))
-		loopback_buffers(fd);
+		loopback_tuning(fd);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
 		(v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) ||
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||

@@ -32,12 +32,14 @@ enum {
 	RECEIVE_BYTES = 208 * 1024
 };
 
-void loopback_buffers(int fd)
+void loopback_tuning(int fd)
 {
 	static const int send_bytes = SEND_BYTES, receive_bytes = RECEIVE_BYTES;
+	static const char reno[] = "reno";
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof reno - 1);
 }
 
 int inside_socket(int family)
@@ -47,7 +49,7 @@ int inside_socket(int family)
 
 	if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
 		return -1;
-	loopback_buffers(fd);
+	loopback_tuning(fd);
 	return steal_fd(&fd);
 }
 
