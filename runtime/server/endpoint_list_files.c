@@ -43,7 +43,7 @@ static void list(const char *path, struct str_list *names)
 void endpoint_list_files(struct request *request)
 {
 	json_error_t error;
-	json_t *body = json_loadb(request->body.bytes, request->body.size, 0, &error);
+	json_t *body = body_json(&request->body, 0, &error);
 	json_t *path = json_object_get(body, "path");
 
 	if (!json_is_object(body) || (path && !json_is_string(path) && !json_is_null(path))) {

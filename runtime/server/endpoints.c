@@ -13,12 +13,12 @@
 #include "server/server.h"
 
 const struct endpoint endpoints[] = {
-	{ "GET", "/alive", true, endpoint_alive },
-	{ "GET", "/health", true, endpoint_alive },
-	{ "GET", "/ready", true, endpoint_ready },
-	{ "GET", "/server_info", true, endpoint_server_info },
-	{ "POST", "/execute_action", false, endpoint_execute_action },
-	{ "POST", "/list_files", false, endpoint_list_files },
+	{ "GET", "/alive", true, endpoint_alive, NULL },
+	{ "GET", "/health", true, endpoint_alive, NULL },
+	{ "GET", "/ready", true, endpoint_ready, NULL },
+	{ "GET", "/server_info", true, endpoint_server_info, NULL },
+	{ "POST", "/execute_action", false, endpoint_execute_action, NULL },
+	{ "POST", "/list_files", false, endpoint_list_files, NULL },
 	{ 0 },
 };
 
@@ -109,7 +109,7 @@ void endpoint_server_info(struct request *request)
 void endpoint_execute_action(struct request *request)
 {
 	json_error_t error;
-	json_t *body = json_loadb(request->body.bytes, request->body.size, JSON_ALLOW_NUL, &error);
+	json_t *body = body_json(&request->body, JSON_ALLOW_NUL, &error);
 	json_t *action = json_object_get(body, "action");
 
 	request->server->last_action_at = loop_now();

@@ -28,7 +28,6 @@
 #include "server/stream.h"
 
 enum {
-	BODY_MAX = 64 << 20,
 	HEADERS_MAX = 32 << 10,
 	CONNECTIONS_MAX = 128,
 	SILENCE_MAX_S = 30,
@@ -47,6 +46,11 @@ void request_send(struct request *request, unsigned status, struct MHD_Response 
 	request->response = response;
 	request->status = status;
 	resume(request);
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
 const char *request_query(const struct request *request, const char *name)
@@ -155,7 +159,7 @@ static void find_endpoint(struct request *request, const char *method, const cha
 
 static bool key_given(const struct request *request)
 {
-	const char *given = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Session-API-Key");
+	const char *given = request_header(request, "X-Session-API-Key");
 
 	return request->server->api_key && given && key_equal(request->server->api_key, given);
 }
@@ -163,8 +167,8 @@ static bool key_given(const struct request *request)
 /* The key is proof enough. Who comes without one must not be a page of somebody else's in the user's browser. */
 static void check_origin(struct request *request)
 {
-	const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-	const char *origin = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin");
+	const char *host = request_header(request, MHD_HTTP_HEADER_HOST);
+	const char *origin = request_header(request, "Origin");
 
 	if (origin && !origin_is_ours(origin, host))
 		request_fail(request, 403, "Requests of other origins need the key");
@@ -184,12 +188,23 @@ static void check_key(struct request *request, const char *path)
 		request_fail(request, 403, "Invalid API Key");
 }
 
+static uint64_t body_limit(const struct request *request)
+{
+	return request->endpoint->sink ? request->endpoint->sink->limit : BODY_MAX;
+}
+
+static void refuse_size(struct request *request)
+{
+	request_fail(
+		request, 413, "The request body is larger than %llu bytes", (unsigned long long)body_limit(request));
+}
+
 static bool declares_too_much(const struct request *request)
 {
-	const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
+	const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	uint64_t size;
 
-	return length && !str_to_u64(length, BODY_MAX, &size);
+	return length && !str_to_u64(length, body_limit(request), &size);
 }
 
 /* What the request line and the headers decide. An answer given here is sent without reading the body. */
@@ -203,17 +218,34 @@ static void check_headers(struct request *request, const char *method, const cha
 	else if (strcmp(method, request->endpoint->method) != 0)
 		request_fail(request, 405, "Method Not Allowed");
 	else if (declares_too_much(request))
-		request_fail(request, 413, "The request body is larger than %d bytes", BODY_MAX);
+		refuse_size(request);
 }
 
 static void add_to_body(struct request *request, const char *bytes, size_t size)
 {
+	const struct body_sink *sink = request->endpoint->sink;
+
 	if (request->status)
-		return; /* too large already; the rest is read and forgotten */
-	if (request->body.size + size > BODY_MAX)
-		request_fail(request, 413, "The request body is larger than %d bytes", BODY_MAX);
-	else
-		text_add(&request->body, bytes, size);
+		return; /* answered already; the rest is read and forgotten */
+	request->received += size;
+	if (request->received > body_limit(request))
+		refuse_size(request);
+	else if (sink)
+		sink->take(request, bytes, size);
+	else if (body_add(&request->body, bytes, size) < 0)
+		request_fail(request, 507, "The request body cannot be stored: %s", strerror(errno));
+}
+
+static struct request *new_request(
+	struct server *server, struct MHD_Connection *connection, const char *method, const char *path)
+{
+	struct request *request = xcalloc(1, sizeof *request);
+
+	request->server = server;
+	request->connection = connection;
+	find_endpoint(request, method, path);
+	check_headers(request, method, path);
+	return request;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
@@ -223,22 +255,21 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 	(void)version;
 	if (!request) { /* the headers are here */
-		*state = request = xcalloc(1, sizeof *request);
-		request->server = context;
-		request->connection = connection;
-		find_endpoint(request, method, path);
-		check_headers(request, method, path);
-		return request->status ? send_answer(request) : MHD_YES;
+		*state = request = new_request(context, connection, method, path);
+		if (request->status)
+			return send_answer(request);
+		request->sinking = request->endpoint->sink;
+		if (request->sinking)
+			request->endpoint->sink->start(request);
+		return MHD_YES;
 	}
 	if (*size) {
 		add_to_body(request, bytes, *size);
 		*size = 0;
 		return MHD_YES;
 	}
-	if (!request->status) {
-		text_add(&request->body, "", 0); /* so that there are bytes to parse */
+	if (!request->status)
 		request->endpoint->handle(request);
-	}
 	if (request->status)
 		return send_answer(request);
 	request->suspended = true;
@@ -256,7 +287,9 @@ static void on_completed(
 	(void)how;
 	if (!request)
 		return;
-	text_free(&request->body);
+	if (request->sinking)
+		request->endpoint->sink->drop(request);
+	body_free(&request->body);
 	free(request->answer);
 	if (request->response)
 		MHD_destroy_response(request->response);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/body.h"
 #include "server/loop.h"
 #include "server/session.h"
 #include "server/text.h"
@@ -48,18 +49,31 @@ struct request {
 	struct server *server;
 	struct MHD_Connection *connection;
 	const struct endpoint *endpoint;
-	struct text body;
+	struct body body;	       /* what was sent, unless the endpoint takes it in pieces */
+	uint64_t received;	       /* bytes of it */
+	void *state;		       /* of the endpoint's body_sink */
 	char *segment;		       /* what stands for the `*` of the endpoint's path; NULL: it has none */
 	unsigned status;	       /* 0 until there is an answer */
 	char *answer;		       /* JSON, or */
 	struct MHD_Response *response; /* anything else: see request_send() */
-	bool suspended;
+	bool sinking, suspended;
+};
+
+/* How an endpoint takes a body in pieces, as it arrives: for what is large. Each function may answer; what the client
+ * still sends is then read and forgotten. handle() is called after the last piece, if there is no answer yet.
+ */
+struct body_sink {
+	uint64_t limit;				/* bytes; beyond it the answer is 413 */
+	void (*start)(struct request *request); /* headers and query are there; sets request->state */
+	void (*take)(struct request *request, const char *bytes, size_t size);
+	void (*drop)(struct request *request); /* the request is over, answered or not; frees request->state */
 };
 
 struct endpoint {
 	const char *method, *path;		 /* a `*` in the path stands for one component that is not empty */
 	bool public;				 /* needs no key */
 	void (*handle)(struct request *request); /* answers now or later */
+	const struct body_sink *sink;		 /* NULL: the body is kept in request->body */
 };
 
 extern const struct endpoint endpoints[]; /* ended by a NULL path */
@@ -79,6 +93,9 @@ void request_answer(struct request *request, unsigned status, json_t *value);
  * Once per request, in place of request_answer(). The headers that every answer has are added.
  */
 void request_send(struct request *request, unsigned status, struct MHD_Response *response);
+
+/** request_header() - the value of a header, NULL when it is absent. */
+const char *request_header(const struct request *request, const char *name);
 
 /** request_query() - a parameter of the query, decoded; NULL when it is absent. Lives as long as the request. */
 const char *request_query(const struct request *request, const char *name);

@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "server/server.h"
 
-enum { HEARTBEAT_MS = 15000, BLOCK = 16 << 10 };
+enum { HEARTBEAT_MS = 15000, BLOCK = 64 << 10 };
 
 struct stream {
 	struct server *server;
@@ -23,14 +23,16 @@ struct stream {
 	const struct stream_events *events;
 	void *context;
 	struct text waiting;
-	bool suspended, ended;
+	size_t taken; /* of what is waiting */
+	bool suspended, ended, cut;
 	struct loop_timer heartbeat;
 	struct stream *next;
 };
 
 static void resume(struct stream *stream)
 {
-	loop_set(&stream->server->loop, &stream->heartbeat, loop_now() + HEARTBEAT_MS);
+	if (stream->heartbeat.fire)
+		loop_set(&stream->server->loop, &stream->heartbeat, loop_now() + HEARTBEAT_MS);
 	if (!stream->suspended)
 		return;
 	stream->suspended = false;
@@ -50,19 +52,20 @@ static ssize_t read_block(void *context, uint64_t position, char *bytes, size_t 
 	struct stream *stream = context;
 
 	(void)position;
-	if (!stream->waiting.size && !stream->ended && stream->events->drained)
+	if (!stream_waiting(stream) && !stream->ended && stream->events->drained)
 		stream->events->drained(stream->context);
-	size_t size = stream->waiting.size < room ? stream->waiting.size : room;
+	size_t size = stream_waiting(stream) < room ? stream_waiting(stream) : room;
 	if (size) {
-		memcpy(bytes, stream->waiting.bytes, size);
-		stream->waiting.size -= size;
-		memmove(stream->waiting.bytes, stream->waiting.bytes + size, stream->waiting.size);
-		if (!stream->waiting.size)
+		memcpy(bytes, stream->waiting.bytes + stream->taken, size);
+		stream->taken += size;
+		if (!stream_waiting(stream)) {
 			text_free(&stream->waiting);
+			stream->taken = 0;
+		}
 		return (ssize_t)size;
 	}
 	if (stream->ended)
-		return MHD_CONTENT_READER_END_OF_STREAM;
+		return stream->cut ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
 	stream->suspended = true;
 	MHD_suspend_connection(stream->connection);
 	return 0;
@@ -83,7 +86,8 @@ static void on_closed(void *context)
 	free(stream);
 }
 
-struct stream *stream_start(struct request *request, const struct stream_events *events, void *context)
+struct stream *stream_open(
+	struct request *request, const char *const *response_headers, const struct stream_events *events, void *context)
 {
 	struct stream *stream = xcalloc(1, sizeof *stream);
 	struct MHD_Response *response =
@@ -97,14 +101,35 @@ struct stream *stream_start(struct request *request, const struct stream_events 
 	stream->connection = request->connection;
 	stream->events = events;
 	stream->context = context;
-	stream->heartbeat.fire = on_heartbeat;
 	stream->next = request->server->streams;
 	request->server->streams = stream;
-	loop_set(&stream->server->loop, &stream->heartbeat, loop_now() + HEARTBEAT_MS);
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream; charset=utf-8");
-	MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx would hold events back */
+	for (; *response_headers; response_headers += 2)
+		MHD_add_response_header(response, response_headers[0], response_headers[1]);
 	request_send(request, 200, response);
 	return stream;
+}
+
+struct stream *stream_start(struct request *request, const struct stream_events *events, void *context)
+{
+	/* nginx would hold events back */
+	static const char *const headers[] = { MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream; charset=utf-8",
+		"X-Accel-Buffering", "no", NULL };
+	struct stream *stream = stream_open(request, headers, events, context);
+
+	stream->heartbeat.fire = on_heartbeat;
+	resume(stream);
+	return stream;
+}
+
+void stream_add(struct stream *stream, const char *bytes, size_t size)
+{
+	if (stream->taken > BLOCK) { /* move up what is left, now and then */
+		stream->waiting.size = stream_waiting(stream);
+		memmove(stream->waiting.bytes, stream->waiting.bytes + stream->taken, stream->waiting.size);
+		stream->taken = 0;
+	}
+	text_add(&stream->waiting, bytes, size);
+	resume(stream);
 }
 
 void stream_send(struct stream *stream, const char *event, json_t *data)
@@ -114,21 +139,27 @@ void stream_send(struct stream *stream, const char *event, json_t *data)
 	json_decref(data);
 	if (!text || stream->ended)
 		return;
-	text_addf(&stream->waiting, "event: %s\ndata: ", event);
+	cleanup_free char *head = xasprintf("event: %s\ndata: ", event);
+	text_add(&stream->waiting, head, strlen(head));
 	text_add(&stream->waiting, text, strlen(text));
-	text_add(&stream->waiting, "\n\n", 2);
-	resume(stream);
+	stream_add(stream, "\n\n", 2);
 }
 
 size_t stream_waiting(const struct stream *stream)
 {
-	return stream->waiting.size;
+	return stream->waiting.size - stream->taken;
 }
 
 void stream_end(struct stream *stream)
 {
 	stream->ended = true;
 	resume(stream);
+}
+
+void stream_cut(struct stream *stream)
+{
+	stream->cut = true;
+	stream_end(stream);
 }
 
 void streams_end(struct server *server)

@@ -102,13 +102,14 @@ static void make_file(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct server server = { .options = { .working_dir = "/", .username = "user", .soft_timeout_s = 10 } };
-	struct request request = { .server = &server, .body = { .bytes = fuzz_text(data, size), .size = size } };
+	struct request request = { .server = &server,
+		.body = { .text = { .bytes = fuzz_text(data, size), .size = size } } };
 
 	make_file();
 	answers = 0;
 	endpoint_execute_action(&request);
 	must(answers == 1);
 	must(!server.jobs);
-	text_free(&request.body);
+	body_free(&request.body);
 	return 0;
 }
