@@ -1,10 +1,12 @@
 # The sandbox's network: keeper, bridge, veth (libnl), publishing. NETNS_LIBS comes last on a link line.
 NETNS_OBJ  := $(patsubst %.c,$(O)/obj/%.o,$(wildcard netns/*.c))
-NETNS_LIBS := -l:libnl-3.a -lmnl -lpthread -lm
+# Names in other scripts take libidn2. The name functions of libresolv are in the C library since glibc 2.34.
+NETNS_LIBS := -l:libnl-3.a -lmnl -l:libidn2.a -l:libunistring.a -lresolv -lpthread -lm
 
 $(O)/obj/netns/%.o: AZM_CFLAGS += -isystem /usr/include/libnl3
 
-NETNS_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_network*.c tests/unit/test_publish*.c))
+NETNS_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard \
+	tests/unit/test_network*.c tests/unit/test_publish*.c tests/unit/test_egress_*.c tests/unit/test_dns_*.c))
 TESTS += $(NETNS_TESTS)
 
 $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)

@@ -177,34 +177,53 @@ int rtnl_commit(int fd, struct rtnl_batch *batch, struct azm_err *err)
 	return read_answers(fd, batch, err);
 }
 
-int rtnl_dump(int fd, uint16_t type, void (*row)(const struct nlmsghdr *row, void *context), void *context,
+/* Return: true when this message ends the answer, with *code set to what the kernel thinks of the request. */
+static bool take_answer(const struct nlmsghdr *answer, const struct nlmsghdr *request,
+	void (*row)(const struct nlmsghdr *row, void *context), void *context, int *code)
+{
+	if (answer->nlmsg_seq != request->nlmsg_seq)
+		return false;
+	if (answer->nlmsg_type == NLMSG_ERROR)
+		*code = answered_error(answer);
+	if (answer->nlmsg_type == NLMSG_ERROR || answer->nlmsg_type == NLMSG_DONE)
+		return true;
+	row(answer, context);
+	return !(answer->nlmsg_flags & NLM_F_MULTI);
+}
+
+int rtnl_ask(int fd, struct nlmsghdr *request, void (*row)(const struct nlmsghdr *row, void *context), void *context,
 	struct azm_err *err)
 {
 	_Alignas(struct nlmsghdr) char buffer[32768]; /* the kernel never makes a larger part of a dump */
-	struct {
-		struct nlmsghdr header;
-		struct rtgenmsg family;
-	} request = {
-		.header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct rtgenmsg)),
-			.nlmsg_type = type,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-			.nlmsg_seq = 1 },
-		.family = { .rtgen_family = AF_INET },
-	};
+	int code = 0;
 
-	if (send(fd, &request, request.header.nlmsg_len, 0) < 0)
+	request->nlmsg_flags |= NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	if (send(fd, request, request->nlmsg_len, 0) < 0)
 		return err_sys(err, "ask for the host's routes", NULL);
 	for (;;) {
 		int left = receive(fd, buffer, sizeof buffer);
 		if (left < 0)
 			return err_sys(err, "read the host's routes", NULL);
 		for (struct nlmsghdr *answer = (void *)buffer; nlmsg_ok(answer, left);
-			answer = nlmsg_next(answer, &left)) {
-			if (answer->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (answer->nlmsg_type == NLMSG_ERROR)
-				return err_code(err, answered_error(answer), "read the host's routes", NULL);
-			row(answer, context);
-		}
+			answer = nlmsg_next(answer, &left))
+			if (take_answer(answer, request, row, context, &code))
+				return code ? err_code(err, code, "read the host's routes", NULL) : 0;
 	}
+}
+
+int rtnl_dump(int fd, uint16_t type, void (*row)(const struct nlmsghdr *row, void *context), void *context,
+	struct azm_err *err)
+{
+	struct {
+		struct nlmsghdr header;
+		struct rtgenmsg family;
+	} request = {
+		.header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct rtgenmsg)),
+			.nlmsg_type = type,
+			.nlmsg_flags = NLM_F_DUMP },
+		.family = { .rtgen_family = AF_INET },
+	};
+
+	return rtnl_ask(fd, &request.header, row, context, err);
 }

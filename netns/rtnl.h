@@ -59,6 +59,16 @@ void rtnl_put_raw(struct rtnl_batch *batch, const void *data, size_t size);
 [[gnu::nonnull]] int rtnl_commit(int fd, struct rtnl_batch *batch, struct azm_err *err);
 
 /**
+ * rtnl_ask() - send one request and see every message that answers it
+ * @request:	type and length set, and NLM_F_DUMP for a table; the rest of its header is filled in
+ * @row:	called for each message of the answer
+ *
+ * Return: 0, or -1 with @err; a refusal of the kernel has its errno
+ */
+[[gnu::nonnull(2, 3, 5)]] int rtnl_ask(int fd, struct nlmsghdr *request,
+	void (*row)(const struct nlmsghdr *row, void *context), void *context, struct azm_err *err);
+
+/**
  * rtnl_dump() - ask for a table and see every row
  * @type:	RTM_GETROUTE, ...
  * @row:	called for each message of the answer
