@@ -12,8 +12,8 @@
 #include "netns/host_name.h"
 
 enum {
-	SNIFF_MOST = 16384 + 5, /* a full TLS record; a request line with its headers should be shorter, too */
-	SNIFF_TEXT = 320,	/* an authority: a name, a port, brackets */
+	SNIFF_MOST = 32768, /* more than any ClientHello, and what servers take for a request line with its headers */
+	SNIFF_TEXT = 320,   /* an authority: a name, a port, brackets */
 };
 
 enum sniff_result {
