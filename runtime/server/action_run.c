@@ -2,8 +2,14 @@
 /* server/action_run.c: the `run` action: a command in the persistent shell, or in one of its own (spec:
  * openhands 2.3, 3.10). */
 #include "base/str.h"
+#include "server/events.h"
 #include "server/observation.h"
 #include "server/server.h"
+
+static void on_output(void *context)
+{
+	events_job_output(context);
+}
 
 static void on_done(void *context, json_t *observation)
 {
@@ -31,7 +37,7 @@ void action_run(struct job *job, json_t *args)
 {
 	const char *command = NULL, *cwd = "";
 	bool is_static = false;
-	struct session_request request = { .done = on_done, .context = job };
+	struct session_request request = { .done = on_done, .output = on_output, .context = job };
 	json_t *timeout = json_object_get(job->action, "timeout");
 
 	if (!job_string(job, args, "command", &command) || !job_string(job, args, "cwd", &cwd) ||
@@ -45,5 +51,6 @@ void action_run(struct job *job, json_t *args)
 	}
 	request.command = command;
 	request.timeout_s = json_number_value(timeout);
-	session_execute(session_for(job, is_static, cwd), &request);
+	job->session = session_for(job, is_static, cwd);
+	session_execute(job->session, &request);
 }

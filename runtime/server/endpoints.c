@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "server/events.h"
 #include "server/server.h"
 
 const struct endpoint endpoints[] = {
@@ -18,7 +19,16 @@ const struct endpoint endpoints[] = {
 	{ "GET", "/ready", true, endpoint_ready, NULL },
 	{ "GET", "/server_info", true, endpoint_server_info, NULL },
 	{ "POST", "/execute_action", false, endpoint_execute_action, NULL },
+	{ "GET", "/events", false, endpoint_events, NULL },
 	{ "POST", "/list_files", false, endpoint_list_files, NULL },
+	{ "POST", "/api/bash/start_bash_command", false, endpoint_bash_start, NULL },
+	{ "POST", "/api/bash/execute_bash_command", false, endpoint_bash_execute, NULL },
+	{ "POST", "/api/bash/bash_commands/*/stop", false, endpoint_bash_stop, NULL },
+	{ "GET", "/api/bash/bash_events/search", false, endpoint_bash_search, NULL },
+	{ "GET", "/api/bash/bash_events/*", false, endpoint_bash_event, NULL },
+	{ "DELETE", "/api/bash/bash_events", false, endpoint_bash_clear, NULL },
+	{ "GET", "/api/git/changes", false, endpoint_git_changes, NULL },
+	{ "GET", "/api/git/diff", false, endpoint_git_diff, NULL },
 	{ 0 },
 };
 
@@ -104,20 +114,4 @@ void endpoint_server_info(struct request *request)
 	request_answer(request, 200,
 		json_pack("{s:f, s:f, s:o}", "uptime", (double)(now - server->started_at) / 1000, "idle_time",
 			(double)(now - server->last_action_at) / 1000, "resources", resources));
-}
-
-void endpoint_execute_action(struct request *request)
-{
-	json_error_t error;
-	json_t *body = body_json(&request->body, JSON_ALLOW_NUL, &error);
-	json_t *action = json_object_get(body, "action");
-
-	request->server->last_action_at = loop_now();
-	if (!body)
-		request_invalid(request, error.text);
-	else if (!json_is_object(action))
-		request_invalid(request, "action: an object is required");
-	else
-		job_add(request, action);
-	json_decref(body);
 }

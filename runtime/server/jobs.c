@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "server/events.h"
 #include "server/observation.h"
 #include "server/server.h"
 
@@ -25,6 +26,7 @@ static void start(struct job *job)
 	json_t *args = json_object_get(job->action, "args");
 	const struct action *action = name ? find_action(name) : NULL;
 
+	events_job_started(job);
 	if (!name)
 		job_fail(job, "the action has no type");
 	else if (args && !json_is_object(args))
@@ -37,19 +39,22 @@ static void start(struct job *job)
 		action->start(job, args);
 }
 
-void job_add(struct request *request, json_t *action)
+void job_add(struct request *request, json_t *action, bool streamed)
 {
 	struct server *server = request->server;
 	struct job *job = xcalloc(1, sizeof *job);
 	bool idle = !server->jobs;
 
 	job->server = server;
-	job->request = request;
+	job->number = ++server->job_numbers;
+	job->request = streamed ? NULL : request;
 	job->action = json_incref(action);
 	if (idle)
 		server->jobs_end = &server->jobs;
 	*server->jobs_end = job;
 	server->jobs_end = &job->next;
+	if (streamed)
+		events_follow(request, job);
 	if (idle)
 		start(job);
 }
@@ -61,7 +66,7 @@ static void job_free(struct job *job)
 	free(job);
 }
 
-/* Take the running job off the queue. Return: its request, which is to be answered */
+/* Take the running job off the queue. Return: its request, which is to be answered; NULL: nobody waits for one */
 static struct request *leave(struct server *server)
 {
 	struct job *job = server->jobs;
@@ -82,8 +87,23 @@ void job_done(struct job *job, json_t *observation)
 {
 	struct server *server = job->server;
 
-	request_answer(leave(server), 200, observation);
+	events_job_done(job, observation);
+	struct request *request = leave(server);
+	if (request)
+		request_answer(request, 200, observation);
+	else
+		json_decref(observation);
 	start_next(server);
+}
+
+static void refuse(struct job *job, unsigned status, const char *detail)
+{
+	struct server *server = job->server;
+
+	events_job_failed(job, detail);
+	struct request *request = leave(server);
+	if (request)
+		request_fail(request, status, "%s", detail);
 }
 
 void job_fail(struct job *job, const char *format, ...)
@@ -96,14 +116,15 @@ void job_fail(struct job *job, const char *format, ...)
 	if (vasprintf(&reason, format, args) < 0)
 		reason = NULL;
 	va_end(args);
-	request_fail(leave(server), 500, "Internal server error: %s", reason ? reason : format);
+	cleanup_free char *detail = xasprintf("Internal server error: %s", reason ? reason : format);
+	refuse(job, 500, detail);
 	start_next(server);
 }
 
 void jobs_abort(struct server *server)
 {
 	while (server->jobs)
-		request_fail(leave(server), 503, "The server is shutting down");
+		refuse(server->jobs, 503, "The server is shutting down");
 }
 
 static bool wrong_type(struct job *job, const char *name, const char *wanted)

@@ -16,7 +16,9 @@
 
 #include "base/cleanup.h"
 #include "server/children.h"
+#include "server/events.h"
 #include "server/server.h"
+#include "server/worker.h"
 
 enum { MAPPED_FROM = 64 << 10 };
 
@@ -104,11 +106,20 @@ static int serve(struct server *server, struct azm_err *err)
 		.soft_timeout_s = server->options.soft_timeout_s,
 	};
 	server->session = session_new(&config);
+	server->bash = (struct bash_commands){
+		.loop = &server->loop,
+		.children = &server->children,
+		.default_cwd = server->options.working_dir,
+		.changed = events_bash_changed,
+		.printed = events_bash_printed,
+	};
 	forget_startup();
 	int result = 0;
 	while (!server->loop.stopping && result == 0)
 		result = loop_turn(&server->loop, http_run(server), err);
 	jobs_abort(server);
+	bash_commands_end(&server->bash);
+	workers_abort(server);
 	http_stop(server);
 	session_free(server->session);
 	close(signals.source.fd);

@@ -13,22 +13,25 @@
 
 json_t *json_text(const char *string)
 {
-	if (!string)
-		return json_null();
-	json_t *value = json_string(string);
+	return string ? json_text_of(string, strlen(string)) : json_null();
+}
+
+json_t *json_text_of(const char *bytes, size_t size)
+{
+	json_t *value = json_stringn(bytes, size);
 	if (value)
 		return value;
 	cleanup_text struct text clean = { 0 };
-	for (size_t left = strlen(string); left;) {
-		size_t length = text_utf8_length(string, left);
+	while (size) {
+		size_t length = *bytes ? text_utf8_length(bytes, size) : 1;
 		if (length)
-			text_add(&clean, string, length);
+			text_add(&clean, bytes, length);
 		else
 			text_add_code_point(&clean, 0xfffd);
-		string += length ? length : 1;
-		left -= length ? length : 1;
+		bytes += length ? length : 1;
+		size -= length ? length : 1;
 	}
-	return json_string(clean.bytes);
+	return json_stringn(clean.bytes, clean.size);
 }
 
 static json_t *observation(const char *type, json_t *message, json_t *content, json_t *extras)

@@ -15,6 +15,9 @@ struct run_metadata {
 /** json_text() - a JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL becomes null. */
 json_t *json_text(const char *string);
 
+/** json_text_of() - the same of bytes that may hold NUL. */
+json_t *json_text_of(const char *bytes, size_t size);
+
 [[gnu::format(printf, 1, 2)]] json_t *observation_error(const char *format, ...);
 json_t *observation_run(const char *command, const char *content, const struct run_metadata *metadata, bool hidden);
 json_t *observation_read(const char *path, const char *content);

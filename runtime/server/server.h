@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/bash_commands.h"
 #include "server/body.h"
 #include "server/loop.h"
 #include "server/session.h"
@@ -39,6 +40,10 @@ struct server {
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
 	struct stream *streams;	      /* answers that are still being written: see stream.h */
 	struct child *children;	      /* see children.h */
+	struct worker *workers;	      /* see worker.h */
+	struct follower *followers;   /* see events.h */
+	json_int_t job_numbers;	      /* given so far */
+	struct bash_commands bash;
 	uint64_t started_at, last_action_at;
 	int io_counters; /* /proc/self/io, opened while it could be; -1 if not */
 };
@@ -82,6 +87,14 @@ void endpoint_ready(struct request *request);
 void endpoint_server_info(struct request *request);
 void endpoint_execute_action(struct request *request);
 void endpoint_list_files(struct request *request);
+void endpoint_bash_start(struct request *request);
+void endpoint_bash_execute(struct request *request);
+void endpoint_bash_stop(struct request *request);
+void endpoint_bash_event(struct request *request);
+void endpoint_bash_search(struct request *request);
+void endpoint_bash_clear(struct request *request);
+void endpoint_git_changes(struct request *request);
+void endpoint_git_diff(struct request *request);
 
 /** request_answer() - answer with a JSON value, which is consumed. Once per request. */
 void request_answer(struct request *request, unsigned status, json_t *value);
@@ -116,9 +129,11 @@ int http_run(struct server *server);
 
 struct job {
 	struct server *server;
-	struct request *request; /* its connection is suspended, so it cannot go away */
+	json_int_t number;	 /* 1, 2, ... */
+	struct request *request; /* its connection is suspended, so it cannot go away; NULL: only followers wait */
 	json_t *action;
 	struct session *own_session; /* of a static command */
+	struct session *session;     /* whose output it makes; NULL: none */
 	struct job *next;
 };
 
@@ -133,8 +148,9 @@ void action_run(struct job *job, json_t *args);
 void action_read(struct job *job, json_t *args);
 void action_write(struct job *job, json_t *args);
 
-/** job_add() - queue an action. @action: the object with "action" and "args"; a reference is taken. */
-void job_add(struct request *request, json_t *action);
+/** job_add() - queue an action. @action: the object with "action" and "args"; a reference is taken.
+ * @streamed: it is answered with events (events.h) */
+void job_add(struct request *request, json_t *action, bool streamed);
 
 /** job_done() - answer with an observation, which is consumed, and start the next job. */
 void job_done(struct job *job, json_t *observation);

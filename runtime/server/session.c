@@ -266,6 +266,8 @@ static void on_output(void *context)
 
 	session->changed_at = loop_now();
 	session->probed = false;
+	if (session->request.done && session->request.output)
+		session->request.output(session->request.context);
 }
 
 static void on_prompt(void *context, const struct shell_prompt *prompt)
@@ -362,6 +364,13 @@ void session_unfollow(struct session *session, struct session_follower *follower
 bool session_running(const struct session *session)
 {
 	return !session->ended;
+}
+
+char *session_output(const struct session *session)
+{
+	cleanup_free char *raw = session->shell ? shell_text(session->shell) : xstrdup("");
+
+	return xstrdup(session->reported ? text_remove_prefix(raw, session->reported) : raw);
 }
 
 const char *session_cwd(const struct session *session)

@@ -22,6 +22,7 @@ struct session_request {
 	bool is_input, blocking, hidden;
 	double timeout_s;				  /* hard timeout; 0: none */
 	void (*done)(void *context, json_t *observation); /* owns the observation; may free the session */
+	void (*output)(void *context);			  /* session_output() has changed; may be NULL */
 	void *context;
 };
 
@@ -50,6 +51,10 @@ void session_unfollow(struct session *session, struct session_follower *follower
 
 /** session_running() - whether the shell is executing a command. */
 bool session_running(const struct session *session);
+
+/** session_output() - what the running command has printed that was not reported yet, as the screen shows it. Caller
+ * owns. */
+char *session_output(const struct session *session);
 
 /** session_cwd() - the shell's working directory as of its last prompt. */
 const char *session_cwd(const struct session *session);
