@@ -13,7 +13,7 @@ $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS) -lcmocka
 
-$(filter $(O)/tests/test_network%,$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
+$(filter $(O)/tests/test_network% $(O)/tests/test_egress_decide,$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
 
 NETNS_BENCH := $(O)/tests/bench_network $(O)/tests/bench_publish
 BENCH_PROGRAMS += $(NETNS_BENCH)
