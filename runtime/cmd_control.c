@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
+#include "spare.h"
 
 /* ---- stop ---- */
 
@@ -203,6 +204,7 @@ int command_gc(int argc, char **argv)
 	if (options_parse(program_find(the_program(), "gc"), NULL, argc, argv, &err) < 0 ||
 		state_open(&state, &err) < 0)
 		return fail_command(&err);
+	spare_retire(state.sandboxes);
 	state_reclaim(&state);
 	embed_remove_others(&state);
 	return 0;

@@ -20,6 +20,7 @@
 #include "config.h"
 #include "idmap.h"
 #include "set_id.h"
+#include "spare.h"
 #include "base/tree.h"
 
 enum { NAME_LIMIT = 64 };
@@ -92,13 +93,22 @@ bool sandbox_running(int dir)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+/* The upper's mode is the one of "/" inside, where there may be other users; ours is closed above it. */
+static int make_layer(int dir)
+{
+	if (mkdirat(dir, "upper", 0755) < 0 || fchmodat(dir, "upper", 0755, 0) < 0)
+		return -1;
+	return mkdirat(dir, "work", 0700);
+}
+
 int sandbox_create(const struct state *state, char **temporary, int *lock, struct azm_err *err)
 {
 	for (int attempt = 0; attempt < 16; attempt++) {
 		unsigned random = 0;
 		(void)!getrandom(&random, sizeof random, 0);
 		cleanup_free char *name = xasprintf(".new-%08x", random);
-		if (mkdirat(state->sandboxes, name, 0700) < 0) {
+		bool spare = spare_take(state->sandboxes, name) == 0;
+		if (!spare && mkdirat(state->sandboxes, name, 0700) < 0) {
 			if (errno == EEXIST)
 				continue;
 			return err_sys(err, "make a directory in", state->path);
@@ -106,11 +116,9 @@ int sandbox_create(const struct state *state, char **temporary, int *lock, struc
 		cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dir < 0)
 			continue; /* reclaimed by somebody between the two calls */
-		cleanup_fd int held = lock_file(dir, O_CREAT, err);
-		/* The upper's mode is the one of "/" inside, where there may be other users; ours is closed above it.
-		 */
-		if (held < 0 || mkdirat(dir, "upper", 0755) < 0 || fchmodat(dir, "upper", 0755, 0) < 0 ||
-			mkdirat(dir, "work", 0700) < 0)
+		cleanup_fd int held = lock_file(dir, spare ? 0 : O_CREAT, err);
+		/* A spare whose giver still holds the lock is left to be reclaimed. */
+		if (held < 0 || (!spare && make_layer(dir) < 0))
 			continue;
 		*temporary = steal_ptr(&name);
 		*lock = steal_fd(&held);
@@ -214,6 +222,8 @@ _Noreturn static void remove_in_background(int sandboxes, int lock, int orders)
 		_exit(EXIT_AZM);
 	if (read_full(2, name, sizeof name - 1) <= 0)
 		_exit(0);
+	if (spare_give(0, name) == 0)
+		_exit(0);
 	_exit(remove_directory(0, name, &ignored) < 0 ? EXIT_AZM : 0);
 }
 
@@ -301,7 +311,7 @@ static void reclaim_one(const struct state *state, const char *name)
 	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	config_init(&config);
-	if (dir < 0)
+	if (dir < 0 || spare_is_name(name))
 		return;
 	if (!is_rest(dir, name) && !set_id_is_marked(dir))
 		return;

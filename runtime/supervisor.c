@@ -275,8 +275,10 @@ static int save_status(const struct supervisor *s, struct azm_err *err)
 /* What is to be removed at its end says so in the directory: a crash then leaves it to anybody's next command. */
 static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
 {
-	if (!s->config->remove)
+	if (!s->config->remove) {
+		unlinkat(s->dir, "remove-me", 0); /* a spare directory may have it (spare.h) */
 		return 0;
+	}
 	cleanup_fd int fd = openat(s->dir, "remove-me", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	return fd < 0 ? err_sys(err, "mark for removal", s->config->name) : 0;
 }

@@ -162,6 +162,8 @@ static int alias_child(uint32_t uid, uint32_t gid)
 	if (write_path("/proc/self/gid_map", map) < 0)
 		return errno;
 	int fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (fd == INIT_ALIAS_FD)
+		return 0;
 	return fd < 0 || dup3(fd, INIT_ALIAS_FD, O_CLOEXEC) < 0 || close(fd) < 0 ? errno : 0;
 }
 

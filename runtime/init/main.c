@@ -7,8 +7,8 @@
  * memfd. From here on everything follows a plan that arrives through a pipe:
  *
  *     wait for the go byte (the id maps are written), read the plan
- *     fork the workload, which drops its privileges and waits
- *     hostname, mounts, limits of the user namespace, pivot_root; report BUILT
+ *     fork the workload, which limits the user namespace, drops its privileges and waits
+ *     hostname, mounts, pivot_root; report BUILT
  *     wait for the second go byte (the network and the terminal's size are set)
  *     release the workload, drop own capabilities; report STARTED
  *     reap, forward signals; report EXITED; exit
@@ -82,7 +82,7 @@ static int read_plan(struct plan *plan, struct azm_err *err)
 	return 0;
 }
 
-static int build(const struct plan *plan, int *master, struct azm_err *err)
+static int build(const struct plan *plan, int user_limits, int *master, struct azm_err *err)
 {
 	cleanup_fd int root = -1;
 
@@ -90,11 +90,7 @@ static int build(const struct plan *plan, int *master, struct azm_err *err)
 		return err_sys(err, "set the hostname", plan->hostname);
 	if (mount_build(&plan->mount, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
 		return -1;
-	if (!plan->wide_map && plan->uid != 0 && identity_make_alias(plan->uid, plan->gid, err) < 0)
-		return -1;
-	if (user_limits_apply(plan->nested, err) < 0)
-		return -1;
-	if (mount_pivot(root, err) < 0)
+	if (user_limits_end_mounts(user_limits, plan->nested, err) < 0 || mount_pivot(root, err) < 0)
 		return -1;
 	*master = plan->tty ? workload_terminal(err) : -1;
 	return plan->tty && *master < 0 ? -1 : 0;
@@ -162,14 +158,19 @@ static void run_init(const struct plan *plan)
 {
 	struct azm_err err = { 0 };
 	struct workload workload = { .master = -1 };
-	int signals = block_signals(&err);
 
+	/* First, because its descriptor's number is a fixed one, and because the workload is about to forbid
+	 * namespaces. */
+	if (!plan->wide_map && plan->uid != 0 && identity_make_alias(plan->uid, plan->gid, &err) < 0)
+		fail(&err);
+	int signals = block_signals(&err);
 	if (signals < 0)
 		fail(&err);
+	workload.user_limits = user_limits_open();
 	/* With a terminal the child has to come later: it takes a copy of the master. */
 	if (!plan->tty && workload_fork(plan, &workload, &err) < 0)
 		fail(&err);
-	if (build(plan, &workload.master, &err) < 0)
+	if (build(plan, workload.user_limits, &workload.master, &err) < 0)
 		fail(&err);
 	/* Only now: until the pivot, our own /proc/self/fd had to stay ours. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -185,6 +186,8 @@ static void run_init(const struct plan *plan)
 		close(fd);
 	if (workload.master >= 0)
 		close(workload.master);
+	if (workload.user_limits >= 0)
+		close(workload.user_limits);
 	send_report(REPORT_STARTED, workload.pid, NULL);
 	serve(workload.pid, signals);
 }

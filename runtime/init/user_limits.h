@@ -10,5 +10,17 @@
 
 #include "base/err.h"
 
-/** user_limits_apply() - needs the host's /proc and CAP_SYS_RESOURCE. @nested: namespaces stay possible inside. */
-int user_limits_apply(bool nested, struct azm_err *err);
+/** user_limits_open() - the host's /proc/sys/user, as long as there is a host's /proc. Return: descriptor, -1 if none.
+ */
+int user_limits_open(void);
+
+/**
+ * user_limits_apply() - set all but one for the caller's user namespace, which takes CAP_SYS_RESOURCE
+ * @dir:	what user_limits_open() returned; the root may be another one by now
+ * @nested:	namespaces stay possible inside
+ */
+int user_limits_apply(int dir, bool nested, struct azm_err *err);
+
+/** user_limits_end_mounts() - the last one, when nobody mounts any more: the kernel counts a detached mount as a mount
+ * namespace. */
+int user_limits_end_mounts(int dir, bool nested, struct azm_err *err);

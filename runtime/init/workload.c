@@ -24,6 +24,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "init/identity.h"
+#include "init/user_limits.h"
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -194,6 +195,8 @@ _Noreturn static void run_child(const struct plan *plan, const struct workload *
 	struct azm_err failure = { 0 };
 	int slave = -1;
 	char byte;
+	/* By us, because azm-init is busy with the mounts. */
+	bool limited = user_limits_apply(workload->user_limits, plan->nested, &failure) == 0;
 
 	if (plan->tty) {
 		/* The terminal is made in the new root, so there is nothing to prepare before it. */
@@ -202,9 +205,9 @@ _Noreturn static void run_child(const struct plan *plan, const struct workload *
 		slave = workload_terminal_peer(workload->master);
 		if (slave < 0)
 			err_sys(&failure, "open the terminal", NULL);
-		else
+		else if (limited)
 			workload_exec(plan, slave, &failure);
-	} else if (prepare(plan, -1, &failure) == 0) {
+	} else if (limited && prepare(plan, -1, &failure) == 0) {
 		if (read(released, &byte, 1) != 1)
 			_exit(EXIT_AZM);
 		finish(plan, &failure);

@@ -17,17 +17,18 @@ int workload_exec(const struct plan *plan, int tty, struct azm_err *err);
 /* A command that is about to be. */
 struct workload {
 	pid_t pid;
-	int release; /* write end: one byte lets it go */
-	int failed;  /* read end: an azm_err, or end of file once execve has succeeded */
-	int master;  /* the terminal it takes when released; set before that, -1 for none */
+	int release;	 /* write end: one byte lets it go */
+	int failed;	 /* read end: an azm_err, or end of file once execve has succeeded */
+	int master;	 /* the terminal it takes when released; set before that, -1 for none */
+	int user_limits; /* user_limits_open() */
 };
 
 /**
  * workload_fork() - the child that will be the command
  *
- * Without a terminal it prepares itself at once (limits, session, identity, filter) while the caller goes on building
- * the root, and waits to be released: what it has to do then is chdir and execve. The child shares the caller's root,
- * so a pivot_root moves it along.
+ * Without a terminal it prepares itself at once (limits, also those of the user namespace, session, identity, filter)
+ * while the caller goes on building the root, and waits to be released: what it has to do then is chdir and execve. The
+ * child shares the caller's root, so a pivot_root moves it along.
  */
 int workload_fork(const struct plan *plan, struct workload *workload, struct azm_err *err);
 

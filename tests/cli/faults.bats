@@ -13,8 +13,9 @@ children_of() { # PID: its first child, from the host's view
 	pgrep -P "$1" | head -1
 }
 
-our_files() { # everything below HOME but bats' own
-	find "${XDG_RUNTIME_DIR:-/tmp/azm-sandbox-$(id -u)}" "$HOME" -path "$BATS_RUN_TMPDIR" -prune -o -print 2>/dev/null | sort -u
+our_files() { # everything below HOME but bats' own, and the empty directories that are kept for the next sandboxes
+	find "${XDG_RUNTIME_DIR:-/tmp/azm-sandbox-$(id -u)}" "$HOME" \
+		\( -path "$BATS_RUN_TMPDIR" -o -path '*/sandboxes/.spare-[0-3]' \) -prune -o -print 2>/dev/null | sort -u
 }
 
 no_new_files() {
@@ -129,7 +130,8 @@ nothing_left() {
 		export AZM_STATE_DIR='$BATS_TEST_TMPDIR/disk/state' XDG_RUNTIME_DIR='$HOME/live' AZM_KEEPER_GRACE=1
 		'$AZM' run --as-root --rm --rootfs '$ROOTFS' -- /bin/sh -c 'probe fill /big 50; echo still here'
 		echo status \$?
-		for i in \$(seq 100); do [ -n \"\$(ls -A '$BATS_TEST_TMPDIR/disk/state/sandboxes')\" ] || break; sleep 0.1; done
+		for i in \$(seq 100); do [ -n \"\$(find '$BATS_TEST_TMPDIR/disk' -size +1000)\" ] || break; sleep 0.1; done
+		'$AZM' gc
 		ls -A '$BATS_TEST_TMPDIR/disk/state/sandboxes' | wc -l"
 	has "$output$stderr" '^fill=[0-9]+ ENOSPC$'
 	has "$output" '^still here$'

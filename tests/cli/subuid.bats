@@ -300,7 +300,8 @@ subid_processes() {
 	[ ! -e "$dir" ]
 }
 
-is_empty() { [ -z "$(find "$1" -mindepth 1)" ]; }
+# What is kept for the next sandboxes are empty directories of ours.
+is_empty() { [ -z "$(find "$1" -mindepth 1 ! -path '*/.spare-[0-3]*')" ] && [ -z "$(find "$1" ! -uid "$(id -u)")" ]; }
 subid_processes_are_some() { [ -n "$(subid_processes)" ]; }
 subid_processes_are_none() { [ -z "$(subid_processes)" ]; }
 

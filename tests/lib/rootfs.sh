@@ -33,3 +33,7 @@ user:x:1000:
 agents:x:4321:user
 END
 printf 'busybox test root\n' >etc/issue
+# As in every image that came out of `docker export` or azm-rootfs: files to be covered.
+: >etc/hostname
+: >etc/hosts
+: >etc/resolv.conf

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/unit/test_runtime_state.c: directories on disk, names and locks, also with many runs at once (state.h; t-b2).
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "spare.h"
 #include "tests/unit/runtime_fixture.h"
 
 enum { MANY = 50 };
@@ -402,6 +404,136 @@ static void what_crashed_runs_left_is_reclaimed_and_nothing_else(void **state)
 	state_close(&store);
 }
 
+/* A sandbox that was made and has ended: its directory, still locked, under the name it has for its remover. */
+static int ended_sandbox(const struct state *store, char **name, int *lock)
+{
+	struct azm_err err = { 0 };
+	int dir = sandbox_create(store, name, lock, &err);
+
+	assert_true(dir >= 0);
+	return dir;
+}
+
+static ino_t inode_of(int dir, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st.st_ino;
+}
+
+static void a_spare_directory_is_as_good_as_a_new_one(void **state)
+{
+	static const char *const rests[] = { "config.json", "status.json", "log.1" };
+	struct state store;
+	cleanup_free char *first = NULL;
+	cleanup_free char *second = NULL;
+	struct stat st;
+	int lock;
+
+	(void)state;
+	open_state(&store);
+	int dir = ended_sandbox(&store, &first, &lock);
+	ino_t inode = inode_of(dir, ".");
+	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
+		write_file_at(dir, rests[i], "x", 1, 0600);
+	write_file_at(dir, "log", "secret", 6, 0600);
+	assert_int_equal(mkdirat(dir, "work/work", 0), 0);
+	assert_int_equal(mkdirat(dir, "upper/etc", 0755), 0);
+	assert_int_equal(fchmodat(dir, "upper", 0777, 0), 0);
+	close(dir);
+	assert_int_equal(spare_give(store.sandboxes, first), 0);
+	close(lock);
+	state_reclaim(&store);
+	dir = ended_sandbox(&store, &second, &lock);
+	assert_int_equal(inode_of(dir, "."), inode);
+	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
+		assert_int_equal(faccessat(dir, rests[i], F_OK, 0), -1);
+	assert_int_equal(faccessat(dir, "log", F_OK, 0), -1);
+	assert_int_equal(unlinkat(dir, "work", AT_REMOVEDIR), 0); /* it was empty */
+	assert_int_equal(fstatat(dir, "upper", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(unlinkat(dir, "upper", AT_REMOVEDIR), 0);
+	close(dir);
+	close(lock);
+	state_close(&store);
+}
+
+static void an_upper_whose_attributes_were_changed_is_not_used_again(void **state)
+{
+	struct state store;
+	cleanup_free char *names[3] = { NULL };
+	int lock;
+
+	(void)state;
+	open_state(&store);
+	for (int i = 0; i < 2; i++) { /* the first round makes an upper nobody has touched */
+		int dir = ended_sandbox(&store, &names[i], &lock);
+		close(dir);
+		assert_int_equal(spare_give(store.sandboxes, names[i]), 0);
+		close(lock);
+	}
+	int dir = ended_sandbox(&store, &names[2], &lock);
+	cleanup_fd int upper = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* keeps its inode number */
+	ino_t before = inode_of(dir, "upper");
+	assert_int_equal(fchmod(upper, 0700), 0);
+	assert_int_equal(fchmod(upper, 0755), 0);
+	close(dir);
+	assert_int_equal(spare_give(store.sandboxes, names[2]), 0);
+	cleanup_fd int spare = openat(store.sandboxes, ".spare-0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_not_equal(inode_of(spare, "upper"), before);
+	close(lock);
+	state_close(&store);
+}
+
+static void a_spare_that_is_still_locked_is_left_alone(void **state)
+{
+	struct state store;
+	cleanup_free char *first = NULL;
+	cleanup_free char *second = NULL;
+	int held, lock;
+
+	(void)state;
+	open_state(&store);
+	int dir = ended_sandbox(&store, &first, &held);
+	ino_t inode = inode_of(dir, ".");
+	close(dir);
+	assert_int_equal(spare_give(store.sandboxes, first), 0);
+	dir = ended_sandbox(&store, &second, &lock);
+	assert_int_not_equal(inode_of(dir, "."), inode);
+	close(dir);
+	close(lock);
+	close(held);
+	state_close(&store);
+}
+
+static void few_spares_are_kept_and_gc_removes_them(void **state)
+{
+	struct state store;
+	cleanup_free char *names[6] = { NULL };
+	int locks[6], given = 0;
+
+	(void)state;
+	open_state(&store);
+	for (size_t i = 0; i < 6; i++)
+		close(ended_sandbox(&store, &names[i], &locks[i]));
+	for (size_t i = 0; i < 6; i++)
+		given += spare_give(store.sandboxes, names[i]) == 0;
+	for (size_t i = 0; i < 6; i++)
+		close(locks[i]);
+	assert_int_equal(given, 4);
+	assert_int_equal(access("state/sandboxes/.spare-3", F_OK), 0);
+	assert_int_equal(access("state/sandboxes/.spare-4", F_OK), -1);
+	spare_retire(store.sandboxes);
+	state_reclaim(&store);
+	size_t count = 0;
+	cleanup_dir DIR *left = opendir("state/sandboxes");
+	for (const struct dirent *entry; (entry = readdir(left));)
+		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	assert_int_equal(count, 0);
+	state_close(&store);
+}
+
 static void only_directories_are_sandboxes(void **state)
 {
 	struct state store;
@@ -436,6 +568,10 @@ int main(void)
 		IN_DIRECTORY(reclaiming_takes_nothing_from_a_run_that_begins),
 		IN_DIRECTORY(a_lock_is_held_by_one_and_ends_with_its_process),
 		IN_DIRECTORY(what_crashed_runs_left_is_reclaimed_and_nothing_else),
+		IN_DIRECTORY(a_spare_directory_is_as_good_as_a_new_one),
+		IN_DIRECTORY(an_upper_whose_attributes_were_changed_is_not_used_again),
+		IN_DIRECTORY(a_spare_that_is_still_locked_is_left_alone),
+		IN_DIRECTORY(few_spares_are_kept_and_gc_removes_them),
 		IN_DIRECTORY(only_directories_are_sandboxes),
 	};
 

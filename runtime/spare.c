@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* spare.c: see spare.h */
+#include "spare.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/tree.h"
+
+enum { SPARES = 4 };
+
+#define PREFIX ".spare-"
+
+static void spare_name(char name[16], int number)
+{
+	snprintf(name, 16, PREFIX "%d", number);
+}
+
+bool spare_is_name(const char *name)
+{
+	return str_starts(name, PREFIX);
+}
+
+int spare_take(int sandboxes, const char *name)
+{
+	char spare[16];
+
+	for (int i = 0; i < SPARES; i++) {
+		spare_name(spare, i);
+		if (renameat(sandboxes, spare, sandboxes, name) == 0)
+			return 0;
+	}
+	return -1;
+}
+
+/* Delete what is in @dir and @keep does not name (a NULL ends the list). */
+static int empty(int parent, const char *name, const char *const *keep)
+{
+	struct azm_err ignored = { 0 };
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return -1;
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		const char *const *kept = keep;
+		while (*kept && strcmp(entry->d_name, *kept) != 0)
+			kept++;
+		if (!*kept && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+			tree_remove_at(fd, entry->d_name, &ignored) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* As it was made: nothing was ever put into it, and none of its attributes was changed. */
+static bool is_untouched(int dir, const char *name)
+{
+	struct statx st;
+
+	return statx(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) == 0 &&
+	       (st.stx_mask & STATX_BTIME) && S_ISDIR(st.stx_mode) && st.stx_btime.tv_sec == st.stx_ctime.tv_sec &&
+	       st.stx_btime.tv_nsec == st.stx_ctime.tv_nsec;
+}
+
+static int renew_upper(int dir)
+{
+	struct azm_err ignored = { 0 };
+
+	if (is_untouched(dir, "upper"))
+		return 0;
+	if (tree_remove_at(dir, "upper", &ignored) < 0)
+		return -1;
+	umask(0); /* a chmod afterwards would count as a change */
+	return mkdirat(dir, "upper", 0755);
+}
+
+/* An empty log may stay. */
+static int renew_log(int dir)
+{
+	struct stat st;
+
+	return fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? unlinkat(dir, "log", 0) : 0;
+}
+
+int spare_give(int sandboxes, const char *name)
+{
+	static const char *const kept[] = { "lock", "upper", "work", "log", "remove-me", NULL };
+	static const char *const nothing[] = { NULL };
+	cleanup_fd int dir = openat(sandboxes, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char spare[16];
+
+	if (dir < 0 || empty(sandboxes, name, kept) < 0 || empty(dir, "work", nothing) < 0 || renew_upper(dir) < 0 ||
+		renew_log(dir) < 0)
+		return -1;
+	/* A directory never replaces one that is not empty. */
+	for (int i = 0; i < SPARES; i++) {
+		spare_name(spare, i);
+		if (renameat(sandboxes, name, sandboxes, spare) == 0)
+			return 0;
+	}
+	return -1;
+}
+
+void spare_retire(int sandboxes)
+{
+	char spare[16], dead[24];
+
+	for (int i = 0; i < SPARES; i++) {
+		spare_name(spare, i);
+		snprintf(dead, sizeof dead, ".dead%s", spare);
+		(void)renameat(sandboxes, spare, sandboxes, dead);
+	}
+}
