@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/str.h"
 
@@ -32,14 +33,6 @@ struct egress_log {
 static const char *const verdicts[] = {
 	[EGRESS_ALLOWED] = "allowed", [EGRESS_DENIED] = "denied", [EGRESS_FAILED] = "failed", [EGRESS_CLOSED] = "closed"
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void time_text(char *text, size_t size)
 {
@@ -113,7 +106,7 @@ static void say_omitted(struct egress_log *log)
 /* Return: false when the bucket is empty. */
 static bool take_from_bucket(struct egress_log *log)
 {
-	int64_t now = now_ms(), more = (now - log->refilled_ms) * EGRESS_LOG_PER_SECOND / 1000;
+	int64_t now = clock_ms(), more = (now - log->refilled_ms) * EGRESS_LOG_PER_SECOND / 1000;
 
 	if (more > 0) {
 		log->refilled_ms = now;
@@ -167,7 +160,7 @@ struct egress_log *egress_log_open(int dir, struct azm_err *err)
 	struct egress_log *log = calloc(1, sizeof *log);
 
 	if (log) {
-		*log = (struct egress_log){ .dir = -1, .fd = -1, .lines = EGRESS_LOG_BURST, .refilled_ms = now_ms() };
+		*log = (struct egress_log){ .dir = -1, .fd = -1, .lines = EGRESS_LOG_BURST, .refilled_ms = clock_ms() };
 		log->dir = fcntl(dir, F_DUPFD_CLOEXEC, 3);
 	}
 	if (!log || log->dir < 0 || open_log(log, 0) < 0) {

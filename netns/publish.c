@@ -10,35 +10,23 @@
  * it is used.
  */
 #include <errno.h>
-#include <linux/capability.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "netns/publish_internal.h"
-
-enum { STACK_BYTES = 128 * 1024 };
-
-/* Capabilities belong to the thread; nothing after setns() needs one. */
-static int drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return (int)syscall(SYS_capset, &header, none);
-}
+#include "netns/thread.h"
 
 static int enter_sandbox(struct publisher *publisher, struct azm_err *err)
 {
 	(void)prctl(PR_SET_NAME, "azm-publish");
 	if (setns(publisher->netns, CLONE_NEWNET) < 0)
 		return err_sys(err, "enter the sandbox's network", NULL);
-	if (drop_capabilities() < 0)
+	/* Nothing after setns() needs one. */
+	if (thread_drop_capabilities() < 0)
 		return err_sys(err, "drop the capabilities of the publishing thread", NULL);
 	return 0;
 }
@@ -66,21 +54,6 @@ static void *inner_thread(void *argument)
 	return NULL;
 }
 
-static int create_thread(struct publisher *publisher)
-{
-	sigset_t all, before;
-	pthread_attr_t attributes;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int code = pthread_create(&publisher->thread, &attributes, inner_thread, publisher);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return code;
-}
-
 int publish_start(struct publisher *publisher, int sandbox_netns, uint32_t address, struct azm_err *err)
 {
 	if (publisher->started)
@@ -91,7 +64,7 @@ int publish_start(struct publisher *publisher, int sandbox_netns, uint32_t addre
 	publisher->netns = sandbox_netns;
 	publisher->start_error = err;
 	publisher->state = THREAD_ENTERING;
-	int code = create_thread(publisher);
+	int code = thread_start(&publisher->thread, inner_thread, publisher);
 	if (code)
 		return err_code(err, code, "start the publishing thread", NULL);
 	publisher->started = true;

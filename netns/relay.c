@@ -165,6 +165,8 @@ static int join(struct relay *relay, int a, int b, struct relay_guard *guard)
 	pair->relay = relay;
 	pair->guard = guard;
 	pair->looking = guard && guard->look;
+	if (guard)
+		guard->pair = pair;
 	pair->end[0] = (struct end){ .watch = { first_ready }, .fd = a, .writable = true, .odd = is_unix(a) };
 	pair->end[1] = (struct end){ .watch = { second_ready }, .fd = b, .writable = true, .odd = is_unix(b) };
 	LIST_INSERT_HEAD(&relay->pairs, pair, all);
@@ -186,6 +188,17 @@ int relay_join(struct relay *relay, int a, int b)
 int relay_join_guarded(struct relay *relay, int a, int b, struct relay_guard *guard)
 {
 	return join(relay, a, b, guard);
+}
+
+void relay_look_again(struct relay_guard *guard)
+{
+	guard->pair->end[0].readable = true;
+	pair_run(guard->pair);
+}
+
+void relay_break(struct relay_guard *guard)
+{
+	pair_end(guard->pair, true);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 struct relay;
+struct pair;
 
 /* Something the loop waits for besides the pairs: embed it and get the object back from the pointer. */
 struct relay_watch {
@@ -58,10 +59,19 @@ struct relay_guard {
 	enum relay_verdict (*look)(struct relay_guard *guard, int first);
 	/* Called once, last of all, with the bytes that first and second have sent to each other. */
 	void (*ended)(struct relay_guard *guard, uint64_t sent, uint64_t received);
+	struct pair *pair; /* the relay's */
 };
 
 /** relay_join_guarded() - relay_join() with a guard, which ends (guard->ended()) also when joining fails. */
 [[gnu::nonnull]] int relay_join_guarded(struct relay *relay, int a, int b, struct relay_guard *guard);
+
+/** relay_look_again() - ask a guard that said RELAY_WAIT once more, though nothing more has come. Not from within
+ * look().
+ */
+[[gnu::nonnull]] void relay_look_again(struct relay_guard *guard);
+
+/** relay_break() - reset both ends of a guarded pair; the guard ends with it. Not from within look(). */
+[[gnu::nonnull]] void relay_break(struct relay_guard *guard);
 
 /** relay_turn() - wait for events and serve them. @timeout_ms: -1 without end. Return: 0, -1 with errno (not EINTR). */
 [[gnu::nonnull]] int relay_turn(struct relay *relay, int timeout_ms);

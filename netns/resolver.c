@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "netns/resolver_wire.h"
 
@@ -49,14 +50,6 @@ struct resolver {
 	unsigned count;
 	LIST_HEAD(entries, entry) entries;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void forget(struct resolver *resolver, struct entry *entry)
 {
@@ -89,7 +82,7 @@ static void settle(struct entry *entry, const char *why, int64_t keep_ms)
 {
 	entry->known = true;
 	entry->why = why;
-	entry->until = now_ms() + keep_ms;
+	entry->until = clock_ms() + keep_ms;
 	tell(entry);
 }
 

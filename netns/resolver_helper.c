@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "netns/address_class.h"
 #include "netns/resolver_wire.h"
 
@@ -57,14 +58,6 @@ struct worker {
 	unsigned threads, idle;
 	int64_t progress; /* when a thread last took or finished something */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- one lookup ----------------------------------------------------------------------------------------------- */
 
@@ -120,15 +113,15 @@ static void *resolve(void *argument)
 		struct question question = worker->queue[worker->first];
 		worker->first = (worker->first + 1) % QUEUE;
 		worker->count--;
-		worker->progress = now_ms();
+		worker->progress = clock_ms();
 		pthread_mutex_unlock(&worker->lock);
 		/* Whoever asked has given up. */
-		if (now_ms() - question.at < RESOLVER_TIMEOUT_MS) {
+		if (clock_ms() - question.at < RESOLVER_TIMEOUT_MS) {
 			look_up(&question.asked, &answer);
 			(void)!send(worker->fd, &answer, sizeof answer, MSG_NOSIGNAL);
 		}
 		pthread_mutex_lock(&worker->lock);
-		worker->progress = now_ms();
+		worker->progress = clock_ms();
 	}
 	return NULL;
 }
@@ -153,7 +146,7 @@ static void enqueue(struct worker *worker, const struct resolver_question *quest
 	if (worker->count < QUEUE) {
 		struct question *last = &worker->queue[(worker->first + worker->count++) % QUEUE];
 		last->asked = *question;
-		last->at = now_ms();
+		last->at = clock_ms();
 		if (worker->count > worker->idle && worker->threads < RESOLVER_THREADS)
 			one_more_thread(worker);
 	}
@@ -164,7 +157,7 @@ static void enqueue(struct worker *worker, const struct resolver_question *quest
 static bool is_stuck(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->lock);
-	bool stuck = worker->count > 0 && worker->idle == 0 && now_ms() - worker->progress > STUCK_MS;
+	bool stuck = worker->count > 0 && worker->idle == 0 && clock_ms() - worker->progress > STUCK_MS;
 	pthread_mutex_unlock(&worker->lock);
 	return stuck;
 }
