@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# internet.bash: an internet of the tests' own, for suites that try egress with real clients. See internet/internet.py.
+#
+#     load ../lib/common
+#     load ../lib/internet
+#     setup_file() { make_internet; make_clients; }     # or: make_internet --postgres
+#     teardown_file() { remove_internet; }
+#
+# From then on azm, sandbox, background run azm-sandbox on that internet's "host", as this user without capabilities, and
+# on_host runs any other command there. Rootfs $ROOTFS is the host's own installed programs, see make_clients.
+
+make_internet() { # [--postgres]
+	local starter
+	INTERNET=$BATS_FILE_TMPDIR/internet
+	unshare --user --map-current-user --keep-caps --net --mount --pid --fork --mount-proc --kill-child \
+		/usr/bin/python3 -B "$TESTS/lib/internet/internet.py" "$INTERNET" "$@" >"$BATS_FILE_TMPDIR/internet.log" 2>&1 3>&- &
+	starter=$!
+	if ! wait_for 60 internet_is_up_or_gone "$starter" || [ ! -e "$INTERNET/ready" ]; then
+		cat "$BATS_FILE_TMPDIR/internet.log"
+		return 1
+	fi
+	INTERNET_PID=$(pgrep -P "$starter")
+	# A descendant of that pid namespace's init would outlive nothing: killing it kills all.
+	cat >"$BATS_FILE_TMPDIR/azm" <<-END
+		#!/bin/sh
+		exec nsenter --preserve-credentials -U -n -m -p -t $INTERNET_PID -- '$AZM' "\$@"
+	END
+	chmod +x "$BATS_FILE_TMPDIR/azm"
+	AZM=$BATS_FILE_TMPDIR/azm
+	export INTERNET INTERNET_PID AZM
+}
+
+internet_is_up_or_gone() { # PID
+	[ -e "$INTERNET/ready" ] || ! kill -0 "$1" 2>/dev/null
+}
+
+remove_internet() {
+	[ -n "${INTERNET_PID:-}" ] || return 0
+	kill -KILL "$INTERNET_PID" 2>/dev/null || true
+	wait_for 10 internet_is_gone
+}
+
+internet_is_gone() {
+	! kill -0 "$INTERNET_PID" 2>/dev/null
+}
+
+# Joining the user namespace gives capabilities over it, which an exec by an id other than 0 drops again.
+on_host() {
+	nsenter --preserve-credentials -U -n -m -p -t "$INTERNET_PID" -- "$@" 3>&-
+}
+
+# $ROOTFS: the host's /usr seen through a read-only volume, and an /etc, /var, /home of its own: every client that is
+# installed here works inside, and nothing is copied. $PSQL and $PG are PostgreSQL's programs (Debian's psql in the path
+# is a wrapper that wants its own configuration).
+make_clients() {
+	ROOTFS=$BATS_FILE_TMPDIR/clients
+	PG=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1)
+	local link
+	mkdir -p "$ROOTFS"/{usr,proc,sys,dev,run,tmp,root/.ssh,home/user,workspace,opt,etc/ssl/certs,etc/apt/apt.conf.d} \
+		"$ROOTFS"/var/{tmp,lib/dpkg/info,lib/dpkg/updates,lib/apt/lists/partial,cache/apt/archives/partial,log/apt}
+	for link in bin sbin lib lib64 lib32; do
+		[ ! -L "/$link" ] || ln -s "usr/$link" "$ROOTFS/$link"
+	done
+	[ -L /bin ] || {
+		echo 'internet.bash: /bin of this host is not a link to /usr/bin'
+		return 1
+	}
+	cp -a /etc/alternatives "$ROOTFS/etc/" 2>/dev/null
+	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n_apt:x:42:65534::/:/bin/sh\n' \
+		>"$ROOTFS/etc/passwd"
+	printf 'root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n' >"$ROOTFS/etc/group"
+	: >"$ROOTFS/var/lib/dpkg/status"
+	echo 'deb [trusted=yes] https://deb.test/ ./' >"$ROOTFS/etc/apt/sources.list"
+	cp "$INTERNET/stock/ca.pem" "$ROOTFS/etc/ssl/certs/ca-certificates.crt"
+	cp "$INTERNET/stock/ssh/id" "$INTERNET/stock/ssh/known_hosts" "$ROOTFS/root/.ssh/"
+	chmod 0600 "$ROOTFS/root/.ssh/id"
+	cp "$PROBE" "$ROOTFS/opt/probe"
+	export ROOTFS PG
+}
+
+# client RULES COMMAND...: one shot in the clients' root, with these egress rules.
+client() {
+	local rules=$1
+	shift
+	azm run --rm --rootfs "$ROOTFS" -v /usr:/usr:ro --egress "$rules" -- "$@"
+}
