@@ -38,6 +38,7 @@ static const struct field {
 	F(FLAG, publish_any_user),
 	F(TEXT, network),
 	F(TEXT, egress),
+	F(TEXT, egress_engine),
 	F(LIST, env),
 	F(TEXT, api_key),
 	F(TEXT, workdir),
@@ -82,6 +83,7 @@ void config_init(struct config *config)
 		.userns = xstrdup("auto"),
 		.network = xstrdup("private"),
 		.egress = xstrdup("none"),
+		.egress_engine = xstrdup("broker"),
 		.proc = xstrdup("fresh"),
 		.shm_size = CONFIG_UNSET,
 		.memory = CONFIG_UNSET,
@@ -224,8 +226,11 @@ int config_load(struct config *config, int dir, struct azm_err *err)
 
 	if (!object)
 		return -1;
-	for (size_t i = 0; i < FIELD_COUNT; i++)
-		load_field(config, &fields[i], json_object_get(object, fields[i].name));
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		const json_t *value = json_object_get(object, fields[i].name);
+		if (value) /* an earlier version did not write what came later */
+			load_field(config, &fields[i], value);
+	}
 	json_decref(object);
 	return 0;
 }

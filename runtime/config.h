@@ -33,6 +33,7 @@ struct config {
 	bool publish_any_user;
 	char *network;
 	char *egress;
+	char *egress_engine; /* broker: by rules; pasta: the host's network in full */
 	struct str_list env; /* K=V, final for the workload except what the image adds */
 	char *api_key;	     /* the key itself; "" = none */
 	char *workdir;

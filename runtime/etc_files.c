@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "netns/pasta.h"
 
 /* With one mapped id there is nobody else to become: sudo as root runs the command, sudo as another id says why it
  * cannot. */
@@ -115,9 +116,12 @@ int etc_files_plan(const struct config *config, uint32_t address, bool wide, con
 		return -1;
 	add_file(plan, "/etc/hosts", steal_ptr(&hosts), 0644);
 	add_file(plan, "/etc/hostname", xasprintf("%s\n", hostname), 0644);
-	/* No name server can be reached; an empty file would make resolvers ask 127.0.0.1 and wait. */
+	/* Without egress no name server can be reached; an empty file would make resolvers ask 127.0.0.1 and wait. */
+	bool pasta = strcmp(config->egress_engine, "pasta") == 0;
 	add_file(plan, "/etc/resolv.conf",
-		xstrdup("# azm-sandbox: no egress, no name server\noptions timeout:1 attempts:1\n"), 0644);
+		xstrdup(pasta ? "nameserver " PASTA_DNS "\n"
+			      : "# azm-sandbox: no egress, no name server\noptions timeout:1 attempts:1\n"),
+		0644);
 	add_passwd(config, identity, rootfd, plan);
 	if (!wide)
 		add_sudo(rootfd, plan);

@@ -210,6 +210,22 @@ static void canonical_volumes(struct str_list *volumes)
 	}
 }
 
+/* pasta opens everything and knows no rules: nobody shall believe otherwise. */
+static int check_engine(const struct config *config, struct azm_err *err)
+{
+	if (strcmp(config->egress_engine, "pasta") != 0)
+		return 0;
+	if (strcmp(config->egress, "all") != 0) {
+		err_msg(err, EINVAL, "use --egress-engine pasta", NULL, "pasta cannot keep to rules (\"%s\")",
+			config->egress);
+		return err_hint(err, "it goes with `--egress all` only; for rules leave --egress-engine out");
+	}
+	if (strcmp(config->network, "private") != 0)
+		return err_msg(err, EINVAL, "use --egress-engine pasta", NULL,
+			"it goes with the private network only, not with --network %s", config->network);
+	return 0;
+}
+
 int run_request_complete(struct run_request *request, struct azm_err *err)
 {
 	struct config *config = &request->config;
@@ -230,7 +246,7 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 		return err_msg(err, EINVAL, "use AZM_EGRESS", NULL, "\"%s\" is not one of none",
 			setting(request, "AZM_EGRESS"));
 	workload_env(request);
-	if (choose_key(request, err) < 0)
+	if (check_engine(config, err) < 0 || choose_key(request, err) < 0)
 		return -1;
 	make_canonical(&config->rootfs);
 	make_canonical(&config->workspace);

@@ -91,6 +91,7 @@ static int choose(char **member, const char *value, const char *const *choices, 
 
 SET_CHOICE(rootfs_mode, "overlay", "direct", "read-only")
 SET_CHOICE(userns, "auto", "single")
+SET_CHOICE(egress_engine, "broker", "pasta")
 SET_CHOICE(proc, "fresh", "bind", "none")
 
 static int opt_network(void *target, const char *value, struct azm_err *err)
@@ -265,6 +266,8 @@ const struct option_row run_option_rows[] = {
 	{ 0, "publish-any-user", NULL, opt_publish_any_user, "accept connections of other users of this host" },
 	{ 0, "network", "NAME", opt_network, "private (default): alone on your bridge; none: loopback only" },
 	{ 0, "egress", "RULE", opt_egress, "what may be reached from inside; none (default)" },
+	{ 0, "egress-engine", "ENGINE", opt_egress_engine,
+		"broker (default): TCP by the rules; pasta: with `--egress all`, the host's network in full" },
 	{ 'e', "env", "K=V|K", opt_env, "set a variable, or pass the caller's" },
 	{ 0, "env-file", "FILE", opt_env_file, "variables from a file, one K=V a line" },
 	{ 0, "api-key-file", "FILE", opt_api_key_file, "the key the server demands" },

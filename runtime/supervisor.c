@@ -51,6 +51,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.cgroup = { .dir = -1 },
 		.launch = { .image = { .rootfd = -1 } },
 		.network = { .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1, .filter = -1 },
+		.pasta = PASTA_NONE,
 		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
 		.stdio = { -1, -1, -1 },
 		.streams = { .in = { .from = -1, .to = -1 },
@@ -175,6 +176,11 @@ static int join_network(struct supervisor *s, struct azm_err *err)
 	return 0;
 }
 
+static bool wants_pasta(const struct supervisor *s)
+{
+	return strcmp(s->config->egress_engine, "pasta") == 0;
+}
+
 static int wire_up(struct supervisor *s, struct azm_err *err)
 {
 	char path[64];
@@ -185,7 +191,9 @@ static int wire_up(struct supervisor *s, struct azm_err *err)
 		return err_sys(err, "open the sandbox's network", path);
 	if (strcmp(s->config->network, "none") == 0)
 		return network_loopback_up(s->netns, err);
-	return network_attach(&s->network, true, s->netns, false, err);
+	if (network_attach(&s->network, true, s->netns, false, err) < 0)
+		return -1;
+	return wants_pasta(s) ? pasta_connect(&s->pasta, s->network.userns, s->netns, err) : 0;
 }
 
 /* Inside root may make set-id files (dpkg does), other users may not: the filter forbids it. */
@@ -337,6 +345,8 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 		return -1;
 	if (control_open(&s->control, s->state, config->name, err) < 0)
 		return -1;
+	if (wants_pasta(s) && pasta_prepare(&s->pasta, s->dir, err) < 0)
+		return -1;
 	if (join_network(s, err) < 0 || spawn(s, err) < 0 || launch_workload(s, err) < 0) {
 		spawn_reason(&s->child, err);
 		if (!err->hint[0])
@@ -391,6 +401,7 @@ void supervisor_end(struct supervisor *s)
 	}
 	publish_stop(s->publisher);
 	s->publisher = NULL;
+	pasta_end(&s->pasta);
 	network_leave(&s->network);
 	if (s->knocked > 0)
 		close(s->knocked);

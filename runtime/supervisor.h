@@ -27,6 +27,7 @@
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
+#include "netns/pasta.h"
 #include "state.h"
 #include "status.h"
 #include "streams.h"
@@ -44,7 +45,8 @@ struct supervisor {
 	size_t rule_count;
 	struct publisher *publisher;
 	struct network network;
-	int knocked; /* the keeper's answer is on its way here; 0: not asked */
+	int knocked;	    /* the keeper's answer is on its way here; 0: not asked */
+	struct pasta pasta; /* of --egress-engine pasta */
 	struct child child;
 	int netns; /* the sandbox's */
 	struct child_stdio stdio;

@@ -242,6 +242,8 @@ if [ "$(id -u)" -eq 0 ]; then
 		/usr/bin/python3 "$work/tests/lib/other-user.py" serve "$work/other/socket" 9>&- &
 	other_user=$!
 	export AZM_OTHER_USER=$work/other/socket
+	# For tests/lib/internet: the device pasta needs, which the ids above must not have otherwise.
+	mknod -m 0666 "$work/tun" c 10 200 2>/dev/null && export AZM_TUN=$work/tun
 fi
 
 running=0 next=0

@@ -10,6 +10,9 @@
 # From then on azm, sandbox, background run azm-sandbox on that internet's "host", as this user without capabilities, and
 # on_host runs any other command there. Rootfs $ROOTFS is the host's own installed programs, see make_clients.
 
+# common.bash is loaded anew for every test; from setup_file on, AZM means the host of that internet.
+[ -z "${INTERNET_PID:-}" ] || AZM=$BATS_FILE_TMPDIR/azm
+
 make_internet() { # [--postgres]
 	local starter
 	INTERNET=$BATS_FILE_TMPDIR/internet
@@ -27,8 +30,7 @@ make_internet() { # [--postgres]
 		exec nsenter --preserve-credentials -U -n -m -p -t $INTERNET_PID -- '$AZM' "\$@"
 	END
 	chmod +x "$BATS_FILE_TMPDIR/azm"
-	AZM=$BATS_FILE_TMPDIR/azm
-	export INTERNET INTERNET_PID AZM
+	export INTERNET INTERNET_PID
 }
 
 internet_is_up_or_gone() { # PID
@@ -48,6 +50,23 @@ internet_is_gone() {
 # Joining the user namespace gives capabilities over it, which an exec by an id other than 0 drops again.
 on_host() {
 	nsenter --preserve-credentials -U -n -m -p -t "$INTERNET_PID" -- "$@" 3>&-
+}
+
+# on_host_spawn FILE COMMAND...: in the background, with its output in FILE; ends with the test (remove_spawned).
+on_host_spawn() {
+	local file=$1
+	shift
+	# shellcheck disable=SC2016 # expanded on the host
+	on_host sh -c 'echo $$ >>"$0"; exec "$@"' "$BATS_TEST_TMPDIR/host-pids" "$@" >"$file" 2>&1 </dev/null &
+}
+
+supervisor_on_host() { # SANDBOX: pid, as the host of that internet sees it
+	on_host ps -o ppid= -p "$(pid_of "$1")" | tr -d ' '
+}
+
+remove_spawned() {
+	[ ! -f "$BATS_TEST_TMPDIR/host-pids" ] || xargs nsenter --preserve-credentials -U -p -t "$INTERNET_PID" -- \
+		kill -KILL <"$BATS_TEST_TMPDIR/host-pids" 2>/dev/null || true
 }
 
 # $ROOTFS: the host's /usr seen through a read-only volume, and an /etc, /var, /home of its own: every client that is

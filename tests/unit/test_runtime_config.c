@@ -29,7 +29,7 @@ static void fill(struct run_request *request)
 		"--entrypoint=/bin/x", "-dit", "--rm", "--as-root", "--read-only", "--shm-size=1g",
 		"--ulimit=nofile=10", "-m9223372036854775807", "--cpus=0.5", "--pids-limit=0", "--cap-add=A",
 		"--cap-drop=B", "--seccomp=/s.json", "--add-host=h:1.2.3.4", "-lk=v", "--no-new-privileges", "--nested",
-		"--compat32", "--seccomp-log", "--proc=bind", "--name=box" };
+		"--compat32", "--seccomp-log", "--proc=bind", "--egress-engine=pasta", "--name=box" };
 	static const struct command run = { .name = "run", .options = run_option_rows };
 	struct azm_err err = { 0 };
 	int argc = (int)(sizeof words / sizeof *words);

@@ -56,6 +56,8 @@ def furnish_host():
     bind(f"nameserver {zone.RESOLVER}\noptions timeout:1 attempts:1\n", "/etc/resolv.conf")
     bind("passwd: files\ngroup: files\nhosts: files dns\n", "/etc/nsswitch.conf")
     bind("127.0.0.1 localhost\n::1 localhost\n", "/etc/hosts")
+    if os.environ.get("AZM_TUN") and os.path.exists("/dev/net/tun"):
+        libc("mount", os.environ["AZM_TUN"].encode(), b"/dev/net/tun", None, MS_BIND, None)
     bind(f"root:x:0:0:root:/root:/bin/sh\ngit:x:{os.getuid()}:{os.getgid()}::{STOCK}/home:/bin/sh\n", "/etc/passwd")
 
 
