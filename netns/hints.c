@@ -57,6 +57,21 @@ static const struct hint_row link_rows[] = {
 	{ 0 },
 };
 
+#define NO_NFTABLES                                                                                                    \
+	"egress and named networks need nftables in the kernel, with the families ip and bridge and NAT; ask an "      \
+	"administrator: modprobe -a nf_tables nft_chain_nat nft_redir nft_ct nft_reject_ipv4 (5.9 or later, "          \
+	"CONFIG_NF_TABLES_BRIDGE). A sandbox on the private network without --egress works without"
+
+static const struct hint_row filter_rows[] = {
+	{ EPROTONOSUPPORT, NULL, 0, NO_NFTABLES },
+	{ EAFNOSUPPORT, NULL, 0, NO_NFTABLES },
+	{ EOPNOTSUPP, NULL, 0, NO_NFTABLES },
+	{ ENOENT, NULL, 0, NO_NFTABLES }, /* a type of chain, an expression */
+	{ EPERM, NULL, 0, "a security policy of this host forbids packet filters in user namespaces" },
+	{ EACCES, NULL, 0, "a security policy of this host forbids packet filters in user namespaces" },
+	{ 0 },
+};
+
 static bool setting_is(const char *setting, int value)
 {
 	char path[128];
@@ -87,4 +102,9 @@ int hint_namespaces(struct azm_err *err)
 int hint_links(struct azm_err *err)
 {
 	return add_hint(link_rows, err);
+}
+
+int hint_filter(struct azm_err *err)
+{
+	return add_hint(filter_rows, err);
 }

@@ -8,3 +8,6 @@
 
 /** hint_links() - add the hint that fits a failed request for a bridge or a veth pair. Return: -1. */
 [[gnu::nonnull]] int hint_links(struct azm_err *err);
+
+/** hint_filter() - add the hint that fits a failure to open or change the packet filter. Return: -1. */
+[[gnu::nonnull]] int hint_filter(struct azm_err *err);

@@ -38,6 +38,8 @@ static const struct {
 	{ "/proc/sys/net/ipv4/conf/all/route_localnet", "0" },
 	{ "/proc/sys/net/ipv4/conf/all/proxy_arp", "0" },
 	{ "/proc/sys/net/ipv6/conf/all/forwarding", "0" },
+	/* What goes nowhere is rejected at once, however often it is tried. */
+	{ "/proc/sys/net/ipv4/icmp_ratelimit", "0" },
 	/* Where br_netfilter is loaded (Docker does it), frames between members would go through the IP rules: slow,
 	 * though not wrong, see filter.c. */
 	{ "/proc/sys/net/bridge/bridge-nf-call-iptables", "0" },

@@ -57,9 +57,10 @@ struct network {
 	uint32_t address;  /* our lease, host byte order; 0 before network_attach() */
 	uint32_t gateway;
 	char bridge_port[16]; /* our end of the veth on the bridge */
-	int filter; /* NETLINK_NETFILTER socket inside the network's namespace, once network_serve() ran; owned */
-	struct network_service served; /* what the packet filter does for our address now */
-	bool named;		       /* network_name_set() was called */
+	int filter;	      /* NETLINK_NETFILTER socket inside the network's namespace, once needed; owned, else -1 */
+	bool filtered;	      /* network_serve() was called, and this is what it was told: */
+	struct network_service served;
+	bool named; /* network_name_set() was called */
 };
 
 /**

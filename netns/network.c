@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "netns/filter.h"
 #include "netns/hints.h"
 #include "netns/inside.h"
 #include "netns/keeper.h"
@@ -238,7 +239,7 @@ int network_attach(struct network *network, bool isolated, int sandbox_netns, bo
 	struct azm_err ignored;
 	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
 
-	if (inside < 0 || (!network->address && network_lease(network, err) < 0) ||
+	if (inside < 0 || (!network->address && network_lease(network, err) < 0) || filter_forget(network, err) < 0 ||
 		make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
 	if (link_configure_inside(inside, network->address, network->prefix, err) < 0 ||

@@ -110,7 +110,7 @@ static void internet_socket(struct rule *r)
 	answer(r, EPROTONOSUPPORT);
 }
 
-static void socket_families(struct rule *r, bool sock_diag)
+static void socket_families(struct rule *r, bool supervisor)
 {
 	load_arg(r, 0);
 	if_equal(r, AF_UNIX, ANSWER_ALLOW);
@@ -121,8 +121,10 @@ static void socket_families(struct rule *r, bool sock_diag)
 	jump_here(r, netlink);
 	load_arg(r, 2);
 	if_equal(r, NETLINK_ROUTE, ANSWER_ALLOW);
-	if (sock_diag)
+	if (supervisor) {
 		if_equal(r, NETLINK_SOCK_DIAG, ANSWER_ALLOW);
+		if_equal(r, NETLINK_NETFILTER, ANSWER_ALLOW);
+	}
 	if_equal(r, NETLINK_AUDIT, EINVAL); /* what PAM and sudo take for "a kernel without audit" */
 	answer(r, EPROTONOSUPPORT);
 	jump_here(r, inet);

@@ -58,7 +58,7 @@ SUPERVISOR(copy_file_range, ALLOW,   "logs")
 SUPERVISOR(ioctl,           IOCTL,   "terminal relay, bytes waiting")
 
 /* Sockets. */
-SUPERVISOR(socket,          SOCKET,  "UNIX, INET, INET6, NETLINK route and sock_diag")
+SUPERVISOR(socket,          SOCKET,  "UNIX, INET, INET6, NETLINK route, sock_diag and netfilter")
 SUPERVISOR(socketpair,      ALLOW,   "threads and helpers")
 SUPERVISOR(connect,         ALLOW,   "published and egress connections")
 SUPERVISOR(bind,            ALLOW,   "control socket, `port` command")

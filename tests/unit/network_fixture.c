@@ -2,6 +2,7 @@
 /* tests/unit/network_fixture.c: see network_fixture.h. */
 #include "network_fixture.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/tree.h"
+#include "netns/inside.h"
 
 enum { ORDINARY_ID = 61234, CHILDREN_MAX = 64 };
 
@@ -196,4 +199,26 @@ void sandbox_stop(struct sandbox *sandbox)
 	close(sandbox->netns);
 	kill(sandbox->pid, SIGKILL);
 	waitpid(sandbox->pid, NULL, 0);
+}
+
+int become_member(const struct world *world, struct member *member)
+{
+	struct azm_err err = { 0 };
+
+	CHECK_OK(network_join(&world->options, &member->network, &err), &err);
+	CHECK_OK(network_enter(&member->network, &err), &err);
+	CHECK(sandbox_start(&member->sandbox) == 0);
+	CHECK_OK(network_attach(&member->network, world->options.isolated, member->sandbox.netns, false, &err), &err);
+	return 0;
+}
+
+int connect_from(int netns, uint32_t address, uint16_t port)
+{
+	struct azm_err err = { 0 };
+	cleanup_fd int fd = netns_socket(netns, AF_INET, SOCK_STREAM, 0, &err);
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
+
+	if (fd < 0)
+		return err.code;
+	return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
 }

@@ -74,3 +74,15 @@ struct sandbox {
 /** sandbox_start() - in a child, after network_enter() (or without, for network none). Return: 0, -1. */
 int sandbox_start(struct sandbox *sandbox);
 void sandbox_stop(struct sandbox *sandbox);
+
+/* A member with a sandbox, as a supervisor is one. */
+struct member {
+	struct network network;
+	struct sandbox sandbox;
+};
+
+/** become_member() - join, enter and attach, in a child of the test, for good. Return: 0; 1 after saying why not. */
+int become_member(const struct world *world, struct member *member);
+
+/** connect_from() - connect() a TCP socket in a namespace. Return: 0 or errno. */
+int connect_from(int netns, uint32_t address, uint16_t port);

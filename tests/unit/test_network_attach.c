@@ -26,23 +26,6 @@
 #include "network_fixture.h"
 #include "netns/inside.h"
 
-/* A member with a sandbox, as a supervisor is one. */
-struct member {
-	struct network network;
-	struct sandbox sandbox;
-};
-
-static int become_member(const struct world *world, struct member *member)
-{
-	struct azm_err err = { 0 };
-
-	CHECK_OK(network_join(&world->options, &member->network, &err), &err);
-	CHECK_OK(network_enter(&member->network, &err), &err);
-	CHECK(sandbox_start(&member->sandbox) == 0);
-	CHECK_OK(network_attach(&member->network, world->options.isolated, member->sandbox.netns, false, &err), &err);
-	return 0;
-}
-
 /* An ioctl about an interface of a namespace, see netdevice(7). */
 static int ask_interface(int netns, const char *name, unsigned long request, struct ifreq *answer)
 {
@@ -200,18 +183,6 @@ static int start_second(struct world *world, struct second **out)
 	}
 	*out = shared;
 	return 0;
-}
-
-/* connect() from a namespace. Return: 0 or errno. */
-static int connect_from(int netns, uint32_t address, uint16_t port)
-{
-	struct azm_err err = { 0 };
-	cleanup_fd int fd = netns_socket(netns, AF_INET, SOCK_STREAM, 0, &err);
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
-
-	if (fd < 0)
-		return err.code;
-	return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
 }
 
 static int check_reach(struct world *world, void *argument)
