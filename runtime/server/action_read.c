@@ -56,7 +56,7 @@ static json_t *media_observation(const char *path, const char *type, const char 
 
 	text_addf(&url, "data:%s;base64,", type);
 	add_base64(&url, (const unsigned char *)bytes, size);
-	return observation_read(path, url.bytes);
+	return observation_read(path, url.bytes, url.size, "default");
 }
 
 static json_t *failed(const char *path, const char *cwd)
@@ -94,7 +94,7 @@ static json_t *read_range(const char *path, const char *cwd, int64_t start, int6
 	struct file_lines lines = file_lines_of(bytes);
 	text_slice(lines.count, &start, &end);
 	*(char *)lines.start[end] = '\0';
-	json_t *observation = observation_read(path, lines.start[start]);
+	json_t *observation = observation_read(path, lines.start[start], strlen(lines.start[start]), "default");
 	free(lines.start);
 	return observation;
 }
@@ -114,9 +114,7 @@ void action_read(struct job *job, json_t *args)
 	if (*path == '/' && file_looks_binary(path))
 		observation = observation_error("ERROR_BINARY_FILE");
 	else if (strcmp(how, "oh_aci") == 0)
-		observation =
-			observation_error("Reading through the editor (impl_source oh_aci) is not supported by this "
-					  "server. Use impl_source default.");
+		observation = read_through_editor(&job->server->editor, path, json_object_get(args, "view_range"));
 	else
 		observation = read_range(resolved, cwd, start, end);
 	job_done(job, observation);

@@ -14,8 +14,7 @@ const struct action actions[] = {
 		"Action type \"run_ipython\" is not supported by this server: there is no Jupyter kernel. Run python3 "
 		"in "
 		"the shell instead." },
-	{ "edit", NULL,
-		"Action type \"edit\" is not supported by this server. Use `read` and `write`, or edit in the shell." },
+	{ "edit", action_edit, NULL },
 	{ "browse", NULL, "Browser functionality is not supported or disabled." },
 	{ "browse_interactive", NULL, "Browser functionality is not supported or disabled." },
 	{ 0 },

@@ -106,6 +106,7 @@ static int serve(struct server *server, struct azm_err *err)
 		.soft_timeout_s = server->options.soft_timeout_s,
 	};
 	server->session = session_new(&config);
+	server->editor.working_dir = server->options.working_dir;
 	server->bash = (struct bash_commands){
 		.loop = &server->loop,
 		.children = &server->children,
@@ -122,6 +123,7 @@ static int serve(struct server *server, struct azm_err *err)
 	workers_abort(server);
 	http_stop(server);
 	session_free(server->session);
+	edit_history_free(&server->editor.history);
 	close(signals.source.fd);
 	loop_close(&server->loop);
 	return result;

@@ -13,11 +13,13 @@
 
 json_t *json_text(const char *string)
 {
-	return string ? json_text_of(string, strlen(string)) : json_null();
+	return json_text_of(string, string ? strlen(string) : 0);
 }
 
 json_t *json_text_of(const char *bytes, size_t size)
 {
+	if (!bytes)
+		return json_null();
 	json_t *value = json_stringn(bytes, size);
 	if (value)
 		return value;
@@ -70,12 +72,12 @@ json_t *observation_run(const char *command, const char *content, const struct r
 	return result;
 }
 
-json_t *observation_read(const char *path, const char *content)
+json_t *observation_read(const char *path, const char *content, size_t size, const char *impl_source)
 {
 	cleanup_free char *message = xasprintf("I read the file %s.", path);
 
-	return observation("read", json_text(message), json_text(content),
-		json_pack("{s:o, s:s}", "path", json_text(path), "impl_source", "default"));
+	return observation("read", json_text(message), json_text_of(content, size),
+		json_pack("{s:o, s:s}", "path", json_text(path), "impl_source", impl_source));
 }
 
 json_t *observation_write(const char *path)
@@ -83,4 +85,14 @@ json_t *observation_write(const char *path)
 	cleanup_free char *message = xasprintf("I wrote to the file %s.", path);
 
 	return observation("write", json_text(message), json_string(""), json_pack("{s:o}", "path", json_text(path)));
+}
+
+json_t *observation_edit(
+	const char *path, const char *content, size_t size, json_t *old_str, json_t *new_str, json_t *diff)
+{
+	cleanup_free char *message = xasprintf("I edited the file %s.", path);
+	json_t *extras = json_pack("{s:o, s:b, s:o, s:o, s:s, s:o, s:n}", "path", json_text(path), "prev_exist", 0,
+		"old_content", old_str, "new_content", new_str, "impl_source", "oh_aci", "diff", diff, "_diff_cache");
+
+	return observation("edit", json_text(message), json_text_of(content, size), extras);
 }

@@ -15,10 +15,15 @@ struct run_metadata {
 /** json_text() - a JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL becomes null. */
 json_t *json_text(const char *string);
 
-/** json_text_of() - the same of bytes that may hold NUL. */
+/** json_text_of() - the same of bytes that may hold NUL; NULL becomes null. */
 json_t *json_text_of(const char *bytes, size_t size);
 
 [[gnu::format(printf, 1, 2)]] json_t *observation_error(const char *format, ...);
 json_t *observation_run(const char *command, const char *content, const struct run_metadata *metadata, bool hidden);
-json_t *observation_read(const char *path, const char *content);
+/** @impl_source: "default" or "oh_aci" */
+json_t *observation_read(const char *path, const char *content, size_t size, const char *impl_source);
+
 json_t *observation_write(const char *path);
+/** observation_edit() - takes over the three values: the action's old_str and new_str, and the diff. */
+json_t *observation_edit(
+	const char *path, const char *content, size_t size, json_t *old_str, json_t *new_str, json_t *diff);

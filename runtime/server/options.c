@@ -43,14 +43,12 @@ static int set_username(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int set_user_id(void *config, const char *value, struct azm_err *err)
+static int accept_user_id(void *config, const char *value, struct azm_err *err)
 {
 	uint64_t id;
 
-	if (!str_to_u64(value, UINT32_MAX - 1, &id))
-		return err_msg(err, EINVAL, "user id", value, "not a number");
-	((struct options *)config)->user_id = (unsigned)id;
-	return 0;
+	(void)config;
+	return str_to_u64(value, UINT32_MAX - 1, &id) ? 0 : err_msg(err, EINVAL, "user id", value, "not a number");
 }
 
 static int set_key_file(void *config, const char *value, struct azm_err *err)
@@ -92,7 +90,7 @@ static const struct option_row rows[] = {
 	{ 0, "host", "ADDRESS", set_host, "numeric address to listen on (default 0.0.0.0)" },
 	{ 0, "working-dir", "DIR", set_working_dir, "where the shell starts (default /workspace)" },
 	{ 0, "username", "NAME", set_username, "name reported for a user id without a password entry" },
-	{ 0, "user-id", "N", set_user_id, "owner of files made by `write`, where that can be set" },
+	{ 0, "user-id", "N", accept_user_id, "accepted for compatibility; files belong to who runs the server" },
 	{ 0, "key-file", "FILE", set_key_file, "read the API key from FILE, or an inherited /proc/self/fd/N" },
 	{ 0, "plugins", "NAME...", accept_plugin, "accepted for compatibility; none is built in" },
 	{ 0, "enable-browser", NULL, accept_flag, "accepted for compatibility; there is no browser" },
@@ -126,7 +124,6 @@ static void set_defaults(struct options *options)
 		.port = NO_PORT,
 		.working_dir = "/workspace",
 		.username = "openhands",
-		.user_id = 1000,
 		.soft_timeout_s = SOFT_TIMEOUT_S,
 	};
 	if (soft && str_to_u64(soft, UINT32_MAX, &seconds))

@@ -12,6 +12,7 @@
 
 #include "server/bash_commands.h"
 #include "server/body.h"
+#include "server/editor.h"
 #include "server/loop.h"
 #include "server/session.h"
 #include "server/text.h"
@@ -21,7 +22,6 @@ struct options {
 	unsigned port; /* 0: any free one */
 	const char *working_dir;
 	const char *username;
-	unsigned user_id;
 	const char *key_file; /* NULL: from the environment */
 	unsigned soft_timeout_s;
 	bool eval_words; /* --browsergym-eval-env was given: it may take any number of words */
@@ -35,6 +35,7 @@ struct server {
 	struct loop loop;
 	struct shell_set shells;
 	struct session *session; /* the persistent shell */
+	struct editor editor;
 	struct MHD_Daemon *http;
 	struct loop_source http_source;
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
@@ -147,6 +148,10 @@ extern const struct action actions[]; /* ended by a NULL name */
 void action_run(struct job *job, json_t *args);
 void action_read(struct job *job, json_t *args);
 void action_write(struct job *job, json_t *args);
+void action_edit(struct job *job, json_t *args);
+
+/** read_through_editor() - what `read` with impl_source oh_aci is answered with. @range: NULL or view_range */
+json_t *read_through_editor(struct editor *editor, const char *path, const json_t *range);
 
 /** job_add() - queue an action. @action: the object with "action" and "args"; a reference is taken.
  * @streamed: it is answered with events (events.h) */

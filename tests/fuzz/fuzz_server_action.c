@@ -113,6 +113,39 @@ bool __wrap_file_looks_binary(const char *path)
 	return *path == 'b';
 }
 
+/* Instead of edit_files.c and edit_show.c: every path is a file in memory. */
+bool __wrap_edit_load(const char *path, struct text *text, struct encoding *encoding, struct edit_result *result);
+bool __wrap_edit_store(const char *path, const struct text *text, struct encoding encoding, struct edit_result *result);
+bool __wrap_edit_view_directory(const char *path, struct edit_result *result);
+
+bool __wrap_edit_load(const char *path, struct text *text, struct encoding *encoding, struct edit_result *result)
+{
+	static const char bytes[] = "one\r\ntwo\r\n\xe9\r\nthree";
+
+	if (strlen(path) % 4 == 1)
+		return edit_fail(result, "no");
+	*encoding = encoding_decode(bytes, strlen(path) % 2 ? sizeof bytes - 1 : 10, text);
+	return true;
+}
+
+bool __wrap_edit_store(const char *path, const struct text *text, struct encoding encoding, struct edit_result *result)
+{
+	struct text bytes = { 0 };
+	uint32_t lacking = 0;
+	int encoded = encoding_encode(encoding, text->bytes, text->size, &bytes, &lacking);
+
+	must(encoded == 0 || lacking > 0xff);
+	text_free(&bytes);
+	return strlen(path) % 4 == 3 ? edit_fail(result, "no") : true;
+}
+
+bool __wrap_edit_view_directory(const char *path, struct edit_result *result)
+{
+	must(*path == '/');
+	text_addf(&result->output, "%s", path);
+	return true;
+}
+
 static void remove_file(void)
 {
 	unlink(file);
@@ -134,7 +167,8 @@ static void make_file(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct server server = { .options = { .working_dir = "/", .username = "user", .soft_timeout_s = 10 } };
+	struct server server = { .options = { .working_dir = "/", .username = "user", .soft_timeout_s = 10 },
+		.editor = { .working_dir = "/" } };
 	struct request request = { .server = &server,
 		.body = { .text = { .bytes = fuzz_text(data, size), .size = size } } };
 
@@ -144,5 +178,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(answers == 1);
 	must(!server.jobs);
 	body_free(&request.body);
+	edit_history_free(&server.editor.history);
 	return 0;
 }
