@@ -182,10 +182,13 @@ struct publish_rule {
 		struct in_addr v4;
 		struct in6_addr v6;
 	} address;
-	uint16_t host_port; /* 0 = a free one in 30000..39999; set to the real one by publish_listen() */
+	uint16_t host_port; /* 0 = a free one in 30000..39999; set to the real one by publish_bind() */
 	uint16_t port;	    /* inside */
 	char *unix_path;    /* AF_UNIX */
 	bool any_user;	    /* accept other users of the host */
+	bool free_port;	    /* host_port was 0 */
+	bool both;	    /* AF_UNSPEC: [::1] is really held, the host has IPv6; set by publish_bind() */
+	unsigned id;	    /* names it to publish_remove(); set by publish_add() */
 };
 
 /**
@@ -198,16 +201,69 @@ struct publish_rule {
 [[gnu::nonnull(1, 4, 5, 6)]] int publish_parse(const char *text, const char *default_ip, bool allow_non_loopback,
 	struct publish_rule **rules, size_t *count, struct azm_err *err);
 
+/** publish_rule_text() - a rule as a -p argument, with a free port left free; allocated. */
+[[gnu::nonnull]] char *publish_rule_text(const struct publish_rule *rule);
+
+/** publish_rule_is_local() - whether nobody but processes of this host can connect. */
+[[gnu::nonnull]] bool publish_rule_is_local(const struct publish_rule *rule);
+
 /** publish_rules_free() - release an array that publish_parse() made. */
 void publish_rules_free(struct publish_rule *rules, size_t count);
 
+/* Listening sockets in the order of their rules (two for one that holds both loopbacks), and the sock_diag socket that
+ * tells whose connections come in; -1: no rule needs it. */
+struct publish_sockets {
+	int *fds;
+	size_t count;
+	int diag;
+};
+
+/**
+ * publish_bind() - bind and listen for every rule, in the caller's (the host's) network and user namespace
+ *
+ * The sock_diag socket reports ids as its opener's user namespace sees them. On failure nothing stays bound.
+ * Return: 0, @out is the caller's to publish_sockets_free(); -1 with @err
+ */
+[[gnu::nonnull]] int publish_bind(
+	struct publish_rule *rules, size_t count, struct publish_sockets *out, struct azm_err *err);
+
+/**
+ * publish_recognise() - the counterpart for sockets that another process has bound: fill in what it decided
+ *
+ * Sets host_port and both. Descriptors that are not what the rules ask for are an error. Return: 0, -1 with @err
+ */
+[[gnu::nonnull]] int publish_recognise(
+	struct publish_rule *rules, size_t count, const struct publish_sockets *sockets, struct azm_err *err);
+
+/** publish_sockets_free() - close them. @rules: their UNIX sockets' files are removed, too; NULL: they stay, somebody
+ * else has the sockets. */
+void publish_sockets_free(struct publish_sockets *sockets, const struct publish_rule *rules, size_t count);
+
+/**
+ * publish_remove_socket() - remove the file of a UNIX socket of ours that nobody listens on any more
+ * @device, @inode: remove only that file; 0: any
+ *
+ * Return: 0, also when nothing is there; -1 with @err: EADDRINUSE it is served, EEXIST it is not a socket of ours
+ */
+[[gnu::nonnull]] int publish_remove_socket(const char *path, dev_t device, ino_t inode, struct azm_err *err);
+
 struct publisher; /* listeners and the inner thread that serves them */
 
-/** publish_listen() - bind and listen for every rule, in the caller's (the host's) network namespace. Run before
- * network_enter(): the sock_diag socket it opens reports ids as its opener's user namespace sees them. On failure
- * nothing stays bound. */
-[[gnu::nonnull(3, 4)]] int publish_listen(
-	struct publish_rule *rules, size_t count, struct publisher **out, struct azm_err *err);
+/** publish_new() - nothing is published yet. The caller is still in the host's user namespace: its id there is who may
+ * connect. Return: publish_stop() releases it; NULL with @err */
+[[gnu::nonnull]] struct publisher *publish_new(struct azm_err *err);
+
+/**
+ * publish_add() - serve more sockets, from now on or from publish_start() on
+ * @rules:	what the sockets are for; each is given an id
+ *
+ * Return: 0, the sockets are taken over and @sockets is empty; -1 with @err, nothing has changed
+ */
+[[gnu::nonnull]] int publish_add(struct publisher *publisher, struct publish_rule *rules, size_t count,
+	struct publish_sockets *sockets, struct azm_err *err);
+
+/** publish_remove() - stop listening for the rule with that id; its connections go on. */
+[[gnu::nonnull]] void publish_remove(struct publisher *publisher, unsigned id);
 
 /**
  * publish_start() - start the inner thread, which enters the sandbox's network namespace and serves until
@@ -215,7 +271,7 @@ struct publisher; /* listeners and the inner thread that serves them */
  * @sandbox_netns: only used during the call
  * @address:	the sandbox's eth0 address, host byte order, 0 for `--network none`: tried first, then 127.0.0.1
  *
- * Call after the sandbox was cloned: the thread must not exist before.
+ * Call after the sandbox was cloned: the thread must not exist before. Nothing happens when it has been started.
  */
 [[gnu::nonnull]] int publish_start(
 	struct publisher *publisher, int sandbox_netns, uint32_t address, struct azm_err *err);

@@ -53,28 +53,26 @@ static bool id_is_ambiguous(uid_t id)
 
 int peer_check_open(struct peer_check *check, struct azm_err *err)
 {
-	*check = (struct peer_check){ .owner = geteuid() };
+	static const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	*check = (struct peer_check){ .diag = -1, .owner = geteuid() };
 	if (id_is_ambiguous(check->owner)) {
 		err_msg(err, EPERM, "check who connects", NULL,
 			"your user id is not mapped in this user namespace: you look like everybody else");
 		return err_hint(err, "publish to a UNIX socket (-p unix:PATH:PORT), or add --publish-any-user");
 	}
-	check->diag = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!check->diag)
+	cleanup_fd int diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	/* Connected, so that nobody but the kernel is heard. */
+	if (diag < 0 || connect(diag, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
 		return err_sys(err, "open sock_diag", NULL);
-	if (mnl_socket_bind(check->diag, 0, MNL_SOCKET_AUTOPID) < 0) {
-		err_sys(err, "bind sock_diag", NULL);
-		peer_check_close(check);
-		return -1;
-	}
+	check->diag = steal_fd(&diag);
 	return 0;
 }
 
 void peer_check_close(struct peer_check *check)
 {
-	if (check->diag)
-		mnl_socket_close(check->diag);
-	check->diag = NULL;
+	if (check->diag >= 0)
+		close(steal_fd(&check->diag));
 }
 
 /* Write an address as the kernel's query wants it; IPv4 fills the first word only. */
@@ -140,17 +138,16 @@ static bool ask(
 	header->nlmsg_flags = NLM_F_REQUEST;
 	header->nlmsg_seq = ++check->sequence;
 	memcpy(mnl_nlmsg_put_extra_header(header, sizeof request), &request, sizeof request);
-	if (mnl_socket_sendto(check->diag, header, header->nlmsg_len) < 0)
+	if (send(check->diag, header, header->nlmsg_len, 0) < 0)
 		return false;
 	/* An answer left over from a query whose receive failed has an older number: skip it. */
 	for (;;) {
-		ssize_t size = mnl_socket_recvfrom(check->diag, buffer, sizeof buffer);
-		if (size < (ssize_t)sizeof *header)
+		ssize_t size = recv(check->diag, buffer, sizeof buffer, MSG_TRUNC);
+		if (size < (ssize_t)sizeof *header || size > (ssize_t)sizeof buffer)
 			return false;
 		if (header->nlmsg_seq != check->sequence)
 			continue;
-		return mnl_cb_run(buffer, (size_t)size, check->sequence, mnl_socket_get_portid(check->diag),
-			       keep_answer, answer) == MNL_CB_STOP &&
+		return mnl_cb_run(buffer, (size_t)size, check->sequence, 0, keep_answer, answer) == MNL_CB_STOP &&
 		       same_socket(&request.id, answer);
 	}
 }
@@ -182,7 +179,7 @@ bool peer_check_allows(struct peer_check *check, int connection)
 	socklen_t local_size = sizeof local, peer_size = sizeof peer, again_size = sizeof again;
 	struct inet_diag_msg answer = { 0 };
 
-	if (!check->diag || getsockname(connection, &local.any, &local_size) < 0 ||
+	if (check->diag < 0 || getsockname(connection, &local.any, &local_size) < 0 ||
 		getpeername(connection, &peer.any, &peer_size) < 0)
 		return false;
 	if (local.any.sa_family != AF_INET && local.any.sa_family != AF_INET6)

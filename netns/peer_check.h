@@ -11,10 +11,8 @@
 
 #include "base/err.h"
 
-struct mnl_socket;
-
 struct peer_check {
-	struct mnl_socket *diag; /* owned */
+	int diag; /* sock_diag socket, owned; -1: every connection is refused */
 	uint32_t sequence;
 	uid_t owner; /* whose connections are accepted, besides root's */
 };
@@ -42,5 +40,5 @@ struct peer_check {
 /** peer_check_allows() - whether an accepted TCP connection comes from the owner or root. False when in doubt. */
 [[gnu::nonnull]] bool peer_check_allows(struct peer_check *check, int connection);
 
-/** peer_check_close() - release; safe on a zeroed object. */
+/** peer_check_close() - release; diag is -1 afterwards. */
 [[gnu::nonnull]] void peer_check_close(struct peer_check *check);

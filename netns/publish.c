@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* netns/publish.c: the inner thread's life, see publish_start() and publish_stop() in netns.h.
+/* netns/publish.c: the inner thread's life and what it is asked to do, see publish_new() ... publish_stop() in netns.h.
  *
  * Theory of operation
  *
  * The supervisor stays in the host's network; one thread of it enters the sandbox's. It starts after the sandbox was
  * cloned (only a process without threads may clone one), blocks all signals so that the main thread gets them, drops
  * its capabilities once it is inside, and from then on needs only sockets, epoll and pipes. Other threads talk to it
- * through an eventfd: to stop it, or to be given a socket of the sandbox's network, which keeps its namespace wherever
- * it is used.
+ * through an eventfd: to stop it, or to have something done by it (inner_call()): listen to more or fewer sockets, make
+ * a socket of the sandbox's network, which keeps its namespace wherever it is used.
  */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "netns/publish_internal.h"
 #include "netns/thread.h"
 
@@ -56,19 +58,21 @@ static void *inner_thread(void *argument)
 
 int publish_start(struct publisher *publisher, int sandbox_netns, uint32_t address, struct azm_err *err)
 {
-	if (publisher->started)
-		return err_msg(err, EALREADY, "start publishing", NULL, "it has been started");
-	if (publish_prepare(publisher, err) < 0)
+	if (publisher->state == THREAD_SERVING)
+		return 0;
+	if (publisher->state != THREAD_NONE)
+		return err_msg(err, ECANCELED, "start publishing", NULL, "the publishing thread has ended");
+	if (!publisher->relay && publish_prepare(publisher, err) < 0)
 		return -1;
 	publisher->address = address;
 	publisher->netns = sandbox_netns;
 	publisher->start_error = err;
 	publisher->state = THREAD_ENTERING;
 	int code = thread_start(&publisher->thread, inner_thread, publisher);
-	if (code)
+	if (code) {
+		publisher->state = THREAD_NONE;
 		return err_code(err, code, "start the publishing thread", NULL);
-	publisher->started = true;
-
+	}
 	pthread_mutex_lock(&publisher->lock);
 	while (publisher->state == THREAD_ENTERING)
 		pthread_cond_wait(&publisher->answered, &publisher->lock);
@@ -77,6 +81,8 @@ int publish_start(struct publisher *publisher, int sandbox_netns, uint32_t addre
 	return serving ? 0 : -1;
 }
 
+/* ---- asking the thread ---------------------------------------------------------------------------------------- */
+
 static void wake(struct publisher *publisher)
 {
 	static const uint64_t one = 1;
@@ -84,36 +90,187 @@ static void wake(struct publisher *publisher)
 	(void)!write(publisher->wake, &one, sizeof one);
 }
 
-int inside_socket_request(struct publisher *publisher, int family)
+int inner_call(struct publisher *publisher, int (*run)(struct publisher *publisher, void *argument), void *argument)
+{
+	struct inner_call call = { .run = run, .argument = argument, .result = -ECANCELED };
+
+	if (publisher->state == THREAD_NONE)
+		return run(publisher, argument);
+	pthread_mutex_lock(&publisher->lock);
+	/* One at a time. */
+	while (publisher->call && publisher->state == THREAD_SERVING)
+		pthread_cond_wait(&publisher->answered, &publisher->lock);
+	if (publisher->state == THREAD_SERVING) {
+		publisher->call = &call;
+		wake(publisher);
+	}
+	while (!call.done && publisher->state == THREAD_SERVING)
+		pthread_cond_wait(&publisher->answered, &publisher->lock);
+	if (publisher->call == &call)
+		publisher->call = NULL;
+	pthread_mutex_unlock(&publisher->lock);
+	return call.result;
+}
+
+void inner_answer(struct publisher *publisher)
 {
 	pthread_mutex_lock(&publisher->lock);
-	publisher->wanted_family = family;
-	wake(publisher);
-	while (publisher->wanted_family && publisher->state == THREAD_SERVING)
-		pthread_cond_wait(&publisher->answered, &publisher->lock);
-	int fd = publisher->wanted_family ? -ECANCELED : publisher->made;
-	publisher->wanted_family = 0;
+	if (publisher->call) {
+		publisher->call->result = publisher->call->run(publisher, publisher->call->argument);
+		publisher->call->done = true;
+		publisher->call = NULL;
+		pthread_cond_broadcast(&publisher->answered);
+	}
 	pthread_mutex_unlock(&publisher->lock);
-	if (fd < 0)
-		errno = -fd;
-	return fd < 0 ? -1 : fd;
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------------------ */
+
+/* What publish_add() brings. */
+struct addition {
+	struct listener_list listeners;
+	int diag; /* taken when the publisher has none yet; -1 */
+};
+
+static int add_listeners(struct publisher *publisher, void *argument)
+{
+	struct addition *addition = argument;
+	struct listener *listener;
+
+	LIST_FOREACH(listener, &addition->listeners, all)
+	if (publisher->relay && listener_watch(listener) < 0) {
+		int code = errno;
+		struct listener *watched;
+		LIST_FOREACH(watched, &addition->listeners, all)
+		relay_unwatch(publisher->relay, watched->fd);
+		return -code;
+	}
+	while ((listener = LIST_FIRST(&addition->listeners))) {
+		LIST_REMOVE(listener, all);
+		LIST_INSERT_HEAD(&publisher->listeners, listener, all);
+	}
+	if (publisher->peers.diag < 0)
+		publisher->peers.diag = steal_fd(&addition->diag);
+	return 0;
+}
+
+static struct listener *make_listener(struct publisher *publisher, const struct publish_rule *rule, int fd)
+{
+	struct listener *listener = xcalloc(1, sizeof *listener);
+
+	*listener = (struct listener){
+		.publisher = publisher,
+		.fd = fd,
+		.rule = rule->id,
+		.port = rule->port,
+		/* A UNIX socket is guarded by its mode. */
+		.checked = rule->family != AF_UNIX && !rule->any_user,
+	};
+	if (rule->family == AF_UNIX && lstat(rule->unix_path, &listener->created) == 0)
+		listener->unix_path = xstrdup(rule->unix_path);
+	return listener;
+}
+
+int publish_add(struct publisher *publisher, struct publish_rule *rules, size_t count, struct publish_sockets *sockets,
+	struct azm_err *err)
+{
+	struct addition addition = { .listeners = LIST_HEAD_INITIALIZER(addition.listeners), .diag = sockets->diag };
+	struct listener *listener;
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		rules[i].id = ++publisher->last_id;
+		for (int more = rules[i].both ? 2 : 1; more > 0 && used < sockets->count; more--) {
+			listener = make_listener(publisher, &rules[i], sockets->fds[used++]);
+			LIST_INSERT_HEAD(&addition.listeners, listener, all);
+		}
+	}
+	int result = inner_call(publisher, add_listeners, &addition);
+	if (result < 0) {
+		while ((listener = LIST_FIRST(&addition.listeners))) {
+			LIST_REMOVE(listener, all);
+			free(listener->unix_path);
+			free(listener);
+		}
+		return err_code(err, -result, "publish", NULL);
+	}
+	sockets->diag = addition.diag;
+	sockets->count = 0;
+	publish_sockets_free(sockets, NULL, 0);
+	return 0;
+}
+
+static int remove_listeners(struct publisher *publisher, void *argument)
+{
+	struct listener *listener = LIST_FIRST(&publisher->listeners);
+
+	while (listener) {
+		struct listener *next = LIST_NEXT(listener, all);
+		if (listener->rule == *(unsigned *)argument) {
+			if (publisher->relay)
+				relay_unwatch(publisher->relay, listener->fd);
+			listener_close(listener);
+		}
+		listener = next;
+	}
+	return 0;
+}
+
+void publish_remove(struct publisher *publisher, unsigned id)
+{
+	(void)inner_call(publisher, remove_listeners, &id);
+}
+
+void listener_close(struct listener *listener)
+{
+	struct stat now;
+
+	LIST_REMOVE(listener, all);
+	close(listener->fd);
+	/* Best effort: a locked-down process may not remove it; then the user's next command does. */
+	if (listener->unix_path && lstat(listener->unix_path, &now) == 0 && now.st_dev == listener->created.st_dev &&
+		now.st_ino == listener->created.st_ino)
+		(void)unlink(listener->unix_path);
+	free(listener->unix_path);
+	free(listener);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+struct publisher *publish_new(struct azm_err *err)
+{
+	cleanup_fd int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (wake_fd < 0) {
+		err_sys(err, "make an eventfd", NULL);
+		return NULL;
+	}
+	struct publisher *publisher = xcalloc(1, sizeof *publisher);
+	publisher->spare = -1;
+	publisher->peers = (struct peer_check){ .diag = -1, .owner = geteuid() };
+	publisher->wake = steal_fd(&wake_fd);
+	pthread_mutex_init(&publisher->lock, NULL);
+	pthread_cond_init(&publisher->answered, NULL);
+	LIST_INIT(&publisher->dialling);
+	LIST_INIT(&publisher->listeners);
+	return publisher;
 }
 
 void publish_stop(struct publisher *publisher)
 {
 	if (!publisher)
 		return;
-	if (publisher->started) {
+	if (publisher->state != THREAD_NONE) {
 		atomic_store(&publisher->stopping, true);
 		wake(publisher);
 		pthread_join(publisher->thread, NULL);
 	}
 	if (publisher->relay)
 		publish_abandon(publisher);
-	publish_close_listeners(publisher);
+	while (!LIST_EMPTY(&publisher->listeners))
+		listener_close(LIST_FIRST(&publisher->listeners));
 	peer_check_close(&publisher->peers);
-	if (publisher->wake >= 0)
-		close(publisher->wake);
+	close(publisher->wake);
 	pthread_cond_destroy(&publisher->answered);
 	pthread_mutex_destroy(&publisher->lock);
 	free(publisher);

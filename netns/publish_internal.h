@@ -14,12 +14,16 @@
 struct listener {
 	struct relay_watch watch;
 	struct publisher *publisher;
+	LIST_ENTRY(listener) all;
 	int fd;
-	uint16_t port;	     /* inside */
-	bool checked;	     /* ask whose connection it is */
-	char *unix_path;     /* ours to remove; owned */
-	struct stat created; /* the socket's file, so that only that one is removed */
+	unsigned rule; /* publish_rule.id */
+	uint16_t port; /* inside */
+	bool checked;  /* ask whose connection it is */
+	/* A UNIX socket's file, so that only that one is removed; owned. */
+	char *unix_path;
+	struct stat created;
 };
+LIST_HEAD(listener_list, listener);
 
 /* A connection that was accepted and waits for the sandbox to accept it. */
 struct dialling {
@@ -31,15 +35,22 @@ struct dialling {
 	uint16_t port; /* inside */
 };
 
-enum thread_state { THREAD_ENTERING, THREAD_SERVING, THREAD_FAILED };
+enum thread_state { THREAD_NONE, THREAD_ENTERING, THREAD_SERVING, THREAD_FAILED };
+
+/* Something another thread wants done in the inner one, between two turns of its loop. */
+struct inner_call {
+	int (*run)(struct publisher *publisher, void *argument);
+	void *argument;
+	int result; /* of run(); -ECANCELED when the thread has ended */
+	bool done;
+};
 
 struct publisher {
-	/* Set up by publish_listen(), constant while the thread runs. */
-	struct listener *listeners;
-	size_t count;
 	uint32_t address; /* the sandbox's own, host byte order; 0 for none */
+	unsigned last_id; /* of a rule */
 
 	/* Owned by the inner thread while it runs. */
+	struct listener_list listeners;
 	struct relay *relay;
 	struct relay_watch wake_watch;
 	struct peer_check peers;
@@ -51,16 +62,14 @@ struct publisher {
 
 	/* Between the threads. */
 	pthread_t thread;
-	bool started; /* the thread exists */
-	int wake;     /* eventfd */
+	int wake; /* eventfd */
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	enum thread_state state;
 	int netns;		     /* what to enter; only during publish_start() */
 	struct azm_err *start_error; /* the same; filled when the state is FAILED */
-	int wanted_family;	     /* 0: no socket is wanted */
-	int made;		     /* the socket that was wanted, or -errno */
+	struct inner_call *call;     /* what is to be done; NULL: nothing */
 };
 
 union inside_address {
@@ -89,8 +98,12 @@ void loopback_tuning(int fd);
 /** inside_socket() - non-blocking TCP socket of the calling thread's network. Return: fd, -1 with errno. */
 int inside_socket(int family);
 
-/** inside_socket_request() - the same for another thread: made by the inner one. Return: fd, -1 with errno. */
-int inside_socket_request(struct publisher *publisher, int family);
+/** inner_call() - have the inner thread do something and wait for it; done at once when it does not run. Return: what
+ * @run returned, -ECANCELED when the thread has ended. */
+int inner_call(struct publisher *publisher, int (*run)(struct publisher *publisher, void *argument), void *argument);
+
+/** inner_answer() - the inner thread's side: do what is wanted, if anything. */
+void inner_answer(struct publisher *publisher);
 
 /** publish_prepare() - make the loop and put the listeners into it. Return: 0, -1 with @err. */
 int publish_prepare(struct publisher *publisher, struct azm_err *err);
@@ -101,5 +114,11 @@ void publish_serve(struct publisher *publisher);
 /** publish_abandon() - after the thread has ended: reset what is still connected and release the loop. */
 void publish_abandon(struct publisher *publisher);
 
-/** publish_close_listeners() - close and free all of them, remove UNIX sockets. */
-void publish_close_listeners(struct publisher *publisher);
+/** listener_watch() - begin to accept. Return: 0, -1 with errno. */
+int listener_watch(struct listener *listener);
+
+/** listener_close() - close and free it, remove a UNIX socket's file. */
+void listener_close(struct listener *listener);
+
+/** unix_listen() - a listening socket with mode 0600 at a path of any length. Return: fd, -1 with @err. */
+int unix_listen(const char *path, struct azm_err *err);

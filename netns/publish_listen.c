@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* netns/publish_listen.c: the listening sockets of published ports, see publish_listen() in netns.h.
+/* netns/publish_listen.c: the listening sockets of published ports, see publish_bind() in netns.h.
  *
  * A rule without an address holds its port on 127.0.0.1 and on [::1]: whoever holds only one leaves the other to any
  * user of the host, and "localhost" may mean either. A free port is searched in random order, so that two users who
  * start at the same time rarely meet, and it counts as free only when all addresses of the rule can be had.
+ *
+ * The supervisor of a running sandbox is locked in and may not bind everywhere: another command of the user binds and
+ * passes the descriptors. What they are is then read from the sockets themselves, not from what the command says.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "netns/publish_internal.h"
 
@@ -72,19 +76,6 @@ static int open_listener(const union inside_address *address, struct azm_err *er
 	return steal_fd(&fd);
 }
 
-static void add_listener(struct publisher *publisher, int fd, const struct publish_rule *rule)
-{
-	struct listener *listener = &publisher->listeners[publisher->count++];
-
-	*listener = (struct listener){
-		.publisher = publisher,
-		.fd = fd,
-		.port = rule->port,
-		/* A UNIX socket is guarded by its mode. */
-		.checked = rule->family != AF_UNIX && !rule->any_user,
-	};
-}
-
 /* The rule's addresses at @port. Return: how many, at most two. */
 static int rule_addresses(const struct publish_rule *rule, uint16_t port, union inside_address addresses[2])
 {
@@ -106,8 +97,14 @@ static int rule_addresses(const struct publish_rule *rule, uint16_t port, union 
 	return count;
 }
 
+static void add_socket(struct publish_sockets *sockets, int fd)
+{
+	sockets->fds = xrealloc(sockets->fds, sockets->count + 1, sizeof *sockets->fds);
+	sockets->fds[sockets->count++] = fd;
+}
+
 /* All addresses of the rule at one port, or none. */
-static int listen_at(struct publisher *publisher, struct publish_rule *rule, uint16_t port, struct azm_err *err)
+static int listen_at(struct publish_sockets *sockets, struct publish_rule *rule, uint16_t port, struct azm_err *err)
 {
 	union inside_address addresses[2];
 	int count = rule_addresses(rule, port, addresses);
@@ -123,9 +120,10 @@ static int listen_at(struct publisher *publisher, struct publish_rule *rule, uin
 			return -1;
 	}
 	rule->host_port = port;
-	add_listener(publisher, steal_fd(&first), rule);
-	if (second >= 0)
-		add_listener(publisher, steal_fd(&second), rule);
+	rule->both = second >= 0;
+	add_socket(sockets, steal_fd(&first));
+	if (rule->both)
+		add_socket(sockets, steal_fd(&second));
 	return 0;
 }
 
@@ -138,14 +136,14 @@ static unsigned random_below(unsigned limit)
 	return value % limit;
 }
 
-static int listen_at_free_port(struct publisher *publisher, struct publish_rule *rule, struct azm_err *err)
+static int listen_at_free_port(struct publish_sockets *sockets, struct publish_rule *rule, struct azm_err *err)
 {
 	unsigned offset = random_below(AUTO_COUNT);
 	/* Without a factor in common with AUTO_COUNT (2 and 5), the walk meets every port once. */
 	unsigned stride = random_below(AUTO_COUNT / 10) * 10 + 3;
 
 	for (unsigned i = 0; i < AUTO_COUNT; i++, offset = (offset + stride) % AUTO_COUNT) {
-		if (listen_at(publisher, rule, (uint16_t)(AUTO_FIRST + offset), err) == 0)
+		if (listen_at(sockets, rule, (uint16_t)(AUTO_FIRST + offset), err) == 0)
 			return 0;
 		if (!err_is(err, EADDRINUSE))
 			return -1;
@@ -154,116 +152,152 @@ static int listen_at_free_port(struct publisher *publisher, struct publish_rule 
 		AUTO_FIRST + AUTO_COUNT - 1);
 }
 
-/* A socket nobody listens on any more is a leftover; anything else stays. */
-static int remove_dead_socket(const struct sockaddr_un *address, struct azm_err *err)
+static int listen_for(struct publish_sockets *sockets, struct publish_rule *rule, struct azm_err *err)
 {
-	struct stat existing;
-	cleanup_fd int fd = -1;
-
-	if (lstat(address->sun_path, &existing) < 0)
-		return errno == ENOENT ? 0 : err_sys(err, "look at", address->sun_path);
-	if (!S_ISSOCK(existing.st_mode))
-		return err_msg(err, EEXIST, "publish to", address->sun_path, "exists and is not a socket");
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_sys(err, "make a socket for", address->sun_path);
-	if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
-		return err_msg(err, EADDRINUSE, "publish to", address->sun_path, "a process is listening there");
-	if (errno != ECONNREFUSED)
-		return err_sys(err, "publish to", address->sun_path);
-	if (unlink(address->sun_path) < 0 && errno != ENOENT)
-		return err_sys(err, "remove the dead socket", address->sun_path);
-	return 0;
-}
-
-static int listen_at_path(struct publisher *publisher, const struct publish_rule *rule, struct azm_err *err)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	if (strlen(rule->unix_path) >= sizeof address.sun_path)
-		return err_code(err, ENAMETOOLONG, "publish to", rule->unix_path);
-	memcpy(address.sun_path, rule->unix_path, strlen(rule->unix_path));
-	if (remove_dead_socket(&address, err) < 0)
-		return -1;
-
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* The mode of the unbound socket becomes the file's (unix(7)): it is never open to others, not even briefly. */
-	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return err_sys(err, "publish to", rule->unix_path);
-
-	add_listener(publisher, steal_fd(&fd), rule);
-	struct listener *listener = &publisher->listeners[publisher->count - 1];
-	listener->unix_path = xstrdup(rule->unix_path);
-	if (lstat(rule->unix_path, &listener->created) < 0 || listen(listener->fd, BACKLOG) < 0)
-		return err_sys(err, "publish to", rule->unix_path);
-	if ((listener->created.st_mode & 0777) != 0600 || listener->created.st_uid != geteuid())
-		return err_msg(err, EPERM, "publish to", rule->unix_path,
-			"this filesystem does not keep a socket's mode 0600: choose another directory");
-	return 0;
-}
-
-static int listen_for(struct publisher *publisher, struct publish_rule *rule, struct azm_err *err)
-{
-	if (rule->family == AF_UNIX)
-		return listen_at_path(publisher, rule, err);
+	if (rule->family == AF_UNIX) {
+		int fd = unix_listen(rule->unix_path, err);
+		if (fd >= 0)
+			add_socket(sockets, fd);
+		return fd < 0 ? -1 : 0;
+	}
 	if (rule->host_port == 0)
-		return listen_at_free_port(publisher, rule, err);
-	return listen_at(publisher, rule, rule->host_port, err);
+		return listen_at_free_port(sockets, rule, err);
+	return listen_at(sockets, rule, rule->host_port, err);
 }
 
-/* Open the peer check when a listener needs it, and see that it works. */
-static int prepare_check(struct publisher *publisher, struct azm_err *err)
+static bool is_checked(const struct publish_rule *rule)
 {
-	for (size_t i = 0; i < publisher->count; i++) {
-		if (!publisher->listeners[i].checked)
+	return rule->family != AF_UNIX && !rule->any_user;
+}
+
+/* Open the peer check when a rule needs it, and see that it works. */
+static int prepare_check(
+	const struct publish_rule *rules, size_t count, struct publish_sockets *sockets, struct azm_err *err)
+{
+	struct peer_check check = { .diag = -1 };
+
+	for (size_t i = 0, used = 0; i < count; used += rules[i].both ? 2 : 1, i++) {
+		if (!is_checked(&rules[i]))
 			continue;
-		if (peer_check_open(&publisher->peers, err) < 0)
+		if (peer_check_open(&check, err) < 0)
 			return -1;
-		return peer_check_prove(&publisher->peers, publisher->listeners[i].fd, err);
+		sockets->diag = check.diag;
+		return peer_check_prove(&check, sockets->fds[used], err);
 	}
 	return 0;
 }
 
-int publish_listen(struct publish_rule *rules, size_t count, struct publisher **out, struct azm_err *err)
+int publish_bind(struct publish_rule *rules, size_t count, struct publish_sockets *out, struct azm_err *err)
 {
-	struct publisher *publisher = xcalloc(1, sizeof *publisher);
 	int result = 0;
+	size_t bound = 0;
 
-	publisher->spare = -1;
-	pthread_mutex_init(&publisher->lock, NULL);
-	pthread_cond_init(&publisher->answered, NULL);
-	LIST_INIT(&publisher->dialling);
-	publisher->listeners = xcalloc(2 * count, sizeof *publisher->listeners);
-	publisher->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (publisher->wake < 0)
-		result = err_sys(err, "make an eventfd", NULL);
-	for (size_t i = 0; i < count && result == 0; i++)
-		result = listen_for(publisher, &rules[i], err);
+	*out = (struct publish_sockets){ .diag = -1 };
+	for (; bound < count && result == 0; bound += result == 0)
+		result = listen_for(out, &rules[bound], err);
 	if (result == 0)
-		result = prepare_check(publisher, err);
+		result = prepare_check(rules, count, out, err);
 	if (result < 0) {
-		publish_stop(publisher);
+		publish_sockets_free(out, rules, bound);
 		return -1;
 	}
 	err_clear(err);
-	*out = publisher;
 	return 0;
 }
 
-void publish_close_listeners(struct publisher *publisher)
+void publish_sockets_free(struct publish_sockets *sockets, const struct publish_rule *rules, size_t count)
 {
-	for (size_t i = 0; i < publisher->count; i++) {
-		struct listener *listener = &publisher->listeners[i];
-		struct stat now;
+	for (size_t i = 0; i < sockets->count; i++)
+		close(sockets->fds[i]);
+	for (size_t i = 0; rules && i < count; i++)
+		if (rules[i].family == AF_UNIX)
+			(void)unlink(rules[i].unix_path);
+	free(sockets->fds);
+	if (sockets->diag >= 0)
+		close(sockets->diag);
+	*sockets = (struct publish_sockets){ .diag = -1 };
+}
 
-		close(listener->fd);
-		/* Best effort: a locked-down process may not remove it, and the next start does. */
-		if (listener->unix_path && lstat(listener->unix_path, &now) == 0 &&
-			now.st_dev == listener->created.st_dev && now.st_ino == listener->created.st_ino)
-			(void)unlink(listener->unix_path);
-		free(listener->unix_path);
+/* ---- sockets of another process's making ---------------------------------------------------------------------- */
+
+static int option(int fd, int name)
+{
+	int value = -1;
+	socklen_t size = sizeof value;
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
+}
+
+static bool is_listening(int fd)
+{
+	return option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_ACCEPTCONN) == 1 && fd_set_nonblock(fd, true) == 0 &&
+	       fd_set_cloexec(fd, true) == 0;
+}
+
+static bool listens_at(int fd, const union inside_address *expected)
+{
+	union inside_address actual = { 0 };
+	socklen_t size = sizeof actual;
+
+	if (!is_listening(fd) || getsockname(fd, &actual.any, &size) < 0 ||
+		actual.any.sa_family != expected->any.sa_family)
+		return false;
+	if (actual.any.sa_family == AF_INET)
+		return actual.v4.sin_port == expected->v4.sin_port &&
+		       actual.v4.sin_addr.s_addr == expected->v4.sin_addr.s_addr;
+	return actual.v6.sin6_port == expected->v6.sin6_port &&
+	       IN6_ARE_ADDR_EQUAL(&actual.v6.sin6_addr, &expected->v6.sin6_addr);
+}
+
+static uint16_t port_of(int fd)
+{
+	union inside_address address = { 0 };
+	socklen_t size = sizeof address;
+
+	if (getsockname(fd, &address.any, &size) < 0)
+		return 0;
+	return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+}
+
+/* Return: how many of the descriptors are the rule's; 0 when they are not what it asks for. */
+static size_t recognise_one(struct publish_rule *rule, const int *fds, size_t left)
+{
+	union inside_address addresses[2];
+
+	if (left == 0)
+		return 0;
+	if (rule->family == AF_UNIX)
+		return option(fds[0], SO_DOMAIN) == AF_UNIX && is_listening(fds[0]) ? 1 : 0;
+	if (rule->free_port)
+		rule->host_port = port_of(fds[0]);
+	int count = rule_addresses(rule, rule->host_port, addresses);
+	if (rule->host_port == 0 || !listens_at(fds[0], &addresses[0]))
+		return 0;
+	rule->both = count == 2 && left > 1 && listens_at(fds[1], &addresses[1]);
+	return rule->both ? 2 : 1;
+}
+
+static bool is_sock_diag(int fd)
+{
+	return option(fd, SO_DOMAIN) == AF_NETLINK && option(fd, SO_PROTOCOL) == NETLINK_SOCK_DIAG &&
+	       fd_set_nonblock(fd, true) == 0;
+}
+
+int publish_recognise(
+	struct publish_rule *rules, size_t count, const struct publish_sockets *sockets, struct azm_err *err)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t own = recognise_one(&rules[i], sockets->fds + used, sockets->count - used);
+		if (own == 0)
+			return err_msg(
+				err, EINVAL, "publish", NULL, "socket %zu is not what rule %zu asks for", used, i);
+		if (is_checked(&rules[i]) && !is_sock_diag(sockets->diag))
+			return err_msg(err, EINVAL, "publish", NULL, "no sock_diag socket came with the rules");
+		used += own;
 	}
-	free(publisher->listeners);
-	publisher->listeners = NULL;
-	publisher->count = 0;
+	if (used != sockets->count)
+		return err_msg(err, EINVAL, "publish", NULL, "more sockets than rules");
+	return 0;
 }

@@ -11,9 +11,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
 #include "base/cleanup.h"
 #include "base/str.h"
@@ -75,9 +76,12 @@ static int parse_unix(
 
 	if (!colon || colon == text)
 		return err_msg(err, EINVAL, "publish", whole, "expected unix:PATH:PORT");
-	if ((size_t)(colon - text) >= sizeof((struct sockaddr_un *)0)->sun_path)
-		return err_msg(err, ENAMETOOLONG, "publish", whole, "a socket's path has at most %zu bytes",
-			sizeof((struct sockaddr_un *)0)->sun_path - 1);
+	if (strlen(text) >= PATH_MAX)
+		return err_msg(
+			err, ENAMETOOLONG, "publish", "a UNIX socket", "a path has at most %d bytes", PATH_MAX - 1);
+	for (const char *c = text; c < colon; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return err_msg(err, EINVAL, "publish", whole, "control characters in a path");
 	if (parse_span(colon + 1, "sandbox", &port, whole, err) < 0)
 		return -1;
 	if (span_length(&port) != 1)
@@ -90,11 +94,11 @@ static int parse_unix(
 	return 0;
 }
 
-static bool is_loopback(const struct publish_rule *rule)
+bool publish_rule_is_local(const struct publish_rule *rule)
 {
 	if (rule->family == AF_INET)
-		return ntohl(rule->address.v4.s_addr) >> 24 == 127;
-	return rule->family == AF_UNSPEC || IN6_IS_ADDR_LOOPBACK(&rule->address.v6);
+		return ntohl(rule->address.v4.s_addr) >> 24 == IN_LOOPBACKNET;
+	return rule->family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&rule->address.v6);
 }
 
 /* Set family and address from text; no address is both loopbacks. */
@@ -123,7 +127,7 @@ static int parse_address(
 
 	if (rule->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&rule->address.v6))
 		return err_msg(err, EINVAL, "publish", whole, "write an IPv4 address as IPv4");
-	if (!is_loopback(rule) && !allow_non_loopback) {
+	if (!publish_rule_is_local(rule) && !allow_non_loopback) {
 		err_msg(err, EPERM, "publish", whole, "%s is not a loopback address: other machines could connect",
 			bare);
 		return err_hint(err, "add --allow-non-loopback if that is what you want");
@@ -218,10 +222,10 @@ int publish_parse(const char *text, const char *default_ip, bool allow_non_loopb
 	struct publish_rule model = { 0 };
 	struct span port = { 0 }, host = { 0 };
 
-	if (strlen(text) > MAX_TEXT)
-		return err_msg(err, EINVAL, "publish", text, "longer than %d bytes", MAX_TEXT);
 	if (str_starts(text, "unix:"))
 		return parse_unix(text + strlen("unix:"), text, rules, count, err);
+	if (strlen(text) > MAX_TEXT)
+		return err_msg(err, EINVAL, "publish", "ports", "an argument longer than %d bytes", MAX_TEXT);
 
 	memcpy(copy, text, strlen(text) + 1);
 	if (strip_protocol(copy, text, err) < 0 || split(copy, &pieces, err) < 0)
@@ -240,8 +244,23 @@ int publish_parse(const char *text, const char *default_ip, bool allow_non_loopb
 		rule[i] = model;
 		rule[i].port = (uint16_t)(port.first + i);
 		rule[i].host_port = (uint16_t)(host.first ? host.first + i : 0);
+		rule[i].free_port = !host.first;
 	}
 	return 0;
+}
+
+char *publish_rule_text(const struct publish_rule *rule)
+{
+	char address[INET6_ADDRSTRLEN] = "", host[8] = "";
+
+	if (rule->family == AF_UNIX)
+		return xasprintf("unix:%s:%u", rule->unix_path, rule->port);
+	if (!rule->free_port)
+		snprintf(host, sizeof host, "%u", rule->host_port);
+	if (rule->family == AF_UNSPEC)
+		return xasprintf("localhost:%s:%u", host, rule->port);
+	inet_ntop(rule->family, &rule->address, address, sizeof address);
+	return xasprintf(rule->family == AF_INET ? "%s:%s:%u" : "[%s]:%s:%u", address, host, rule->port);
 }
 
 void publish_rules_free(struct publish_rule *rules, size_t count)

@@ -106,6 +106,14 @@ static enum outcome ask(struct waiting *waiting, int fd, int64_t until)
 	return waiting->status / 100 == 2 ? READY : AGAIN;
 }
 
+static int make_socket(struct publisher *publisher, void *family)
+{
+	int fd = inside_socket(*(int *)family);
+
+	(void)publisher;
+	return fd < 0 ? -errno : fd;
+}
+
 /* Try one address. AGAIN with code ECONNREFUSED: nobody listens there. */
 static enum outcome try_address(struct waiting *waiting, const union inside_address *address, socklen_t size)
 {
@@ -113,9 +121,10 @@ static enum outcome try_address(struct waiting *waiting, const union inside_addr
 	if (until > waiting->deadline)
 		until = waiting->deadline;
 
-	cleanup_fd int fd = inside_socket_request(waiting->publisher, address->any.sa_family);
+	int family = address->any.sa_family;
+	cleanup_fd int fd = inner_call(waiting->publisher, make_socket, &family);
 	if (fd < 0)
-		return failed_with(waiting, errno);
+		return failed_with(waiting, -fd);
 	if (connect(fd, &address->any, size) < 0) {
 		if (errno != EINPROGRESS)
 			return failed_with(waiting, errno);
@@ -174,7 +183,7 @@ int publish_wait_ready(struct publisher *publisher, uint16_t port, const char *p
 		.cancel_fd = cancel_fd,
 		.deadline = now_us() + (int64_t)timeout_ms * 1000 };
 
-	if (!publisher->started)
+	if (publisher->state == THREAD_NONE)
 		return err_msg(err, EINVAL, "wait for the server", path, "publishing has not been started");
 	switch (wait_until_ready(&waiting)) {
 	case READY:

@@ -180,9 +180,10 @@ static uint64_t now_ms(void)
 
 static void set_paused(struct publisher *publisher, bool paused)
 {
-	for (size_t i = 0; i < publisher->count; i++)
-		(void)relay_rewatch(publisher->relay, publisher->listeners[i].fd, paused ? 0 : EPOLLIN,
-			&publisher->listeners[i].watch);
+	struct listener *listener;
+
+	LIST_FOREACH(listener, &publisher->listeners, all)
+	(void)relay_rewatch(publisher->relay, listener->fd, paused ? 0 : EPOLLIN, &listener->watch);
 	publisher->paused = paused;
 	publisher->ended_at = relay_ended(publisher->relay);
 	publisher->resume_at = now_ms() + PAUSE_MS;
@@ -224,31 +225,30 @@ static void wake_ready(struct relay_watch *watch, uint32_t events)
 
 	(void)events;
 	(void)!read(publisher->wake, &count, sizeof count);
-	pthread_mutex_lock(&publisher->lock);
-	if (publisher->wanted_family) {
-		publisher->made = inside_socket(publisher->wanted_family);
-		if (publisher->made < 0)
-			publisher->made = -errno;
-		publisher->wanted_family = 0;
-		pthread_cond_signal(&publisher->answered);
-	}
-	pthread_mutex_unlock(&publisher->lock);
+	inner_answer(publisher);
+}
+
+int listener_watch(struct listener *listener)
+{
+	struct publisher *publisher = listener->publisher;
+
+	listener->watch.ready = listener_ready;
+	return relay_watch(publisher->relay, listener->fd, publisher->paused ? 0 : EPOLLIN, &listener->watch);
 }
 
 int publish_prepare(struct publisher *publisher, struct azm_err *err)
 {
+	struct listener *listener;
+
 	publisher->relay = relay_new(err);
 	if (!publisher->relay)
 		return -1;
 	publisher->wake_watch.ready = wake_ready;
 	if (relay_watch(publisher->relay, publisher->wake, EPOLLIN, &publisher->wake_watch) < 0)
 		return err_sys(err, "watch an eventfd", NULL);
-	for (size_t i = 0; i < publisher->count; i++) {
-		struct listener *listener = &publisher->listeners[i];
-		listener->watch.ready = listener_ready;
-		if (relay_watch(publisher->relay, listener->fd, EPOLLIN, &listener->watch) < 0)
-			return err_sys(err, "watch a published port", NULL);
-	}
+	LIST_FOREACH(listener, &publisher->listeners, all)
+	if (listener_watch(listener) < 0)
+		return err_sys(err, "watch a published port", NULL);
 	return 0;
 }
 

@@ -51,6 +51,15 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 	return fflush(stdout) == 0 ? result : EXIT_AZM;
 }
 
+void print_json(json_t *value)
+{
+	cleanup_free char *text = json_dumps(value, JSON_INDENT(2));
+
+	if (text)
+		puts(text);
+	json_decref(value);
+}
+
 json_t *sandbox_status(const struct state *state, const char *name, struct azm_err *err)
 {
 	cleanup_fd int dir = sandbox_open(state, name, err);

@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
+#include "socket_files.h"
 #include "spare.h"
 
 /* ---- stop ---- */
@@ -53,6 +54,7 @@ static int stop_one(const struct state *state, const char *name, void *context, 
 	if (!answer && !err_is(err, ECONNREFUSED) && !err_is(err, ECONNRESET))
 		return -1;
 	json_decref(answer);
+	socket_files_reclaim(state);
 	printf("%s\n", name);
 	return 0;
 }
@@ -183,6 +185,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 	}
 	if (sandbox_remove_mapped(state, name, err) < 0)
 		return -1;
+	socket_files_reclaim(state);
 	printf("%s\n", name);
 	return 0;
 }
@@ -206,6 +209,7 @@ int command_gc(int argc, char **argv)
 		return fail_command(&err);
 	spare_retire(state.sandboxes);
 	state_reclaim(&state);
+	socket_files_reclaim(&state);
 	embed_remove_others(&state);
 	return 0;
 }

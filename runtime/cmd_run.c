@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "commands.h"
 #include "run_options.h"
+#include "socket_files.h"
 #include "supervisor.h"
 
 /* How one start reports: to a terminal, to a program, to the waiting parent of -d. */
@@ -221,6 +222,7 @@ int command_run(int argc, char **argv)
 	if (state_open(&state, &err) < 0)
 		return fail_command(&err);
 	state_reclaim(&state);
+	socket_files_reclaim(&state);
 	return run_created(&request, &state, &err);
 }
 

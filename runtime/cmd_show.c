@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cmd_show.c: ps, inspect, port, version: what there is. */
+/* cmd_show.c: ps, inspect, version: what there is. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,24 +38,10 @@ const struct option_row inspect_option_rows[] = {
 	OPTIONS_END,
 };
 
-const struct option_row port_option_rows[] = {
-	{ 0, "json", NULL, opt_json, "an array of objects" },
-	OPTIONS_END,
-};
-
 const struct option_row version_option_rows[] = {
 	{ 0, "json", NULL, opt_json, "an object" },
 	OPTIONS_END,
 };
-
-static void print_json(json_t *value)
-{
-	cleanup_free char *text = json_dumps(value, JSON_INDENT(2));
-
-	if (text)
-		puts(text);
-	json_decref(value);
-}
 
 /* Text of a field, safe for a terminal. */
 static char *field(const json_t *object, const char *key)
@@ -169,42 +155,6 @@ int command_inspect(int argc, char **argv)
 	int status = for_each_name("inspect", argc, argv, first, inspect_one, list);
 	print_json(list);
 	return fflush(stdout) == 0 ? status : EXIT_AZM;
-}
-
-static int port_one(const struct state *state, const char *name, void *context, struct azm_err *err)
-{
-	const struct show_options *options = context;
-	json_t *object = sandbox_status(state, name, err);
-	size_t i;
-	json_t *port;
-
-	if (!object)
-		return -1;
-	json_t *ports = json_object_get(object, "ports");
-	if (options->json)
-		print_json(json_is_array(ports) ? json_incref(ports) : json_array());
-	else
-		json_array_foreach(ports, i, port)
-		{
-			const char *path = json_string_value(json_object_get(port, "unix"));
-			printf("%lld/tcp -> ", json_integer_value(json_object_get(port, "port")));
-			if (path)
-				printf("unix:%s\n", path);
-			else
-				printf("%s:%lld\n", json_string_value(json_object_get(port, "host_ip")),
-					json_integer_value(json_object_get(port, "host_port")));
-		}
-	json_decref(object);
-	return 0;
-}
-
-int command_port(int argc, char **argv)
-{
-	struct azm_err err = { 0 };
-	struct show_options options = { 0 };
-	int first = options_parse(program_find(the_program(), "port"), &options, argc, argv, &err);
-
-	return first < 0 ? fail_command(&err) : for_each_name("port", argc, argv, first, port_one, &options);
 }
 
 int command_version(int argc, char **argv)

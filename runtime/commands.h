@@ -9,7 +9,7 @@
 
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
 	stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[], version_option_rows[],
-	port_option_rows[];
+	port_option_rows[], publish_option_rows[];
 
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
@@ -17,6 +17,7 @@ int command_exec(int argc, char **argv);
 int command_ps(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_port(int argc, char **argv);
+int command_publish(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_kill(int argc, char **argv);
@@ -48,6 +49,13 @@ int for_each_name(const char *command, int argc, char **argv, int first,
  * @as_root:	the switch was given
  */
 int invocation_check(bool as_root, struct azm_err *err);
+
+/** print_json() - on stdout, indented; the reference is taken over. */
+void print_json(json_t *value);
+
+/** print_ports() - status_ports() as `docker port` prints them, "8000/tcp -> 127.0.0.1:30000" a line. @only: bare
+ * addresses of that inside port; 0: all. Return: how many lines */
+size_t print_ports(const json_t *ports, uint16_t only);
 
 /** sandbox_status() - status.json of a sandbox with the state brought up to date ("running" only when its lock is
  * held); caller owns. */

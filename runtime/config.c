@@ -33,6 +33,7 @@ static const struct field {
 	F(TEXT, user),
 	F(TEXT, userns),
 	F(LIST, publish),
+	F(LIST, publish_open),
 	F(TEXT, binding_address),
 	F(FLAG, allow_non_loopback),
 	F(FLAG, publish_any_user),

@@ -28,6 +28,7 @@ struct config {
 	char *user;
 	char *userns; /* auto, single */
 	struct str_list publish;
+	struct str_list publish_open; /* the same, for every user of the host whatever publish_any_user says */
 	char *binding_address;
 	bool allow_non_loopback;
 	bool publish_any_user;

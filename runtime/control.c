@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "published.h"
 #include "status.h"
 #include "supervisor.h"
 
@@ -110,14 +111,24 @@ static void answer(int fd, json_t *object, int passed)
 	json_decref(object);
 }
 
+static void answer_result(int fd, int result, const struct azm_err *err)
+{
+	if (result == 0)
+		return answer(fd, json_pack("{s:b}", "ok", 1), -1);
+	cleanup_free char *text = xasprintf("%s: %s", err->text, err->reason[0] ? err->reason : strerror(err->code));
+	answer(fd, json_pack("{s:s}", "error", text), -1);
+}
+
 static void drop_client(struct control *control, size_t i)
 {
 	close(control->clients[i].fd);
 	control->clients[i] = control->clients[--control->count];
 }
 
-static void op_signal(struct control_client *client, struct supervisor *supervisor, const json_t *request)
+static void op_signal(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
+	(void)passed;
 	json_int_t number = json_integer_value(json_object_get(request, "signal"));
 
 	if (number <= 0 || number >= NSIG) {
@@ -131,55 +142,109 @@ static void op_signal(struct control_client *client, struct supervisor *supervis
 	answer(client->fd, json_pack("{s:b}", "ok", 1), -1);
 }
 
-static void op_stop(struct control_client *client, struct supervisor *supervisor, const json_t *request)
+static void op_stop(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
+	(void)passed;
 	json_int_t seconds = json_integer_value(json_object_get(request, "seconds"));
 
 	supervisor_stop(supervisor, seconds < 0 || seconds > 86400 ? 10 : (unsigned)seconds);
 	client->waiting = true;
 }
 
-static void op_wait(struct control_client *client, struct supervisor *supervisor, const json_t *request)
+static void op_wait(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
+	(void)passed;
 	(void)supervisor;
 	(void)request;
 	client->waiting = true;
 }
 
-static void op_enter(struct control_client *client, struct supervisor *supervisor, const json_t *request)
+static void op_enter(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
+	(void)passed;
 	(void)request;
 	answer(client->fd, json_pack("{s:i}", "pid", (int)supervisor->child.pid), supervisor->child.pidfd);
 }
 
+static void op_publish(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+
+	answer_result(client->fd, published_add(supervisor, request, passed, &err), &err);
+}
+
+static void op_unpublish(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+
+	(void)passed;
+	answer_result(client->fd, published_remove(supervisor, request, &err), &err);
+}
+
 static const struct {
 	const char *name;
-	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request);
-} operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter } };
+	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request,
+		struct control_fds *passed);
+} operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter },
+	{ "publish", op_publish }, { "unpublish", op_unpublish } };
+
+/* As recv(), with the descriptors that came along. */
+static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)
+{
+	struct iovec data = { .iov_base = text, .iov_len = size };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
+	} ancillary;
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary
+	};
+	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+	passed->count = 0;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		passed->count = (header->cmsg_len - CMSG_LEN(0)) / sizeof *passed->items;
+		memcpy(passed->items, CMSG_DATA(header), passed->count * sizeof *passed->items);
+	}
+	return n;
+}
+
+static void serve_request(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	const char *op = json_string_value(json_object_get(request, "op"));
+
+	for (size_t i = 0; op && i < sizeof operations / sizeof *operations; i++) {
+		if (strcmp(op, operations[i].name) == 0)
+			return operations[i].run(client, supervisor, request, passed);
+	}
+	answer(client->fd, json_pack("{s:s}", "error", "no such request"), -1);
+}
 
 /* Return: false when the client is to be dropped. */
 static bool serve_client(struct control_client *client, struct supervisor *supervisor)
 {
 	char message[CONTROL_MESSAGE];
-	ssize_t n = recv(client->fd, message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+	struct control_fds passed;
+	ssize_t n = receive(client->fd, message, sizeof message, &passed);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (n <= 0 || n > (ssize_t)sizeof message)
-		return false;
-	json_t *request = json_loadb(message, (size_t)n, 0, NULL);
-	const char *op = json_string_value(json_object_get(request, "op"));
-	size_t i;
-	for (i = 0; op && i < sizeof operations / sizeof *operations; i++) {
-		if (strcmp(op, operations[i].name) == 0) {
-			operations[i].run(client, supervisor, request);
-			break;
-		}
+	if (n > 0 && n <= (ssize_t)sizeof message) {
+		json_t *request = json_loadb(message, (size_t)n, 0, NULL);
+		serve_request(client, supervisor, request, &passed);
+		json_decref(request);
 	}
-	if (!op || i == sizeof operations / sizeof *operations)
-		answer(client->fd, json_pack("{s:s}", "error", "no such request"), -1);
-	json_decref(request);
-	return true;
+	for (size_t i = 0; i < passed.count; i++)
+		if (passed.items[i] >= 0)
+			close(passed.items[i]);
+	return n > 0 && n <= (ssize_t)sizeof message;
 }
 
 static void accept_client(struct control *control)

@@ -5,8 +5,10 @@
  * and its answer are one JSON object each:
  *
  *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}
+ *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)
  *
- * "enter" answers with a pidfd of azm-init; "stop" and "wait" answer when the sandbox has ended:
+ * Descriptors may come with a request; what an operation does not take is closed. "enter" answers with a pidfd of
+ * azm-init; "stop" and "wait" answer when the sandbox has ended:
  * {"exit_code":...,"signal":...}. Errors: {"error":text}.
  *
  * Being the same uid proves nothing, the sandbox is the same uid: a peer is accepted only when it lives in the host's
@@ -21,11 +23,17 @@
 #include "base/err.h"
 #include "state.h"
 
-enum { CONTROL_CLIENTS = 32, CONTROL_POLLS = CONTROL_CLIENTS + 1, CONTROL_MESSAGE = 8192 };
+enum { CONTROL_CLIENTS = 32, CONTROL_POLLS = CONTROL_CLIENTS + 1, CONTROL_MESSAGE = 8192, CONTROL_FDS = 253 };
 
 struct control_client {
 	int fd;
 	bool waiting; /* gets an answer when the sandbox ends */
+};
+
+/* What came with a request; an operation that takes one leaves -1 (or sets count to 0). */
+struct control_fds {
+	int items[CONTROL_FDS];
+	size_t count;
 };
 
 struct control {
@@ -54,8 +62,14 @@ int control_address(const struct state *state, const char *name, struct sockaddr
 
 /**
  * control_ask() - client side: send one request and wait for the answer
+ * @request:	taken over
  * @fd:		set to a descriptor that came with the answer, -1 without; may be NULL
  *
  * Return: the answer (caller owns), NULL with @err set: ECONNREFUSED or ENOENT when the sandbox does not run
  */
 json_t *control_ask(const struct state *state, const char *name, json_t *request, int *fd, struct azm_err *err);
+
+/** control_pass() - the same, with descriptors for the supervisor (at most CONTROL_FDS); they stay the caller's, too.
+ */
+json_t *control_pass(const struct state *state, const char *name, json_t *request, const int *fds, size_t count,
+	struct azm_err *err);

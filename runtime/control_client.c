@@ -61,17 +61,43 @@ static json_t *receive(int socket_fd, int *fd, struct azm_err *err)
 	return object;
 }
 
-json_t *control_ask(const struct state *state, const char *name, json_t *request, int *fd, struct azm_err *err)
+static int ask(int connection, const char *text, const int *fds, size_t count)
+{
+	struct iovec data = { .iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text) };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
+	} ancillary = { 0 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+
+	if (count) {
+		message.msg_control = &ancillary;
+		message.msg_controllen = CMSG_SPACE(count * sizeof *fds);
+		ancillary.header.cmsg_level = SOL_SOCKET;
+		ancillary.header.cmsg_type = SCM_RIGHTS;
+		ancillary.header.cmsg_len = CMSG_LEN(count * sizeof *fds);
+		memcpy(CMSG_DATA(&ancillary.header), fds, count * sizeof *fds);
+	}
+	return sendmsg(connection, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static json_t *exchange(const struct state *state, const char *name, json_t *request, const int *fds, size_t count,
+	int *fd, struct azm_err *err)
 {
 	cleanup_free char *text = json_dumps(request, JSON_COMPACT);
 
 	json_decref(request);
 	if (fd)
 		*fd = -1;
+	if (!text || strlen(text) > CONTROL_MESSAGE) {
+		err_msg(err, EMSGSIZE, "ask the sandbox", name,
+			text ? "too long for one request" : "a value is not UTF-8 text");
+		return NULL;
+	}
 	cleanup_fd int connection = connect_to(state, name, err);
 	if (connection < 0)
 		return NULL;
-	if (!text || send(connection, text, strlen(text), MSG_NOSIGNAL) < 0) {
+	if (ask(connection, text, fds, count) < 0) {
 		err_sys(err, "ask the sandbox", name);
 		return NULL;
 	}
@@ -83,4 +109,15 @@ json_t *control_ask(const struct state *state, const char *name, json_t *request
 		return NULL;
 	}
 	return object;
+}
+
+json_t *control_ask(const struct state *state, const char *name, json_t *request, int *fd, struct azm_err *err)
+{
+	return exchange(state, name, request, NULL, 0, fd, err);
+}
+
+json_t *control_pass(
+	const struct state *state, const char *name, json_t *request, const int *fds, size_t count, struct azm_err *err)
+{
+	return exchange(state, name, request, fds, count, NULL, err);
 }

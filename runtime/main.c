@@ -48,10 +48,20 @@ static const struct command commands[] = {
 		.options = inspect_option_rows,
 		.run = command_inspect },
 	{ .name = "port",
-		.operands = "NAME",
-		.summary = "list published ports",
+		.operands = "NAME [PORT[/tcp]]",
+		.summary = "list published ports, or where one of them is",
 		.options = port_option_rows,
 		.run = command_port },
+	{ .name = "publish",
+		.operands = "NAME [OPTIONS...]",
+		.summary = "publish more ports of a running sandbox, or stop publishing some",
+		.options = publish_option_rows,
+		.run = command_publish,
+		.details = "What is changed lasts: the next start of the sandbox publishes the same. Connections that "
+			   "exist "
+			   "go on when their port is not published any more.\n\nWhoever may connect is as with run: "
+			   "your own "
+			   "processes of this host (and root's), unless run or this command had --publish-any-user." },
 	{ .name = "logs",
 		.operands = "NAME",
 		.summary = "show what the workload printed",

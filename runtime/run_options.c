@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "published.h"
 #include "state.h"
 
 #define CONFIG(target) (&((struct run_request *)(target))->config)
@@ -59,7 +60,6 @@ SET_FLAG(compat32)
 SET_FLAG(seccomp_log)
 SET_LIST(volumes)
 SET_LIST(tmpfs)
-SET_LIST(publish)
 SET_LIST(ulimits)
 SET_LIST(cap_add)
 SET_LIST(cap_drop)
@@ -93,6 +93,15 @@ SET_CHOICE(rootfs_mode, "overlay", "direct", "read-only")
 SET_CHOICE(userns, "auto", "single")
 SET_CHOICE(egress_engine, "broker", "pasta")
 SET_CHOICE(proc, "fresh", "bind", "none")
+
+static int opt_publish(void *target, const char *value, struct azm_err *err)
+{
+	cleanup_free char *argument = published_argument(value);
+
+	(void)err;
+	str_list_add(&CONFIG(target)->publish, argument);
+	return 0;
+}
 
 static int opt_network(void *target, const char *value, struct azm_err *err)
 {

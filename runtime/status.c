@@ -34,22 +34,34 @@ char *status_url(const struct status *status)
 	return status->serves && status->host_port ? xasprintf("http://127.0.0.1:%u", status->host_port) : NULL;
 }
 
-static json_t *port_json(const struct publish_rule *rule)
+static json_t *port_json(const struct publish_rule *rule, const char *address)
 {
 	json_t *object = json_object();
-	char text[INET6_ADDRSTRLEN] = "127.0.0.1";
 
-	if (rule->family == AF_INET || rule->family == AF_INET6)
-		inet_ntop(rule->family, &rule->address, text, sizeof text);
 	if (rule->family == AF_UNIX) {
 		json_object_set_new(object, "unix", json_string(rule->unix_path));
 	} else {
-		json_object_set_new(object, "host_ip", json_string(text));
+		json_object_set_new(object, "host_ip", json_string(address));
 		json_object_set_new(object, "host_port", json_integer(rule->host_port));
 	}
 	json_object_set_new(object, "port", json_integer(rule->port));
 	json_object_set_new(object, "protocol", json_string("tcp"));
 	return object;
+}
+
+json_t *status_ports(const struct publish_rule *rules, size_t count)
+{
+	json_t *ports = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		char address[INET6_ADDRSTRLEN] = "127.0.0.1";
+		if (rules[i].family == AF_INET || rules[i].family == AF_INET6)
+			inet_ntop(rules[i].family, &rules[i].address, address, sizeof address);
+		json_array_append_new(ports, port_json(&rules[i], address));
+		if (rules[i].both)
+			json_array_append_new(ports, port_json(&rules[i], "::1"));
+	}
+	return ports;
 }
 
 static void set_text(json_t *object, const char *key, const char *value)
@@ -72,7 +84,6 @@ json_t *status_json(const struct config *config, const struct status *status)
 	char ip[INET_ADDRSTRLEN] = "";
 	cleanup_free char *url = status_url(status);
 	json_t *object = json_object();
-	json_t *ports = json_array();
 
 	if (status->address)
 		inet_ntop(AF_INET, &address, ip, sizeof ip);
@@ -84,9 +95,7 @@ json_t *status_json(const struct config *config, const struct status *status)
 	set_text(object, "url", url);
 	json_object_set_new(object, "host_port", status->host_port ? json_integer(status->host_port) : json_null());
 	set_text(object, "api_key", status->serves ? config->api_key : NULL);
-	for (size_t i = 0; i < status->port_count; i++)
-		json_array_append_new(ports, port_json(&status->ports[i]));
-	json_object_set_new(object, "ports", ports);
+	json_object_set_new(object, "ports", status_ports(status->ports, status->port_count));
 	set_text(object, "network", config->network);
 	set_text(object, "ip", ip);
 	set_text(object, "created", config->created);
@@ -96,4 +105,13 @@ json_t *status_json(const struct config *config, const struct status *status)
 	if (status->wait_status >= 0)
 		set_exit(object, status->wait_status);
 	return object;
+}
+
+int status_save(const struct config *config, const struct status *status, int dir, struct azm_err *err)
+{
+	json_t *object = status_json(config, status);
+	int result = json_save_at(object, dir, "status.json", err);
+
+	json_decref(object);
+	return result;
 }

@@ -28,6 +28,13 @@ struct status {
  * owns it. */
 json_t *status_json(const struct config *config, const struct status *status);
 
+/** status_save() - the same as status.json in the sandbox's directory. */
+int status_save(const struct config *config, const struct status *status, int dir, struct azm_err *err);
+
+/** status_ports() - published ports, an object for each socket of the host: host_ip and host_port, or unix; port,
+ * protocol. The caller owns the array. */
+json_t *status_ports(const struct publish_rule *rules, size_t count);
+
 /** status_url() - "http://127.0.0.1:PORT", NULL when nothing is served; allocated. */
 char *status_url(const struct status *status);
 

@@ -22,6 +22,7 @@
 #include "embed.h"
 #include "idmap.h"
 #include "lockdown.h"
+#include "published.h"
 #include "set_id.h"
 
 enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
@@ -50,7 +51,13 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.ready_cancel = -1,
 		.cgroup = { .dir = -1 },
 		.launch = { .image = { .rootfd = -1 } },
-		.network = { .userns = -1, .netns = -1, .keeper = -1, .kept_fd = -1, .rtnl = -1, .lease_fd = -1, .filter = -1 },
+		.network = { .userns = -1,
+			.netns = -1,
+			.keeper = -1,
+			.kept_fd = -1,
+			.rtnl = -1,
+			.lease_fd = -1,
+			.filter = -1 },
 		.pasta = PASTA_NONE,
 		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
 		.stdio = { -1, -1, -1 },
@@ -94,35 +101,6 @@ static int watch_signals(struct supervisor *s, struct azm_err *err)
 	watched_set(&set);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signals < 0 ? err_sys(err, "watch for signals", NULL) : 0;
-}
-
-static bool is_published(const struct supervisor *s, uint16_t port)
-{
-	for (size_t i = 0; i < s->rule_count; i++)
-		if (s->rules[i].port == port && s->rules[i].family != AF_UNIX)
-			return true;
-	return false;
-}
-
-/* The rules of -p, and one of our own for a server that nobody published. */
-static int publish(struct supervisor *s, struct azm_err *err)
-{
-	const struct config *config = s->config;
-	const struct str_list *asked = &config->publish;
-	char port[8];
-
-	for (size_t i = 0; i < asked->count; i++)
-		if (publish_parse(asked->items[i], config->binding_address, config->allow_non_loopback, &s->rules,
-			    &s->rule_count, err) < 0)
-			return -1;
-	snprintf(port, sizeof port, "%u", s->launch.server_port);
-	if (s->launch.serves && !is_published(s, s->launch.server_port) &&
-		publish_parse(
-			port, config->binding_address, config->allow_non_loopback, &s->rules, &s->rule_count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < s->rule_count; i++)
-		s->rules[i].any_user = config->publish_any_user;
-	return s->rule_count ? publish_listen(s->rules, s->rule_count, &s->publisher, err) : 0;
 }
 
 static int write_network_maps(pid_t pid, void *context, struct azm_err *err)
@@ -264,20 +242,7 @@ static void fill_status(struct supervisor *s)
 	status->gid = s->launch.identity.gid;
 	status->serves = s->launch.serves;
 	status->server_port = s->launch.server_port;
-	status->ports = s->rules;
-	status->port_count = s->rule_count;
-	for (size_t i = 0; i < s->rule_count && !status->host_port; i++)
-		if (s->rules[i].family != AF_UNIX && (!s->launch.serves || s->rules[i].port == s->launch.server_port))
-			status->host_port = s->rules[i].host_port;
-}
-
-static int save_status(const struct supervisor *s, struct azm_err *err)
-{
-	json_t *object = status_json(s->config, &s->status);
-	int result = json_save_at(object, s->dir, "status.json", err);
-
-	json_decref(object);
-	return result;
+	published_status(s);
 }
 
 /* What is to be removed at its end says so in the directory: a crash then leaves it to anybody's next command. */
@@ -296,10 +261,10 @@ static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
 static int settle(struct supervisor *s, struct azm_err *err)
 {
 	fill_status(s);
-	if (save_status(s, err) < 0 ||
+	if (status_save(s->config, &s->status, s->dir, err) < 0 ||
 		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
 		return -1;
-	return s->publisher ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
+	return s->rule_count ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
 }
 
 /* Without a terminal there is nothing to be done between BUILT and the workload: the second go byte is sent ahead, so
@@ -341,7 +306,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 		return -1;
 	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
 		    &s->stdio, err) < 0 ||
-		cgroup_make(config, config->name, &s->cgroup, err) < 0 || publish(s, err) < 0)
+		cgroup_make(config, config->name, &s->cgroup, err) < 0 || published_open(s, err) < 0)
 		return -1;
 	if (control_open(&s->control, s->state, config->name, err) < 0)
 		return -1;
@@ -380,7 +345,7 @@ static void keep_or_remove(struct supervisor *s, int remover)
 	if (s->config->remove) {
 		if (sandbox_remove_later(s->state, s->config->name, remover, &err) < 0)
 			err_print(&err, "azm-sandbox");
-	} else if (s->status.wait_status >= 0 && save_status(s, &err) < 0) {
+	} else if (s->status.wait_status >= 0 && status_save(s->config, &s->status, s->dir, &err) < 0) {
 		err_print(&err, "azm-sandbox");
 	}
 }

@@ -44,6 +44,7 @@ struct supervisor {
 	struct publish_rule *rules;
 	size_t rule_count;
 	struct publisher *publisher;
+	unsigned server_rule; /* id of the rule that nobody asked for, for the server; 0: none */
 	struct network network;
 	int knocked;	    /* the keeper's answer is on its way here; 0: not asked */
 	struct pasta pasta; /* of --egress-engine pasta */

@@ -219,7 +219,7 @@ int supervisor_serve(struct supervisor *s, struct azm_err *err)
 {
 	int result = 0;
 
-	if (s->launch.serves && s->publisher ? start_waiting(s, err) < 0 : on_ready(s, err) < 0)
+	if (s->launch.serves ? start_waiting(s, err) < 0 : on_ready(s, err) < 0)
 		return -1;
 	while (result == 0)
 		result = serve_once(s, err);

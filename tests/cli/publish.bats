@@ -15,6 +15,8 @@ serve() { # INSIDE-ADDRESS OPTION...: a server on port 8000 of the sandbox
 	wait_for 10 sh -c "'$AZM' logs '$NAME' 2>&1 | grep -q server=ready"
 }
 
+no_processes() { [ -z "$(sandbox_processes)" ]; }
+
 host_port() { # INSIDE-PORT: where it is published
 	azm port "$NAME" 2>/dev/null | sed -n "s/.*:\([0-9]*\)$/\1/p" | head -1
 }
@@ -47,7 +49,7 @@ host_port() { # INSIDE-PORT: where it is published
 	is 200 "${lines[0]}"
 }
 
-@test "the peer the server sees is never loopback unless it listens only there" {
+@test "t-n1: the peer the server sees is never loopback unless it listens only there" {
 	local port
 	port=$(free_port)
 	serve 0.0.0.0 -p "$port:8000"
@@ -56,7 +58,7 @@ host_port() { # INSIDE-PORT: where it is published
 	has_not "${lines[1]}" '^127\.'
 }
 
-@test "it listens on the loopback and nowhere else" {
+@test "t-n4: it listens on the loopback and nowhere else" {
 	local port
 	port=$(free_port)
 	serve 0.0.0.0 -p "$port:8000"
@@ -84,6 +86,50 @@ host_port() { # INSIDE-PORT: where it is published
 	port=$(free_port)
 	SANDBOX_RUNTIME_BINDING_ADDRESS=127.0.0.1 serve 0.0.0.0 -p "$port:8000"
 	run bash -c "ss -Hltn 'sport = :$port' | awk '{ print \$4 }'"
+	is "127.0.0.1:$port" "$output"
+}
+
+@test "another address needs --allow-non-loopback, in -p and in SANDBOX_RUNTIME_BINDING_ADDRESS" {
+	refused 125 'not a loopback address: other machines could connect' sandbox -p 0.0.0.0:0:8000 /bin/true
+	has "$stderr" '--allow-non-loopback'
+	refused 125 'not a loopback address' sandbox -p '[::]:0:8000' /bin/true
+	SANDBOX_RUNTIME_BINDING_ADDRESS=0.0.0.0 refused 125 'not a loopback address' sandbox -p 8000 /bin/true
+	refused 125 'not a loopback address' sandbox -e SANDBOX_RUNTIME_BINDING_ADDRESS=0.0.0.0 -p 8000 /bin/true
+}
+
+@test "an address for other machines says that it refuses them without --publish-any-user" {
+	run --separate-stderr sandbox --allow-non-loopback -p 0.0.0.0:0:8000 -- /bin/true
+	is 0 "$status"
+	has "$stderr" 'open to other machines, but their connections are refused'
+	has "$stderr" '^hint: .*--publish-any-user'
+	run --separate-stderr sandbox --allow-non-loopback --publish-any-user -p 0.0.0.0:0:8000 -- /bin/true
+	is '' "$stderr"
+	run --separate-stderr sandbox -p 127.0.0.2:0:8000 -- /bin/true
+	is '' "$stderr"
+}
+
+@test "on all addresses, own clients are served over each of them" {
+	local port address
+	port=$(free_port)
+	SANDBOX_RUNTIME_BINDING_ADDRESS=0.0.0.0 serve 0.0.0.0 --allow-non-loopback -p "$port:8000" 2>/dev/null
+	is "0.0.0.0:$port" "$(ss -Hltn "sport = :$port" | awk '{ print $4 }')"
+	for address in 127.0.0.1 $(hostname -I 2>/dev/null); do
+		case $address in *:*) continue ;; esac
+		run http "http://$address:$port/alive"
+		is 200 "${lines[0]}"
+	done
+}
+
+@test "/udp is refused with the reason" {
+	refused 125 'only TCP is published: a UDP datagram has no connection' sandbox -p 53:53/udp /bin/true
+}
+
+@test "a port in use within a range: nothing of it stays bound, no sandbox is left" {
+	local port
+	port=$(free_port)
+	canary 127.0.0.1 "$port"
+	refused 125 "127.0.0.1:$port: Address already in use" sandbox -p "$((port - 2))-$((port + 2)):8000-8004" /bin/true
+	run bash -c "ss -Hltn 'sport >= :$((port - 2)) and sport <= :$((port + 2))' | awk '{ print \$4 }'"
 	is "127.0.0.1:$port" "$output"
 }
 
@@ -127,7 +173,7 @@ except ConnectionError as error:
 	is running "$(state_of "$NAME")"
 }
 
-@test "another user of the host is refused" {
+@test "t-n8: another user of the host is refused" {
 	local port
 	port=$(free_port)
 	serve 0.0.0.0 -p "$port:8000"
@@ -174,6 +220,37 @@ except ConnectionError as error:
 		print("same" if got == data else f"differs: {len(got)} of {len(data)}")
 	END
 	is same "$output"
+}
+
+@test "a supervisor killed in mid-transfer: both ends hear of it at once, the port is free, nothing stays" {
+	local port
+	port=$(free_port)
+	background "$NAME" -p "$port:8000" -- /bin/sh -c 'while :; do nc -l -p 8000 -e /bin/cat /dev/zero; done' >/dev/null
+	run python3 - "$port" "$(supervisor_of "$NAME")" <<-'END'
+		import os, signal, socket, sys, time
+		for attempt in range(100):
+		    try:
+		        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		        s.settimeout(10)
+		        if len(s.recv(1 << 16)) > 0:
+		            break
+		    except ConnectionError:
+		        pass
+		    time.sleep(0.05)
+		for chunk in range(1000):
+		    s.recv(1 << 16)
+		os.kill(int(sys.argv[2]), signal.SIGKILL)
+		try:
+		    while s.recv(1 << 16):
+		        pass
+		    print("ended")
+		except ConnectionError:
+		    print("ended")
+	END
+	is ended "$output"
+	wait_for 10 is_not_running "$NAME"
+	is '' "$(ss -Hltn "sport = :$port")"
+	wait_for 10 no_processes
 }
 
 @test "the ports are free again when the sandbox is gone" {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/fuzz/fuzz_control.c: any message on the control socket: the client stays or is dropped, a request that was
  * understood reaches the supervisor with values it can bear. */
+#include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "control.h"
+#include "published.h"
 #include "supervisor.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -25,6 +27,21 @@ void supervisor_stop(struct supervisor *supervisor, unsigned seconds)
 void supervisor_kill(struct supervisor *supervisor)
 {
 	(void)supervisor;
+}
+
+int published_add(struct supervisor *supervisor, const json_t *request, struct control_fds *passed, struct azm_err *err)
+{
+	(void)supervisor;
+	(void)request;
+	must(passed->count == 0);
+	return err_msg(err, EINVAL, "publish", NULL, "not here");
+}
+
+int published_remove(struct supervisor *supervisor, const json_t *request, struct azm_err *err)
+{
+	(void)supervisor;
+	(void)request;
+	return err_msg(err, EINVAL, "unpublish", NULL, "not here");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -47,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must((size > CONTROL_MESSAGE) == (control.count == 0));
 	bool waiting = control.count && control.clients[0].waiting;
 	control_end(&control, 0);
-	char answer[512];
+	char answer[1024];
 	ssize_t n = recv(pair[0], answer, sizeof answer, MSG_DONTWAIT);
 	must(n > 0 || (n == 0 && !waiting));
 	must(n <= 0 || answer[0] == '{');

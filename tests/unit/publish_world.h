@@ -149,10 +149,24 @@ static inline void world_obey(struct publisher *publisher, int control)
 	}
 }
 
+/* Bind and get ready to serve, as a supervisor does before it enters its network. */
+static inline struct publisher *world_publish(struct publish_rule *rules, size_t count, struct azm_err *err)
+{
+	struct publish_sockets sockets = { .diag = -1 };
+	struct publisher *publisher = publish_new(err);
+
+	world_check(publisher != NULL, "publish_new");
+	if (publish_bind(rules, count, &sockets, err) < 0) {
+		publish_stop(publisher);
+		return NULL;
+	}
+	world_check(publish_add(publisher, rules, count, &sockets, err) == 0, "publish_add");
+	return publisher;
+}
+
 [[gnu::noreturn]] static inline void world_supervise(const struct world_options *options, pid_t sandbox, int control)
 {
 	struct publish_rule *rules = NULL;
-	struct publisher *publisher;
 	struct azm_err err = { 0 };
 	size_t count = 0;
 	uint16_t ports[WORLD_PORTS] = { 0 };
@@ -167,7 +181,8 @@ static inline void world_obey(struct publisher *publisher, int control)
 			_exit(err_print(&err, "parse"));
 	for (size_t i = 0; i < count; i++)
 		rules[i].any_user = options->any_user;
-	if (publish_listen(rules, count, &publisher, &err) < 0)
+	struct publisher *publisher = world_publish(rules, count, &err);
+	if (!publisher)
 		_exit(err_print(&err, "listen"));
 
 	cleanup_fd int userns = world_open_namespace(sandbox, "user");

@@ -44,12 +44,10 @@ static uint16_t port_of(int fd)
 static struct publisher *listen_for(const char *text, struct publish_rule *out, struct azm_err *err)
 {
 	struct publish_rule *rules = NULL;
-	struct publisher *publisher = NULL;
 	size_t count = 0;
 
 	assert_int_equal(publish_parse(text, NULL, false, &rules, &count, err), 0);
-	if (publish_listen(rules, count, &publisher, err) < 0)
-		publisher = NULL;
+	struct publisher *publisher = world_publish(rules, count, err);
 	*out = rules[0];
 	out->unix_path = NULL;
 	publish_rules_free(rules, count);
@@ -119,6 +117,75 @@ static void a_taken_port_is_an_error_that_names_the_address_and_leaves_nothing(v
 		cleanup_fd int free_again = listen_v(families[!i], port);
 		assert_true(free_again >= 0);
 	}
+}
+
+static void a_port_in_use_within_a_range_leaves_none_of_it_bound(void **state)
+{
+	cleanup_fd int squatter = listen_v(AF_INET6, 0);
+	uint16_t taken = port_of(squatter);
+	cleanup_free char *text = xasprintf("%u-%u:8000-8004", taken - 2, taken + 2);
+	struct azm_err err = { 0 };
+	struct publish_rule rule;
+
+	(void)state;
+	assert_null(listen_for(text, &rule, &err));
+	assert_int_equal(err.code, EADDRINUSE);
+	for (int port = taken - 2; port <= taken + 2; port++) {
+		assert_false(can_connect(AF_INET, (uint16_t)port));
+		assert_int_equal(can_connect(AF_INET6, (uint16_t)port), port == taken);
+	}
+}
+
+/* t-n9: who holds only one of the loopbacks gets the other's clients. */
+static void t_n9_neither_loopback_of_a_published_port_can_be_squatted(void **state)
+{
+	struct azm_err err = { 0 };
+	struct publish_rule rule;
+	struct publisher *publisher = listen_for("8000", &rule, &err);
+
+	(void)state;
+	assert_non_null(publisher);
+	assert_int_equal(listen_v(AF_INET, rule.host_port), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	assert_int_equal(listen_v(AF_INET6, rule.host_port), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	publish_stop(publisher);
+}
+
+static void sockets_of_another_process_are_recognised_or_refused(void **state)
+{
+	struct publish_rule *rules = NULL, *asked = NULL;
+	struct publish_sockets sockets;
+	struct azm_err err = { 0 };
+	size_t count = 0, asked_count = 0;
+
+	(void)state;
+	assert_int_equal(publish_parse("8000-8001", NULL, false, &rules, &count, &err), 0);
+	assert_int_equal(publish_bind(rules, count, &sockets, &err), 0);
+	assert_int_equal(sockets.count, 4);
+	assert_int_equal(publish_parse("8000-8001", NULL, false, &asked, &asked_count, &err), 0);
+	assert_int_equal(publish_recognise(asked, asked_count, &sockets, &err), 0);
+	assert_int_equal(asked[1].host_port, rules[1].host_port);
+	assert_true(asked[0].both && asked[1].both);
+	/* too few, too many, the wrong way round, not listening, no way to tell users apart */
+	sockets.count--;
+	assert_int_equal(publish_recognise(asked, asked_count, &sockets, &err), 0);
+	assert_false(asked[1].both);
+	sockets.count = 4;
+	assert_int_equal(publish_recognise(asked, 1, &sockets, &err), -1);
+	asked[0].free_port = false;
+	asked[0].host_port = (uint16_t)(rules[0].host_port + 1);
+	assert_int_equal(publish_recognise(asked, asked_count, &sockets, &err), -1);
+	asked[0].free_port = true;
+	int swapped[] = { sockets.fds[1], sockets.fds[0], sockets.fds[2], sockets.fds[3] };
+	struct publish_sockets wrong = { .fds = swapped, .count = 4, .diag = sockets.diag };
+	assert_int_equal(publish_recognise(asked, asked_count, &wrong, &err), -1);
+	wrong = sockets;
+	wrong.diag = sockets.fds[0];
+	assert_int_equal(publish_recognise(asked, asked_count, &wrong, &err), -1);
+	publish_sockets_free(&sockets, NULL, 0);
+	publish_rules_free(rules, count);
+	publish_rules_free(asked, asked_count);
 }
 
 static void the_free_port_of_a_rule_is_free_on_both_loopbacks(void **state)
@@ -450,6 +517,9 @@ int main(void)
 		cmocka_unit_test(a_rule_without_address_holds_both_loopbacks_on_one_free_port),
 		cmocka_unit_test(a_rule_with_an_address_holds_only_that),
 		cmocka_unit_test(a_taken_port_is_an_error_that_names_the_address_and_leaves_nothing),
+		cmocka_unit_test(a_port_in_use_within_a_range_leaves_none_of_it_bound),
+		cmocka_unit_test(t_n9_neither_loopback_of_a_published_port_can_be_squatted),
+		cmocka_unit_test(sockets_of_another_process_are_recognised_or_refused),
 		cmocka_unit_test(the_free_port_of_a_rule_is_free_on_both_loopbacks),
 		cmocka_unit_test(a_host_without_ipv6_publishes_on_ipv4_alone),
 		cmocka_unit_test_setup_teardown(

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -133,6 +134,7 @@ static const char *const bad[][2] = {
 	{ "unix:/run/a:0", "cannot be 0" },
 	{ "unix:/run/a:80-81", "range" },
 	{ "unix:/run/a:80/tcp", "not a number" },
+	{ "unix:/run/a\nb:80", "control characters" },
 };
 
 static void malformed_text_is_refused_with_its_reason(void **state)
@@ -188,7 +190,7 @@ static void unix_rules_keep_their_path(void **state)
 	struct publish_rule *rules = NULL;
 	struct azm_err err = { 0 };
 	size_t count = 0;
-	char path[109] = "";
+	static char path[PATH_MAX + 1];
 
 	(void)state;
 	assert_int_equal(publish_parse("unix:/run/user/1/a:b.sock:8000", "0.0.0.0", false, &rules, &count, &err), 0);
@@ -196,17 +198,45 @@ static void unix_rules_keep_their_path(void **state)
 	assert_int_equal(rules[0].port, 8000);
 	assert_string_equal(rules[0].unix_path, "/run/user/1/a:b.sock");
 
-	/* sun_path has 108 bytes with the NUL */
-	memset(path, 'x', 108);
+	/* A path may be longer than sun_path, but not than a path. */
+	memset(path, 'x', PATH_MAX);
 	cleanup_free char *too_long = xasprintf("unix:%s:80", path);
-	path[107] = '\0';
-	cleanup_free char *longest = xasprintf("unix:%s:80", path);
+	path[1000] = '\0';
+	cleanup_free char *longer = xasprintf("unix:%s:80", path);
 	assert_int_equal(publish_parse(too_long, NULL, false, &rules, &count, &err), -1);
-	assert_non_null(strstr(err.reason, "at most 107 bytes"));
-	assert_int_equal(publish_parse(longest, NULL, false, &rules, &count, &err), 0);
+	assert_non_null(strstr(err.reason, "at most 4095 bytes"));
+	assert_int_equal(publish_parse(longer, NULL, false, &rules, &count, &err), 0);
 	assert_int_equal(count, 2);
 	assert_string_equal(rules[1].unix_path, path);
 	publish_rules_free(rules, count);
+}
+
+static void a_rule_as_text_is_the_same_rule_again(void **state)
+{
+	static const char *const texts[][2] = {
+		{ "8000", "localhost::8000" },
+		{ "80:8000", "localhost:80:8000" },
+		{ "127.0.0.1::8000", "127.0.0.1::8000" },
+		{ "[::1]:80:8000/tcp", "[::1]:80:8000" },
+		{ "unix:/run/a:b:80", "unix:/run/a:b:80" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct publish_rule *rules = NULL;
+		struct azm_err err = { 0 };
+		size_t count = 0;
+
+		assert_int_equal(publish_parse(texts[i][0], NULL, false, &rules, &count, &err), 0);
+		if (rules[0].family != AF_UNIX && !rules[0].host_port)
+			rules[0].host_port = 30001; /* found by publish_bind() */
+		cleanup_free char *text = publish_rule_text(&rules[0]);
+		assert_string_equal(text, texts[i][1]);
+		assert_int_equal(publish_parse(text, "0.0.0.0", false, &rules, &count, &err), 0);
+		cleanup_free char *again = publish_rule_text(&rules[1]);
+		assert_string_equal(again, text);
+		publish_rules_free(rules, count);
+	}
 }
 
 static void rules_are_appended(void **state)
@@ -249,6 +279,7 @@ int main(void)
 		cmocka_unit_test(a_non_loopback_address_needs_the_switch_and_the_error_names_it),
 		cmocka_unit_test(the_address_of_the_environment_is_under_the_same_rule),
 		cmocka_unit_test(unix_rules_keep_their_path),
+		cmocka_unit_test(a_rule_as_text_is_the_same_rule_again),
 		cmocka_unit_test(rules_are_appended),
 		cmocka_unit_test(endless_text_is_refused),
 	};

@@ -43,6 +43,7 @@ static void fill(struct run_request *request)
 	config->created = xstrdup("2026-01-01T00:00:00Z");
 	str_list_add(&config->env, "A=b=c");
 	str_list_add(&config->env, "EMPTY=");
+	str_list_add(&config->publish_open, "8081:80");
 	str_list_add(&config->command, "sh");
 	str_list_add(&config->command, "");
 }
