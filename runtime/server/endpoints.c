@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/version.h"
 #include "server/events.h"
 #include "server/server.h"
 
@@ -112,6 +113,7 @@ void endpoint_server_info(struct request *request)
 		memory_info(), "disk", disk_info(), "io", io_info(server));
 
 	request_answer(request, 200,
-		json_pack("{s:f, s:f, s:o}", "uptime", (double)(now - server->started_at) / 1000, "idle_time",
-			(double)(now - server->last_action_at) / 1000, "resources", resources));
+		json_pack("{s:f, s:f, s:o, s:s, s:s}", "uptime", (double)(now - server->started_at) / 1000, "idle_time",
+			(double)(now - server->last_action_at) / 1000, "resources", resources, "title",
+			"azm-runtime-server", "version", AZM_VERSION));
 }
