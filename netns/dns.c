@@ -33,12 +33,13 @@
 
 enum {
 	SLOTS = 32,
-	IDLE_MS = 10000, /* RFC 7766, section 6.2.3: a server under load may be impatient */
-	RATE = 4000,	 /* answers a second, and at once after a rest */
+	IDLE_MS = 3000, /* RFC 7766, section 6.2.3: seconds; who comes back connects again */
+	RATE = 4000,	/* answers a second, and at once after a rest */
 	TICK_MS = 50,
-	COST = 1000,	     /* of an answer, a datagram or a connection: what a token is divided into */
-	BATCH = 32,	     /* datagrams before other sockets get their turn */
-	MEMBER_TTL_S = 5,    /* members come and go */
+	COST = 1000,	  /* of an answer, a datagram or a connection: what a token is divided into */
+	BATCH = 32,	  /* datagrams or connections before other sockets get their turn */
+	MEMBER_TTL_S = 5, /* members come and go */
+	KERNEL_BUFFER = 16384,
 	PREFIX = NS_INT16SZ, /* of a message on TCP, RFC 1035 section 4.2.2 */
 };
 
@@ -56,7 +57,9 @@ struct dns_responder {
 	struct dns_config config;
 	struct relay_watch udp_watch, tcp_watch, timer_watch;
 	int timer;
-	bool ticking, paused;
+	bool ticking;
+	bool paused; /* nothing is read: the ration is eaten up */
+	bool full;   /* nobody is let in: no descriptor was left */
 	int64_t refilled_ms;
 	int64_t tokens; /* COST is one answer */
 	struct slot slots[SLOTS];
@@ -194,7 +197,7 @@ static void pause_reading(struct dns_responder *dns, bool pause)
 	if (pause)
 		tick_on(dns, true);
 	(void)relay_rewatch(loop, dns->config.udp, events, &dns->udp_watch);
-	(void)relay_rewatch(loop, dns->config.tcp, events, &dns->tcp_watch);
+	(void)relay_rewatch(loop, dns->config.tcp, dns->full ? 0 : events, &dns->tcp_watch);
 	for (struct slot *slot = dns->slots; slot < dns->slots + SLOTS; slot++)
 		if (slot->fd >= 0)
 			(void)relay_rewatch(loop, slot->fd, slot_events(slot), &slot->watch);
@@ -379,10 +382,13 @@ static struct slot *slot_take(struct dns_responder *dns)
 static void slot_open(struct dns_responder *dns, int fd)
 {
 	struct slot *slot = slot_take(dns);
+	int size = KERNEL_BUFFER;
 
 	slot->fd = fd;
 	slot->active_ms = now_ms();
 	slot->have = slot->out_at = slot->out_end = 0;
+	/* Otherwise the kernel keeps megabytes of answers that nobody takes. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	if (relay_watch(dns->config.loop, fd, EPOLLIN, &slot->watch) < 0) {
 		close(fd);
 		slot->fd = -1;
@@ -390,21 +396,40 @@ static void slot_open(struct dns_responder *dns, int fd)
 	tick_on(dns, true);
 }
 
+static void stop_accepting(struct dns_responder *dns)
+{
+	dns->full = true;
+	(void)relay_rewatch(dns->config.loop, dns->config.tcp, 0, &dns->tcp_watch);
+	tick_on(dns, true);
+}
+
+/* Return: false: nobody is waiting, or nobody can be let in. */
+static bool accept_one(struct dns_responder *dns)
+{
+	struct sockaddr_in from = { 0 };
+	socklen_t size = sizeof from;
+	cleanup_fd int fd = accept4(dns->config.tcp, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		/* Without a descriptor for it, it would be reported again and again. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			stop_accepting(dns);
+		return false;
+	}
+	dns->tokens -= COST;
+	if (is_client(dns, &from))
+		slot_open(dns, steal_fd(&fd));
+	return true;
+}
+
 static void tcp_ready(struct relay_watch *watch, uint32_t events)
 {
 	struct dns_responder *dns = (struct dns_responder *)((char *)watch - offsetof(struct dns_responder, tcp_watch));
-	struct sockaddr_in from = { 0 };
-	socklen_t size = sizeof from;
 
 	(void)events;
-	if (!may_serve(dns))
-		return;
-	cleanup_fd int fd = accept4(dns->config.tcp, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	dns->tokens -= COST;
-	if (fd >= 0 && is_client(dns, &from))
-		slot_open(dns, steal_fd(&fd));
-	else if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
-		pause_reading(dns, true); /* it would be reported again and again */
+	for (int i = 0; i < BATCH; i++)
+		if (!may_serve(dns) || !accept_one(dns))
+			return;
 }
 
 /* ---- the timer ------------------------------------------------------------------------------------------------ */
@@ -435,8 +460,10 @@ static void timer_ready(struct relay_watch *watch, uint32_t events)
 	(void)events;
 	(void)!read(dns->timer, &ticks, sizeof ticks);
 	refill(dns);
-	if (was_paused)
+	if (was_paused || dns->full) {
+		dns->full = false;
 		pause_reading(dns, false);
+	}
 	if (!serve_slots(dns, was_paused) && !dns->paused)
 		tick_on(dns, false);
 }

@@ -14,7 +14,16 @@ $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS) -lcmocka
 
-$(filter $(O)/tests/test_network% $(O)/tests/test_egress_decide,$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
+$(filter $(addprefix $(O)/tests/test_,network% egress_decide dns_responder),$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
+
+# The same resolver client with two C libraries: the host's, and musl's, whose resolver asks differently.
+TEST_PROGRAMS += $(O)/tests/lookup-glibc $(O)/tests/lookup-musl
+$(O)/tests/lookup-glibc: tests/lib/lookup.c
+	@mkdir -p $(@D)
+	$(CC) $(AZM_CFLAGS) $(CFLAGS) -fPIE -pie -o $@ $<
+$(O)/tests/lookup-musl: tests/lib/lookup.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
 NETNS_BENCH := $(O)/tests/bench_network $(O)/tests/bench_publish
 BENCH_PROGRAMS += $(NETNS_BENCH)
