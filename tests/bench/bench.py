@@ -4,7 +4,7 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, publish.
+Sections: start, cycles, burst, alive, memory, action, publish, egress, members.
 """
 import json
 import os
@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -360,6 +361,49 @@ def bench_publish():
             row(f"published port, {key}", figures[key]["ratio"], "plain loopback", 1, bar, aim, lower_is_better=False)
 
 
+def throughput(what):
+    """throughput.py as the user: label -> bytes per second up and down."""
+    tun = SCRATCH / "tun"
+    if os.getuid() == 0 and not tun.exists():
+        # pasta and slirp4netns need it; the id of this run must not have it otherwise.
+        os.mknod(tun, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+        tun.chmod(0o666)
+        os.environ["AZM_TUN"] = str(tun)
+    done = user([WORK / "tests/bench/throughput.py", AZM, what] + (["2", "1"] if QUICK else []), cwd=SCRATCH)
+    if done.returncode:
+        missing(what, (done.stderr.strip().splitlines() or ["?"])[-1][-80:])
+        return {}
+    results = json.loads(done.stdout.splitlines()[-1])
+    for label, figures in results.items():
+        if "reason" in figures:
+            note(f"{label:<22} does not work for this user: {figures['reason']}")
+        else:
+            note(f"{label:<22} up {figures['up'] / 1e9:6.2f} GB/s   down {figures['down'] / 1e9:6.2f} GB/s")
+    return {label: figures for label, figures in results.items() if "up" in figures}
+
+
+def bench_egress():
+    print("egress, one TCP stream to a server on the other side of a veth")
+    results = throughput("egress")
+    for peer in ("pasta", "slirp4netns"):
+        for way in ("up", "down"):
+            if peer in results and "azm-sandbox" in results:
+                row(f"egress, {way}", results["azm-sandbox"][way], peer, results[peer][way], 1.0, 1.5, lower_is_better=False)
+            else:
+                missing(f"egress, {way}", f"no figure for {peer}")
+
+
+def bench_members():
+    print("two sandboxes on a named network, one TCP stream")
+    results = throughput("members")
+    for way in ("up", "down"):
+        if "veth" in results and "azm-sandbox" in results:
+            row(f"sandbox to sandbox, {way}", results["azm-sandbox"][way], "plain veth pair", results["veth"][way], 0.95, 1.0,
+                lower_is_better=False)
+        else:
+            missing(f"sandbox to sandbox, {way}", "a contender fails")
+
+
 def end_leftovers():
     """Peers leave helpers behind (podman's pause process); the id is this run's own."""
     if os.getuid() == 0:
@@ -376,7 +420,7 @@ def main():
     print(f"kernel {os.uname().release}, {os.cpu_count()} processors, as id {UID}\n")
     for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
-                          ("publish", bench_publish)):
+                          ("publish", bench_publish), ("egress", bench_egress), ("members", bench_members)):
         if not ONLY or name in ONLY:
             try:
                 section()

@@ -23,6 +23,9 @@ podman podman
 slirp4netns slirp4netns
 pasta passt
 busybox busybox-static
+iperf3 iperf3
+redis-cli redis-tools
+dropbear dropbear-bin
 END
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" -eq 0 ]; then

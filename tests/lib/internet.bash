@@ -95,12 +95,45 @@ make_clients() {
 	cp "$INTERNET/stock/ssh/id" "$INTERNET/stock/ssh/known_hosts" "$ROOTFS/root/.ssh/"
 	chmod 0600 "$ROOTFS/root/.ssh/id"
 	cp "$PROBE" "$ROOTFS/opt/probe"
+	cp "$TESTS/lib/internet/reach.py" "$ROOTFS/opt/reach"
 	export ROOTFS PG
+}
+
+# client_options OPTION...: more options of run for the functions below, until the test ends. (Options with blanks: no.)
+client_options() {
+	export CLIENT_OPTIONS="$*"
 }
 
 # client RULES COMMAND...: one shot in the clients' root, with these egress rules.
 client() {
 	local rules=$1
 	shift
-	azm run --rm --rootfs "$ROOTFS" -v /usr:/usr:ro --egress "$rules" -- "$@"
+	# shellcheck disable=SC2086 # words
+	azm run --rm --rootfs "$ROOTFS" -v /usr:/usr:ro --egress "$rules" ${CLIENT_OPTIONS:-} -- "$@"
+}
+
+# client_stays NAME RULES: the same, detached, for `azm exec`.
+client_stays() {
+	# shellcheck disable=SC2086 # words
+	azm run -d --name "$1" --rootfs "$ROOTFS" -v /usr:/usr:ro --egress "$2" ${CLIENT_OPTIONS:-} -- \
+		/opt/probe sleep-forever >/dev/null
+}
+
+# reaches RESULT RULES TARGET...: with these rules, /opt/reach says RESULT (an extended regular expression) of every target.
+reaches() {
+	local want=$1 rules=$2 other
+	shift 2
+	output=$(client "$rules" /opt/reach "$@") || return 1
+	[ "$(grep -c '' <<<"$output")" -eq $# ] || {
+		echo "not an answer for each of: $*: $output"
+		return 1
+	}
+	other=$(grep -Ev " ($want)\$" <<<"$output") || return 0
+	echo "not $want with --egress $rules: $other"
+	return 1
+}
+
+# A request that arrived at a server of that internet: asked PATTERN
+asked() {
+	grep -Eq -- "$1" "$INTERNET/web.log"
 }
