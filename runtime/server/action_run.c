@@ -25,6 +25,7 @@ static struct session *session_for(struct job *job, bool is_static, const char *
 		.cwd = *cwd ? cwd : server->options.working_dir,
 		.username = server->options.username,
 		.soft_timeout_s = server->options.soft_timeout_s,
+		.single = true,
 	};
 
 	if (!is_static)

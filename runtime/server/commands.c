@@ -443,7 +443,8 @@ static void end_piece(struct str_list *out, const char **start, const char *end)
 	*start = end;
 }
 
-void commands_split(const char *text, struct str_list *out)
+/* Return: whether the text is complete; the pieces are in @out if so */
+static bool split(const char *text, struct str_list *out)
 {
 	struct lexer lexer = { .text = text, .at = text, .command_may_begin = true };
 	const char *start = text;
@@ -456,13 +457,27 @@ void commands_split(const char *text, struct str_list *out)
 	}
 	bool complete =
 		!lexer.failed && !lexer.depth && !lexer.wants_more && !lexer.body_follows && !lexer.heredoc_count;
-	lexer.failed |= !complete;
 	skip_heredocs(&lexer);
-	if (lexer.failed) {
+	if (complete)
+		add_piece(out, start, start + strlen(start));
+	return complete;
+}
+
+void commands_split(const char *text, struct str_list *out)
+{
+	if (!split(text, out)) {
 		str_list_free(out);
-		start = text;
+		add_piece(out, text, text + strlen(text));
 	}
-	add_piece(out, start, start + strlen(start));
 	if (!out->count)
 		str_list_add(out, "");
+}
+
+bool commands_complete(const char *text)
+{
+	cleanup_str_list struct str_list pieces = { 0 };
+	size_t size = strlen(text);
+
+	/* A last backslash would swallow the newline that follows. */
+	return split(text, &pieces) && (!size || text[size - 1] != '\\');
 }

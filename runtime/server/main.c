@@ -32,9 +32,10 @@ static void reap(struct server *server)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		shell_set_reap(&server->shells, pid, status);
-		children_reap(&server->children, pid, status);
+		if (!WIFSTOPPED(status))
+			children_reap(&server->children, pid, status);
 	}
 }
 

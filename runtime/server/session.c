@@ -22,8 +22,9 @@
 #include "server/observation.h"
 #include "server/text.h"
 
-/* How long a shell that sits at its prompt may be silent about it before it is asked (see shell_at_prompt()). */
-enum { PROBE_AFTER_MS = 1000 };
+/* How long a shell that sits at its prompt may be silent about it before it is asked (see shell_probe()), and how
+ * often; each time waits twice as long. */
+enum { PROBE_AFTER_MS = 1000, PROBES_MAX = 4 };
 
 #define BELOW_IS_PREVIOUS "[Below is the output of the previous command.]\n"
 #define ADVICE                                                                                                         \
@@ -52,7 +53,10 @@ struct session {
 	bool typed;	      /* the command went to a program that runs, so the terminal echoed it */
 	char *output_of_dead; /* what the shell's screen showed when it exited */
 	bool output_of_dead_lost;
-	bool probed;
+	char *news; /* about the shell, to be told with the next report */
+	bool told_posix;
+	int probes;
+	bool sent_again; /* to a new shell, as the old one never began it */
 	uint64_t sent_at, changed_at;
 	struct loop_timer timer;
 };
@@ -62,6 +66,16 @@ static const struct run_metadata unknown_metadata = { .exit_code = -1, .backgrou
 static bool is_special_key(const char *command)
 {
 	return strlen(command) == 3 && str_starts(command, "C-");
+}
+
+/* What a terminal sends for control and a letter, a sign, or a digit. */
+static char control_character(char key)
+{
+	static const char digits[] = "\0\033\034\035\036\037\177"; /* of 2 to 8 */
+
+	if (key >= '2' && key <= '8')
+		return digits[key - '2'];
+	return key == '?' ? '\177' : key == '/' ? '\037' : (char)(key & 0x1f);
 }
 
 /* The name of @uid by the password file alone: name services have no place in a static program. */
@@ -134,6 +148,23 @@ static size_t count_lines(const char *text)
 	return lines;
 }
 
+/* What the reader should know of the shell: before the output if it happened before the command. The client itself does
+ * not show the reports of hidden commands. */
+static void add_news(struct session *session, struct text *prefix, struct text *suffix)
+{
+	if (session->request.hidden)
+		return;
+	if (session->shell && shell_is_posix(session->shell) && !session->told_posix) {
+		text_addf(prefix, "[There is no bash here: commands run in sh.]\n");
+		session->told_posix = true;
+	}
+	if (session->news && session->shell)
+		text_addf(prefix, "%s\n", session->news);
+	else if (session->news)
+		text_addf(suffix, "\n%s", session->news);
+	free(steal_ptr(&session->news));
+}
+
 /* 3.4, "completed" */
 static void report_completed(struct session *session)
 {
@@ -141,23 +172,23 @@ static void report_completed(struct session *session)
 	cleanup_free char *content = new_output(session);
 	cleanup_free char *name = name_of(session->uid, session->config.username);
 	cleanup_free char *python = find_python(session->path);
-	cleanup_free char *prefix = NULL;
-	cleanup_free char *sent = NULL;
+	cleanup_text struct text prefix = { 0 }, suffix = { 0 };
 	char host[65] = "";
 
+	text_addf(&suffix, "\n[The command completed with exit code %d.", session->exit_code);
+	if (is_special_key(session->command))
+		text_addf(&suffix, " CTRL+%c was sent.", toupper((unsigned char)session->command[2]));
+	text_addf(&suffix, "]");
+	add_news(session, &prefix, &suffix);
 	if (lost)
-		prefix = xasprintf(
+		text_addf(&prefix,
 			"[Previous command outputs are truncated. Showing the last %zu lines of the output below.]\n",
 			count_lines(session->reported));
-	if (is_special_key(session->command))
-		sent = xasprintf(" CTRL+%c was sent.", toupper((unsigned char)session->command[2]));
-	cleanup_free char *suffix =
-		xasprintf("\n[The command completed with exit code %d.%s]", session->exit_code, sent ? sent : "");
 	gethostname(host, sizeof host - 1);
 	host[strcspn(host, ".")] = '\0';
 
 	struct run_metadata metadata = { session->exit_code, session->background, name, host, session->cwd, python,
-		prefix, suffix };
+		prefix.bytes, suffix.bytes };
 	session->unfinished = false;
 	free(steal_ptr(&session->reported));
 	if (session->shell)
@@ -206,24 +237,21 @@ static uint64_t hard_deadline(const struct session *session)
 	return seconds > 0 ? session->sent_at + (uint64_t)(seconds * 1000) : 0;
 }
 
+static uint64_t probe_time(const struct session *session)
+{
+	return session->probes < PROBES_MAX ? session->changed_at + ((uint64_t)PROBE_AFTER_MS << session->probes) : 0;
+}
+
 /* The deadlines move with every output: the timer is set to the earliest and looks again when it fires. */
 static void arm_timer(struct session *session)
 {
 	uint64_t soft = soft_deadline(session), hard = hard_deadline(session);
 	uint64_t at = !soft || (hard && hard < soft) ? hard : soft;
 
-	if (!session->probed && (!at || session->changed_at + PROBE_AFTER_MS < at))
-		at = session->changed_at + PROBE_AFTER_MS;
+	uint64_t next = probe_time(session);
+	if (next && (!at || next < at))
+		at = next;
 	loop_set(session->config.loop, &session->timer, at);
-}
-
-static void probe(struct session *session)
-{
-	struct azm_err ignored;
-
-	session->probed = true;
-	if (session->shell && shell_at_prompt(session->shell))
-		shell_probe(session->shell, &ignored);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -241,8 +269,11 @@ static void on_timer(struct loop_timer *timer)
 			text_from_double(session->request.timeout_s, seconds));
 		report_timeout(session, suffix);
 	} else {
-		if (!session->probed && now >= session->changed_at + PROBE_AFTER_MS)
-			probe(session);
+		if (probe_time(session) && now >= probe_time(session)) {
+			session->probes++;
+			if (session->shell)
+				shell_probe(session->shell);
+		}
 		arm_timer(session);
 	}
 }
@@ -265,7 +296,7 @@ static void on_output(void *context)
 	struct session *session = context;
 
 	session->changed_at = loop_now();
-	session->probed = false;
+	session->probes = 0;
 	if (session->request.done && session->request.output)
 		session->request.output(session->request.context);
 }
@@ -290,7 +321,20 @@ static void on_prompt(void *context, const struct shell_prompt *prompt)
 static void send_command(struct session *session);
 
 /* The shell is gone; the next command starts another one where it was. */
-static void on_exited(void *context, int exit_code, bool had_started)
+static void note_end(struct session *session, const struct shell_end *end)
+{
+	cleanup_free char *how = end->signal
+					 ? xasprintf("was ended by signal %d (%s)", end->signal, strsignal(end->signal))
+					 : xasprintf("exited with code %d", end->exit_code);
+
+	free(session->news);
+	session->news =
+		xasprintf("[The shell %s. A new one starts in %s; variables, functions and jobs of the old one are "
+			  "gone.]",
+			how, session->cwd);
+}
+
+static void on_exited(void *context, const struct shell_end *end)
 {
 	struct session *session = context;
 
@@ -299,18 +343,23 @@ static void on_exited(void *context, int exit_code, bool had_started)
 	session->output_of_dead_lost = shell_lost_lines(session->shell);
 	shell_free(steal_ptr(&session->shell));
 	session->ended = true;
-	session->exit_code = exit_code;
-	tell_followers(session, ended, exit_code);
+	session->exit_code = end->exit_code;
+	if (end->progress != SHELL_NEVER_READY && !session->config.single)
+		note_end(session, end);
+	tell_followers(session, ended, end->exit_code);
 	if (!session->request.done)
 		return;
-	if (had_started) {
+	if (end->progress == SHELL_NOT_BEGUN && !session->sent_again && !is_special_key(session->command)) {
+		session->sent_again = true;
+		send_command(session);
+	} else if (end->progress != SHELL_NEVER_READY) {
 		report_completed(session);
 	} else if (!session->distrust_user_files) {
 		session->distrust_user_files = true;
 		send_command(session);
 	} else {
-		finish(session, observation_error("The shell ended with status %d before it was ready: %s", exit_code,
-					session->output_of_dead));
+		finish(session, observation_error("The shell ended with status %d before it was ready: %s",
+					end->exit_code, session->output_of_dead));
 	}
 }
 
@@ -342,6 +391,7 @@ void session_free(struct session *session)
 	free(session->path);
 	free(session->command);
 	free(session->output_of_dead);
+	free(session->news);
 	free(session);
 }
 
@@ -434,7 +484,7 @@ static void send_to_program(struct session *session)
 
 	session->typed = !is_special_key(command);
 	if (!session->typed) {
-		char key = (char)(command[2] & 0x1f);
+		char key = control_character(command[2]);
 		shell_type(session->shell, &key, 1);
 	} else if (*command) {
 		shell_type(session->shell, command, strlen(command));
@@ -471,7 +521,8 @@ void session_execute(struct session *session, const struct session_request *requ
 	free(session->command);
 	session->command = text_strip(xstrdup(request->command));
 	session->request.command = session->command;
-	session->typed = session->probed = false;
+	session->typed = session->sent_again = false;
+	session->probes = 0;
 	session->sent_at = session->changed_at = loop_now();
 
 	bool empty = !*session->command, key = is_special_key(session->command);

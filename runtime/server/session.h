@@ -15,6 +15,7 @@ struct session_config {
 	const char *cwd;	 /* where the first shell starts */
 	const char *username;	 /* reported when the password file does not know the shell's uid */
 	unsigned soft_timeout_s; /* without new output */
+	bool single;		 /* for one command only: what becomes of its shell is of no interest */
 };
 
 struct session_request {

@@ -8,6 +8,13 @@
  * Output is rendered in every phase but TYPED, where it is the echo of the line that was typed. An end mark counts in
  * RUNNING, and in READY after control characters were typed at the prompt; in TYPED it belongs to an earlier prompt.
  *
+ * The report that goes with bash's end mark counts if the shell wrote it. From another process it counts if that is a
+ * bash, owns the terminal and reads it the way a command line is read: an interactive shell within the shell. It may
+ * take a moment from its report to that state, so it is looked at a few times.
+ *
+ * The start of a command waits for our word (shell_channel_go()), so that the terminal has its first modes again when
+ * it runs, whatever the command before did to them.
+ *
  * The end of the shell is known from its status and the end of its terminal, in either order: the last output may still
  * be on its way when the process is gone, and a background process may keep the terminal open for ever, so after the
  * status the output gets a moment and no more.
@@ -20,9 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -31,14 +35,12 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "server/screen.h"
+#include "server/shell_process.h"
 #include "server/shell_script.h"
-
-#ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
-#define MFD_NOEXEC_SEAL 8u
-#endif
 
 enum {
 	LAST_OUTPUT_MS = 50,
+	NESTED_LOOKS = 8,   /* the first after 1 ms, then twice as long each */
 	REPLIES_MAX = 4096, /* answers to terminal queries that nobody reads are dropped beyond this */
 };
 
@@ -46,21 +48,21 @@ enum phase { STARTING, READY, TYPED, RUNNING, GONE };
 
 struct shell {
 	struct shell_config config;
-	enum shell_dialect dialect;
+	struct shell_process process;
 	enum phase phase;
 	bool started;  /* there was a first prompt */
+	bool begun;    /* and the last command was begun */
+	bool refused;  /* instead, there was another prompt */
 	char *waiting; /* command given to shell_run() before it; NULL if none */
 	bool busy;     /* its callbacks are running: shell_free() only sets doomed */
 	bool doomed;
 	bool wants_write; /* the loop watches for room to write */
 	bool replied;	  /* the terminal answered a query of the command that runs or ran last */
-	pid_t pid;
-	int status; /* of waitpid(), once phase is GONE */
-	int script; /* the memory file */
-	char key[SHELL_KEY_LENGTH + 1];
-	struct loop_source terminal;
+	int status;	  /* of waitpid(), once phase is GONE */
+	struct loop_source terminal, reports;
 	bool terminal_open;
-	struct loop_timer last_output;
+	struct loop_timer last_output, nested;
+	int nested_looks;
 	struct text input;  /* not yet written to the terminal */
 	struct text output; /* read, not yet taken apart: an incomplete mark */
 	struct screen *screen;
@@ -72,147 +74,9 @@ static struct shell *shell_of_terminal(struct loop_source *source)
 	return (struct shell *)(void *)((char *)source - offsetof(struct shell, terminal));
 }
 
-static struct shell *shell_of_timer(struct loop_timer *timer)
+static struct shell *shell_of_reports(struct loop_source *source)
 {
-	return (struct shell *)(void *)((char *)timer - offsetof(struct shell, last_output));
-}
-
-static int make_key(char key[static SHELL_KEY_LENGTH + 1], struct azm_err *err)
-{
-	unsigned char random[SHELL_KEY_LENGTH / 2];
-
-	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-		return err_sys(err, "get random bytes", NULL);
-	for (size_t i = 0; i < sizeof random; i++)
-		snprintf(key + 2 * i, 3, "%02x", random[i]);
-	return 0;
-}
-
-/* The script file: without a name, so that `rm -rf /tmp/` in a command does not take it away. */
-static int make_script(struct azm_err *err)
-{
-	int fd = memfd_create("azm-shell", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("azm-shell", MFD_CLOEXEC);
-	return fd < 0 ? err_sys(err, "make the shell's script file", NULL) : fd;
-}
-
-static int write_script(const struct shell *shell, const struct text *script, struct azm_err *err)
-{
-	if (ftruncate(shell->script, 0) < 0 || lseek(shell->script, 0, SEEK_SET) < 0 ||
-		write_full(shell->script, script->bytes, script->size) < 0 || lseek(shell->script, 0, SEEK_SET) < 0)
-		return err_sys(err, "hand the command to the shell", NULL);
-	return 0;
-}
-
-static char *find_program(const char *name)
-{
-	const char *path = getenv("PATH");
-	cleanup_str_list struct str_list dirs = { 0 };
-
-	str_list_split(&dirs, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
-	str_list_split(&dirs, "/bin:/usr/bin:/usr/local/bin", ':');
-	for (size_t i = 0; i < dirs.count; i++) {
-		char *candidate = xasprintf("%s/%s", dirs.items[i], name);
-		if (dirs.items[i][0] == '/' && access(candidate, X_OK) == 0)
-			return candidate;
-		free(candidate);
-	}
-	return NULL;
-}
-
-/* Open both ends. The peer is taken by ioctl: its name may not be visible where we are. */
-static int open_terminal(int *peer, struct azm_err *err)
-{
-	const struct winsize size = { .ws_row = SCREEN_ROWS, .ws_col = SCREEN_COLUMNS };
-	struct termios modes;
-	int unlock = 0;
-	cleanup_fd int terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-
-	if (terminal < 0)
-		return err_sys(err, "open a terminal", "/dev/ptmx");
-	if (ioctl(terminal, TIOCSPTLCK, &unlock) < 0 || ioctl(terminal, TIOCSWINSZ, &size) < 0)
-		return err_sys(err, "set up a terminal", NULL);
-	cleanup_fd int other = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (other < 0 || tcgetattr(other, &modes) < 0)
-		return err_sys(err, "open a terminal", "its other end");
-	modes.c_iflag |= IUTF8;
-	tcsetattr(other, TCSANOW, &modes);
-	*peer = steal_fd(&other);
-	return steal_fd(&terminal);
-}
-
-/* In the child. Only system calls from here on; a failure ends in status 126 or 127, reported as the shell's. */
-[[gnu::noreturn]] static void exec_shell(
-	const struct shell *shell, int peer, const char *program, char *const argv[], char *const env[])
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A server started in the background of a script ignores SIGINT, and so would every command: C-c would be lost.
-	 */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	setsid();
-	if (ioctl(peer, TIOCSCTTY, 0) < 0 || dup2(peer, 0) < 0 || dup2(peer, 1) < 0 || dup2(peer, 2) < 0 ||
-		dup2(shell->script, SHELL_SCRIPT_FD) < 0)
-		_exit(EXIT_CANNOT_EXEC);
-	if (chdir(shell->config.cwd) < 0 && chdir("/") < 0)
-		_exit(EXIT_CANNOT_EXEC);
-	execve(program, argv, env);
-	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC);
-}
-
-static void shell_environment(struct str_list *env, const struct shell *shell)
-{
-	static const char *const replaced[] = { "TERM=", "PROMPT_COMMAND=", "PS1=", "PS2=", "ENV=", "BASH_ENV=", "PWD=",
-		"OLDPWD=", "COLUMNS=", "LINES=", NULL };
-
-	for (char **entry = environ; *entry; entry++) {
-		bool drop = false;
-		for (size_t i = 0; replaced[i]; i++)
-			drop |= str_starts(*entry, replaced[i]);
-		if (!drop)
-			str_list_add(env, *entry);
-	}
-	str_list_add(env, "TERM=xterm-256color");
-	str_list_addf(env, "PWD=%s", shell->config.cwd);
-	if (shell->dialect == SHELL_POSIX)
-		str_list_addf(env, "ENV=/proc/self/fd/%d", SHELL_SCRIPT_FD);
-}
-
-static int spawn(struct shell *shell, struct azm_err *err)
-{
-	cleanup_free char *program = find_program("bash");
-	cleanup_str_list struct str_list argv = { 0 }, env = { 0 };
-	cleanup_text struct text script = { 0 };
-	cleanup_fd int peer = -1;
-
-	shell->dialect = program ? SHELL_BASH : SHELL_POSIX;
-	if (!program)
-		program = find_program("sh");
-	if (!program)
-		return err_msg(err, ENOENT, "start a shell", NULL, "there is neither bash nor sh");
-	str_list_add(&argv, shell->dialect == SHELL_BASH ? "bash" : "sh");
-	if (shell->dialect == SHELL_BASH) {
-		str_list_add(&argv, "--rcfile");
-		str_list_addf(&argv, "/proc/self/fd/%d", SHELL_SCRIPT_FD);
-	}
-	str_list_add(&argv, "-i");
-	shell_environment(&env, shell);
-	shell_script_start(&script, shell->dialect, shell->key, !shell->config.without_user_files);
-	if (write_script(shell, &script, err) < 0)
-		return -1;
-
-	shell->terminal.fd = open_terminal(&peer, err);
-	if (shell->terminal.fd < 0)
-		return -1;
-	shell->pid = fork();
-	if (shell->pid == 0)
-		exec_shell(shell, peer, program, argv.items, env.items);
-	return shell->pid < 0 ? err_sys(err, "start a shell", program) : 0;
+	return (struct shell *)(void *)((char *)source - offsetof(struct shell, reports));
 }
 
 static void write_input(struct shell *shell)
@@ -234,13 +98,14 @@ static void write_input(struct shell *shell)
 
 static int type_command(struct shell *shell, const char *command, struct azm_err *err)
 {
-	const char *line = shell_script_line(shell->dialect);
+	const char *line = shell_script_line(shell->process.dialect);
 	cleanup_text struct text script = { 0 };
 
-	shell_script_command(&script, shell->dialect, shell->key, command);
-	if (write_script(shell, &script, err) < 0)
+	shell_script_command(&script, shell->process.dialect, &shell->process.keys, command);
+	if (shell_process_script(&shell->process, &script, err) < 0)
 		return -1;
 	shell->phase = TYPED;
+	shell->begun = shell->refused = false;
 	shell_type(shell, line, strlen(line));
 	return 0;
 }
@@ -259,7 +124,7 @@ static void first_prompt(struct shell *shell)
 		shell->phase = READY;
 }
 
-static void handle_end_mark(struct shell *shell, const struct shell_prompt *prompt)
+static void handle_prompt(struct shell *shell, const struct shell_prompt *prompt)
 {
 	switch (shell->phase) {
 	case STARTING:
@@ -274,6 +139,97 @@ static void handle_end_mark(struct shell *shell, const struct shell_prompt *prom
 	case GONE:
 		break;
 	}
+}
+
+/* Whether @pid owns the terminal and reads it a character at a time without echo, as a command line is read. */
+static bool reads_line(const struct shell *shell, pid_t pid)
+{
+	struct termios modes;
+
+	return tcgetpgrp(shell->terminal.fd) == pid && tcgetattr(shell->terminal.fd, &modes) == 0 &&
+	       !(modes.c_lflag & (ICANON | ECHO));
+}
+
+/* By the file it runs; of another user's process only the name can be had. */
+static bool is_bash(pid_t pid)
+{
+	char path[64], found[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	ssize_t size = readlink(path, found, sizeof found - 1);
+	if (size < 0 && (errno == EACCES || errno == EPERM)) {
+		snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+		cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+		size = fd < 0 ? -1 : read(fd, found, sizeof found - 1);
+	}
+	if (size <= 0)
+		return false;
+	found[size] = '\0';
+	const char *name = strrchr(found, '/');
+	return str_starts(name ? name + 1 : found, "bash");
+}
+
+static void look_at_nested(struct shell *shell)
+{
+	struct shell_prompt prompt;
+	pid_t reporter;
+	char *report = shell_channel_report(&shell->process.channel, &reporter);
+
+	if (!report || reporter == shell->process.pid || !is_bash(reporter)) /* it is an impostor */
+		return;
+	if (!reads_line(shell, reporter)) {
+		if (shell->nested_looks < NESTED_LOOKS)
+			loop_set(shell->config.loop, &shell->nested, loop_now() + (1u << shell->nested_looks++));
+		return;
+	}
+	shell_channel_forget(&shell->process.channel);
+	if (shell_report_parse(report, &shell->process.keys, &prompt))
+		handle_prompt(shell, &prompt);
+}
+
+static void on_nested(struct loop_timer *timer)
+{
+	look_at_nested((struct shell *)(void *)((char *)timer - offsetof(struct shell, nested)));
+}
+
+/* @report: what came with the mark; if marks carry none, it came through the channel just before a genuine one. */
+static void handle_end_mark(struct shell *shell, char *report)
+{
+	struct shell_prompt prompt;
+	pid_t reporter = shell->process.pid;
+
+	shell->refused |= shell->phase == TYPED;
+	if (!shell->process.keys.marks_report) {
+		shell_channel_receive(&shell->process.channel);
+		report = shell_channel_report(&shell->process.channel, &reporter);
+	}
+	if (!report)
+		return;
+	if (reporter != shell->process.pid) {
+		shell->nested_looks = 0;
+		look_at_nested(shell);
+		return;
+	}
+	shell_channel_forget(&shell->process.channel);
+	if (shell_report_parse(report, &shell->process.keys, &prompt))
+		handle_prompt(shell, &prompt);
+}
+
+/* The shell waits for our word. What programs did to the terminal is undone. */
+static void handle_start_mark(struct shell *shell)
+{
+	struct termios modes;
+
+	if (shell->phase != TYPED)
+		return;
+	if (tcgetattr(shell->terminal.fd, &modes) == 0 && memcmp(&modes, &shell->process.modes, sizeof modes) != 0)
+		tcsetattr(shell->terminal.fd, TCSANOW, &shell->process.modes);
+	shell_channel_receive(&shell->process.channel);
+	shell_channel_forget(&shell->process.channel);
+	shell->phase = RUNNING;
+	shell->begun = true;
+	shell->replied = false;
+	shell_channel_go(&shell->process.channel);
 }
 
 /* The rest is echo: of the line that was typed, or at the prompt of answers to queries that the command left unread. */
@@ -295,22 +251,19 @@ static void digest_output(struct shell *shell)
 	size_t done = 0;
 
 	while (done < shell->output.size && !shell->doomed) {
-		struct shell_prompt prompt;
 		size_t plain, whole;
-		char *bytes = shell->output.bytes + done;
-		enum mark_kind kind =
-			shell_mark_find(bytes, shell->output.size - done, shell->key, &plain, &whole, &prompt);
+		char *bytes = shell->output.bytes + done, *report;
+		enum mark_kind kind = shell_mark_find(
+			bytes, shell->output.size - done, &shell->process.keys, &plain, &whole, &report);
 		if (plain && is_output(shell))
 			take_output(shell, bytes, plain);
 		done += whole;
 		if (kind == MARK_PARTIAL)
 			break;
-		if (kind == MARK_START && shell->phase == TYPED) {
-			shell->phase = RUNNING;
-			shell->replied = false;
-		}
+		if (kind == MARK_START)
+			handle_start_mark(shell);
 		if (kind == MARK_END)
-			handle_end_mark(shell, &prompt);
+			handle_end_mark(shell, report);
 	}
 	shell->output.size -= done;
 	memmove(shell->output.bytes, shell->output.bytes + done, shell->output.size);
@@ -325,18 +278,32 @@ static void close_terminal(struct shell *shell)
 	shell->terminal_open = false;
 }
 
+static void close_channel(struct shell *shell)
+{
+	if (shell->process.channel.fd >= 0)
+		loop_remove(shell->config.loop, &shell->reports);
+	shell_channel_close(&shell->process.channel);
+}
+
 static void report_exit(struct shell *shell)
 {
-	int code = WIFSIGNALED(shell->status) ? 128 + WTERMSIG(shell->status) : WEXITSTATUS(shell->status);
+	struct shell_end end = { .progress = !shell->started ? SHELL_NEVER_READY
+					     : shell->begun  ? SHELL_BEGUN
+							     : SHELL_NOT_BEGUN };
 
+	if (WIFSIGNALED(shell->status))
+		end.signal = WTERMSIG(shell->status);
+	end.exit_code = end.signal ? 128 + end.signal : WEXITSTATUS(shell->status);
 	loop_set(shell->config.loop, &shell->last_output, 0);
+	loop_set(shell->config.loop, &shell->nested, 0);
 	close_terminal(shell);
-	shell->config.events->exited(shell->config.context, code, shell->started);
+	close_channel(shell);
+	shell->config.events->exited(shell->config.context, &end);
 }
 
 static void on_last_output(struct loop_timer *timer)
 {
-	report_exit(shell_of_timer(timer));
+	report_exit((struct shell *)(void *)((char *)timer - offsetof(struct shell, last_output)));
 }
 
 /* Return: whether there may be more to read */
@@ -375,15 +342,51 @@ static void on_terminal(struct loop_source *source, uint32_t events)
 		report_exit(shell);
 }
 
+/* The shell closed a descriptor by which it is spoken to. A new one will serve. */
+static void end_unreachable(struct shell *shell)
+{
+	if (shell->process.pid > 0)
+		kill(shell->process.pid, SIGHUP);
+}
+
+/* The channel is drained even while no mark comes: a program may fill it, and the shell's report would wait for room.
+ * Nobody can write: the shell closed its end, and would be waited for in vain. */
+static void on_reports(struct loop_source *source, uint32_t events)
+{
+	struct shell *shell = shell_of_reports(source);
+
+	(void)events;
+	if (shell_channel_receive(&shell->process.channel))
+		return;
+	close_channel(shell);
+	end_unreachable(shell);
+}
+
+/* Nobody is there who would continue a shell that was stopped; its session would hang for good. */
+static void continue_shell(struct shell *shell, int signal)
+{
+	char notice[96];
+	int size =
+		snprintf(notice, sizeof notice, "\r\n[The shell was stopped by signal %d and continues.]\r\n", signal);
+
+	kill(shell->process.pid, SIGCONT);
+	take_output(shell, notice, (size_t)size);
+	shell->config.events->output(shell->config.context);
+}
+
 void shell_set_reap(struct shell_set *set, pid_t pid, int status)
 {
 	struct shell *shell = set->first;
 
-	while (shell && shell->pid != pid)
+	while (shell && shell->process.pid != pid)
 		shell = shell->next;
 	if (!shell)
 		return;
-	shell->pid = -1;
+	if (WIFSTOPPED(status)) {
+		continue_shell(shell, WSTOPSIG(status));
+		return;
+	}
+	shell->process.pid = -1;
 	shell->status = status;
 	shell->phase = GONE;
 	if (shell->terminal_open)
@@ -406,21 +409,22 @@ struct shell *shell_start(const struct shell_config *config, struct azm_err *err
 	struct shell *shell = xcalloc(1, sizeof *shell);
 
 	shell->config = *config;
-	shell->config.cwd = xstrdup(config->cwd);
-	shell->terminal = (struct loop_source){ .fd = -1, .ready = on_terminal };
+	shell->config.cwd = NULL; /* it is the caller's */
+	shell->terminal.ready = on_terminal;
+	shell->reports.ready = on_reports;
 	shell->last_output.fire = on_last_output;
-	shell->pid = -1;
+	shell->nested.fire = on_nested;
 	shell->next = config->set->first;
 	config->set->first = shell;
-	shell->script = make_script(err);
-	if (shell->script < 0 || make_key(shell->key, err) < 0 || spawn(shell, err) < 0) {
-		shell_free(shell);
-		return NULL;
-	}
+	bool started = shell_process_start(&shell->process, config->cwd, !config->without_user_files, err) == 0;
+	shell->terminal.fd = shell->process.terminal;
+	shell->reports.fd = shell->process.channel.fd;
+	shell->terminal_open = shell->terminal.fd >= 0;
 	shell->screen = screen_new(SCREEN_ROWS, SCREEN_COLUMNS, on_reply, shell);
-	shell->terminal_open = true;
-	if (loop_add(config->loop, &shell->terminal, EPOLLIN) < 0) {
-		err_sys(err, "watch the shell's terminal", NULL);
+	if (started && (loop_add(config->loop, &shell->terminal, EPOLLIN) < 0 ||
+			       loop_add(config->loop, &shell->reports, EPOLLIN) < 0))
+		started = err_sys(err, "watch the shell's terminal", NULL) == 0;
+	if (!started) {
 		shell_free(shell);
 		return NULL;
 	}
@@ -440,17 +444,15 @@ void shell_free(struct shell *shell)
 		link = &(*link)->next;
 	*link = shell->next;
 	loop_set(shell->config.loop, &shell->last_output, 0);
-	if (shell->terminal_open)
-		close_terminal(shell);
-	else if (shell->terminal.fd >= 0 && !shell->screen)
-		close(shell->terminal.fd);
-	if (shell->script >= 0)
-		close(shell->script);
+	loop_set(shell->config.loop, &shell->nested, 0);
+	close_channel(shell);
+	close_terminal(shell);
+	if (shell->process.script >= 0)
+		close(shell->process.script);
 	screen_free(shell->screen);
 	text_free(&shell->input);
 	text_free(&shell->output);
 	free(shell->waiting);
-	free((char *)shell->config.cwd);
 	free(shell);
 }
 
@@ -469,17 +471,21 @@ void shell_type(struct shell *shell, const char *bytes, size_t size)
 	write_input(shell);
 }
 
-bool shell_at_prompt(const struct shell *shell)
+void shell_probe(struct shell *shell)
 {
-	struct termios modes;
+	struct azm_err ignored;
 
-	return shell->dialect == SHELL_BASH && shell->phase == RUNNING && tcgetpgrp(shell->terminal.fd) == shell->pid &&
-	       tcgetattr(shell->terminal.fd, &modes) == 0 && !(modes.c_lflag & ICANON);
+	if (shell->process.dialect != SHELL_BASH || !reads_line(shell, shell->process.pid))
+		return;
+	if (shell->phase == RUNNING)
+		type_command(shell, "", &ignored);
+	else if (shell->phase == TYPED && shell->refused)
+		end_unreachable(shell);
 }
 
-int shell_probe(struct shell *shell, struct azm_err *err)
+bool shell_is_posix(const struct shell *shell)
 {
-	return shell_run(shell, "", err);
+	return shell->process.dialect == SHELL_POSIX;
 }
 
 char *shell_text(const struct shell *shell)

@@ -18,12 +18,18 @@ struct shell_prompt {
 	const char *path; /* $PATH */
 };
 
+struct shell_end {
+	int exit_code;							   /* 128+n after signal n */
+	int signal;							   /* n, or 0 */
+	enum { SHELL_NEVER_READY, SHELL_NOT_BEGUN, SHELL_BEGUN } progress; /* of the shell, and of its last command */
+};
+
 /* Called from the loop; shell_free() may be called from within. */
 struct shell_events {
 	void (*bytes)(void *context, const char *bytes, size_t size); /* what commands print, as the terminal has it */
 	void (*output)(void *context);				      /* what the screen shows has changed */
 	void (*prompt)(void *context, const struct shell_prompt *prompt);
-	void (*exited)(void *context, int exit_code, bool had_started); /* 128+n after signal n; all output was read */
+	void (*exited)(void *context, const struct shell_end *end); /* all output was read */
 };
 
 /* All shells of the server, so that the one place that reaps children can find them. */
@@ -56,11 +62,12 @@ int shell_run(struct shell *shell, const char *command, struct azm_err *err);
 /** shell_type() - type bytes on the terminal: input of the running program, control characters. */
 void shell_type(struct shell *shell, const char *bytes, size_t size);
 
-/** shell_at_prompt() - whether the shell seems to read a command line although it has not said so. See shell.c. */
-bool shell_at_prompt(const struct shell *shell);
+/** shell_probe() - a shell that reads a command line although it has not said so gets its prompt hook back, and a
+ * prompt callback follows; one that cannot be spoken to any more is ended. Any other one is left alone. */
+void shell_probe(struct shell *shell);
 
-/** shell_probe() - make a shell that lost its prompt hook say where it is: a prompt callback follows. */
-int shell_probe(struct shell *shell, struct azm_err *err);
+/** shell_is_posix() - whether it is sh, for want of bash. */
+bool shell_is_posix(const struct shell *shell);
 
 /** shell_text() / shell_lost_lines() / shell_clear() - the screen: see screen.h. */
 char *shell_text(const struct shell *shell);

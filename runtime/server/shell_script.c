@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/commands.h"
+
 /* Clears what may be left on the line (an answer to a terminal query that nobody read), then calls the script. The
  * blank keeps it out of the history. */
 #define TYPED(line) "\025 " line "\r"
@@ -29,23 +31,24 @@ static void add_quoted(struct text *out, const char *string)
 	text_add(out, "'", 1);
 }
 
-/* $PROMPT_COMMAND: bash runs it before every prompt and keeps $? for the user. */
-static void add_prompt_command(struct text *out, const char *key)
+/* $PROMPT_COMMAND: bash runs it before every prompt and keeps $? for the user. The report comes before the mark. */
+static void add_prompt_command(struct text *out, const struct shell_keys *keys)
 {
 	struct text hook = { 0 };
 
 	text_addf(&hook,
-		"{ __azm_status=$?; PS1= PS2=; "
-		"printf '\\033]77;%s;e;%%s;%%s;%%s;%%s%s%%s%s\\007' "
-		"\"$__azm_status\" \"${!-}\" \"${EUID-}\" \"${PWD-}\" \"${PATH-}\" >/dev/tty; } 2>/dev/null",
-		key, key, key);
+		"{ __azm_status=${__azm_last-$?}; unset __azm_last; PS1= PS2=; "
+		"printf '%%s;%%s;%%s;%%s%s%%s\\0' "
+		"\"$__azm_status\" \"${!-}\" \"${EUID-}\" \"${PWD-}\" \"${PATH-}\" >&%d; "
+		"printf '\\033]77;%s;e\\007' >/dev/tty; } 2>/dev/null",
+		keys->secret, SHELL_CHANNEL_FD, keys->mark);
 	text_addf(out, "export PROMPT_COMMAND=");
 	add_quoted(out, hook.bytes);
 	text_addf(out, "\n");
 	text_free(&hook);
 }
 
-static void start_bash(struct text *out, const char *key, bool user_files)
+static void start_bash(struct text *out, const struct shell_keys *keys, bool user_files)
 {
 	if (user_files)
 		text_addf(out, "[ -f ~/.bashrc ] && . ~/.bashrc\n");
@@ -53,62 +56,85 @@ static void start_bash(struct text *out, const char *key, bool user_files)
 		"alias git='git --no-pager'\n"
 		"bind 'set enable-bracketed-paste off' 2>/dev/null\n"
 		"HISTCONTROL=ignoreboth\n"
-		"unset PROMPT_COMMAND\n"
-		"export __azm='__azm_status=$?; IFS= read -rd \"\" -u60 __azm_script; eval \"$__azm_script\"'\n");
-	add_prompt_command(out, key);
+		"unset PROMPT_COMMAND TMOUT 2>/dev/null\n" /* TMOUT would end a shell that waits for the next command */
+		"export __azm='__azm_now=$?; IFS= read -rd \"\" __azm_script </proc/self/fd/%d && eval "
+		"\"$__azm_script\"'\n",
+		SHELL_SCRIPT_FD);
+	add_prompt_command(out, keys);
 }
 
 /* Other shells have no hook, but expand parameters in PS1 (POSIX). */
-static void start_posix(struct text *out, const char *key)
+static void start_posix(struct text *out, const struct shell_keys *keys)
 {
 	text_addf(out,
 		"unset ENV\n"
 		"PS2=\n"
 		"PS1='\033]77;%s;e;$?;${!-};%u;${PWD-}%s${PATH-}%s\007'\n",
-		key, (unsigned)geteuid(), key, key);
+		keys->mark, (unsigned)geteuid(), keys->secret, keys->secret);
 }
 
-void shell_script_start(struct text *out, enum shell_dialect dialect, const char *key, bool user_files)
+void shell_script_start(struct text *out, enum shell_dialect dialect, const struct shell_keys *keys, bool user_files)
 {
 	if (dialect == SHELL_BASH)
-		start_bash(out, key, user_files);
+		start_bash(out, keys, user_files);
 	else
-		start_posix(out, key);
+		start_posix(out, keys);
 }
 
-void shell_script_command(struct text *out, enum shell_dialect dialect, const char *key, const char *command)
+/* The start mark is printed, and the line read that answers it. */
+static void add_start(struct text *out, const struct shell_keys *keys)
 {
-	if (dialect == SHELL_POSIX)
-		text_addf(out, "__azm_status=$?\n");
-	text_addf(out,
-		"__azm_return() { return $1; }\n"
-		"{ printf '\\033]77;%s;s%s\\007' >/dev/tty; ",
-		key, key);
-	/* A command may have replaced PROMPT_COMMAND (a freshly sourced start-up file does). */
-	if (dialect == SHELL_BASH) {
-		text_addf(out, "case ${PROMPT_COMMAND-} in *%s*) ;; *) ", key);
-		add_prompt_command(out, key);
-		text_addf(out, ";; esac; ");
+	text_addf(out, "printf '\\033]77;%s;s\\007' >/dev/tty && IFS= read -r __azm_go <&%d; ", keys->mark,
+		SHELL_CHANNEL_FD);
+}
+
+static void command_bash(struct text *out, const struct shell_keys *keys, const char *command)
+{
+	text_addf(out, "__azm_return() { return $1; }\n{ ");
+	add_start(out, keys);
+	/* A command may have replaced PROMPT_COMMAND (a freshly sourced start-up file does), which saves the status. */
+	text_addf(out, "case ${PROMPT_COMMAND-} in *%s*) ;; *) __azm_status=${__azm_last-$__azm_now}; ", keys->mark);
+	add_prompt_command(out, keys);
+	text_addf(out, ";; esac; ");
+	if (*command) {
+		text_addf(out, "history -s -- ");
+		add_quoted(out, command);
 	}
+	/* $? and $_ as the command before left them. */
+	text_addf(out,
+		"\nunset __azm_last\n"
+		"__azm_return \"${__azm_status-0}\" \"${__azm_word-}\" && : \"${__azm_word-}\"; } 2>/dev/null\n");
+	text_add(out, command, strlen(command));
+	text_add(out, "\n", 1);
+	/* A failure of the whole text would be a second one to an ERR trap. Not where this line could become a part of
+	 * the command. */
+	if (*command && commands_complete(command))
+		text_addf(out, "{ __azm_last=$? __azm_word=$_; } 2>/dev/null\n");
+	text_add(out, "", 1); /* what `read -d ""` reads up to */
+}
+
+static void command_posix(struct text *out, const struct shell_keys *keys, const char *command)
+{
+	text_addf(out, "__azm_status=$?\n__azm_return() { return $1; }\n{ ");
+	add_start(out, keys);
 	text_addf(out, "__azm_return $__azm_status && :; } 2>/dev/null\n");
 	text_add(out, command, strlen(command));
 	text_add(out, "\n", 1);
-	if (dialect == SHELL_BASH)
-		text_add(out, "", 1); /* what `read -d ""` reads up to */
 }
 
-static size_t mark_prefix(char prefix[static 64], const char *key)
+void shell_script_command(
+	struct text *out, enum shell_dialect dialect, const struct shell_keys *keys, const char *command)
 {
-	return (size_t)snprintf(prefix, 64, "\033]77;%s;", key);
+	(dialect == SHELL_BASH ? command_bash : command_posix)(out, keys, command);
 }
 
-/* "e;STATUS;BACKGROUND;UID;PWD<key>PATH", ended by NUL */
-static bool parse_end(char *text, const char *key, struct shell_prompt *prompt)
+/* "STATUS;BACKGROUND;UID;PWD<secret>PATH" */
+bool shell_report_parse(char *text, const struct shell_keys *keys, struct shell_prompt *prompt)
 {
-	char *rest = text + 2;
+	char *rest = text;
 
 	prompt->exit_code = (int)strtol(rest, &rest, 10);
-	if (*rest++ != ';')
+	if (rest == text || *rest++ != ';')
 		return false;
 	char *background = rest;
 	prompt->background = strtol(background, &rest, 10);
@@ -119,7 +145,7 @@ static bool parse_end(char *text, const char *key, struct shell_prompt *prompt)
 	prompt->uid = (uid_t)strtoul(rest, &rest, 10);
 	if (*rest++ != ';')
 		return false;
-	char *path = strstr(rest, key);
+	char *path = strstr(rest, keys->secret);
 	if (!path)
 		return false;
 	*path = '\0';
@@ -137,34 +163,55 @@ static size_t partial_tail(const char *bytes, size_t size, const char *prefix, s
 	return 0;
 }
 
-enum mark_kind shell_mark_find(
-	char *bytes, size_t size, const char *key, size_t *plain, size_t *whole, struct shell_prompt *prompt)
+/* Behind "e;". Sets @whole to the bytes of report and end. */
+static enum mark_kind find_report(char *text, size_t size, const struct shell_keys *keys, size_t *whole, char **report)
 {
-	char prefix[64], suffix[64];
-	size_t prefix_size = mark_prefix(prefix, key);
-	size_t suffix_size = (size_t)snprintf(suffix, sizeof suffix, "%s\007", key);
+	char suffix[SHELL_KEY_LENGTH + 2];
+
+	memcpy(suffix, keys->secret, SHELL_KEY_LENGTH);
+	suffix[SHELL_KEY_LENGTH] = '\007';
+	char *end = memmem(text, size, suffix, SHELL_KEY_LENGTH + 1);
+	if (!end)
+		return size < SHELL_MARK_MAX ? MARK_PARTIAL : MARK_NONE;
+	*end = '\0';
+	*report = text;
+	*whole = (size_t)(end - text) + SHELL_KEY_LENGTH + 1;
+	return MARK_END;
+}
+
+enum mark_kind shell_mark_find(
+	char *bytes, size_t size, const struct shell_keys *keys, size_t *plain, size_t *whole, char **report)
+{
+	char prefix[64];
+	size_t prefix_size = (size_t)snprintf(prefix, sizeof prefix, "\033]77;%s;", keys->mark), report_size = 0;
 	char *mark = memmem(bytes, size, prefix, prefix_size);
 
+	*report = NULL;
 	if (!mark) {
 		size_t held = partial_tail(bytes, size, prefix, prefix_size);
 		*plain = *whole = size - held;
 		return held ? MARK_PARTIAL : MARK_NONE;
 	}
-	*plain = *whole = (size_t)(mark - bytes);
-	char *text = mark + prefix_size;
-	char *end = memmem(text, size - (size_t)(text - bytes), suffix, suffix_size);
-	if (!end && size - *plain < SHELL_MARK_MAX)
+	*plain = (size_t)(mark - bytes);
+	const char *kind = mark + prefix_size;
+	size_t left = size - *plain - prefix_size;
+	*whole = *plain + prefix_size + 2;
+	if (left < 2) {
+		*whole = *plain;
 		return MARK_PARTIAL;
-	if (!end) {
-		*plain = *whole = size;
-		return MARK_NONE;
 	}
-	*whole = (size_t)(end - bytes) + suffix_size;
-	*end = '\0';
-	if (text[0] == 's' && !text[1])
+	if (memcmp(kind, "s\007", 2) == 0)
 		return MARK_START;
-	if (text[0] == 'e' && text[1] == ';' && parse_end(text, key, prompt))
+	if (memcmp(kind, "e\007", 2) == 0)
 		return MARK_END;
-	*plain = *whole; /* not one of ours after all: it is output */
-	return MARK_NONE;
+	enum mark_kind found = MARK_NONE;
+	if (keys->marks_report && memcmp(kind, "e;", 2) == 0)
+		found = find_report(mark + prefix_size + 2, left - 2, keys, &report_size, report);
+	if (found == MARK_END)
+		*whole += report_size;
+	else if (found == MARK_PARTIAL)
+		*whole = *plain;
+	else
+		*plain = *whole; /* not one of ours after all: it is output */
+	return found;
 }

@@ -27,7 +27,8 @@ static void reserve(struct text *text, size_t more)
 void text_add(struct text *text, const char *bytes, size_t size)
 {
 	reserve(text, size);
-	memcpy(text->bytes + text->size, bytes, size);
+	if (size)
+		memcpy(text->bytes + text->size, bytes, size);
 	text->size += size;
 	text->bytes[text->size] = '\0';
 }

@@ -16,7 +16,8 @@
 #include "server/shell_script.h"
 #include "server/text.h"
 
-static const char key[] = "0123456789abcdef0123456789abcdef";
+#define MARK_KEY   "0123456789abcdef0123456789abcdef"
+#define SECRET_KEY "fedcba9876543210fedcba9876543210"
 
 static void slices_of_five_lines(void **state)
 {
@@ -157,24 +158,46 @@ static void a_run_observation_without_metadata_has_nulls(void **state)
 	json_decref(observation);
 }
 
+static const struct shell_keys plain_marks = { false, MARK_KEY, SECRET_KEY };
+static const struct shell_keys marks_with_report = { true, MARK_KEY, SECRET_KEY };
+
 static void marks_are_found_whole_and_in_pieces(void **state)
 {
-	char stream[512];
-	size_t plain, whole, start = 7;
-	struct shell_prompt prompt;
+	char stream[] = "output\n\033]77;" MARK_KEY ";s\007tail", *report;
+	size_t plain, whole, start = 7, size = sizeof stream - 1;
 
 	(void)state;
-	size_t size = (size_t)snprintf(stream, sizeof stream,
-		"output\n\033]77;%s;e;3;42;1000;/a b;c\x01%s/bin:/usr/bin%s\007tail", key, key, key);
 	for (size_t cut = start + 1; cut < size - 4; cut++) {
-		char part[512];
-		memcpy(part, stream, cut);
-		assert_int_equal(shell_mark_find(part, cut, key, &plain, &whole, &prompt), MARK_PARTIAL);
+		assert_int_equal(shell_mark_find(stream, cut, &plain_marks, &plain, &whole, &report), MARK_PARTIAL);
 		assert_int_equal(plain, start);
+		assert_int_equal(whole, start);
 	}
-	assert_int_equal(shell_mark_find(stream, size, key, &plain, &whole, &prompt), MARK_END);
+	assert_int_equal(shell_mark_find(stream, size, &plain_marks, &plain, &whole, &report), MARK_START);
+	stream[size - 6] = 'e';
+	assert_int_equal(shell_mark_find(stream, size, &plain_marks, &plain, &whole, &report), MARK_END);
 	assert_int_equal(plain, start);
 	assert_int_equal(whole, size - 4);
+	assert_null(report);
+}
+
+static void an_end_mark_carries_a_report_where_shells_have_no_hook(void **state)
+{
+	char stream[] =
+		"output\n\033]77;" MARK_KEY ";e;3;42;1000;/a b;c\x01" SECRET_KEY "/bin:/usr/bin" SECRET_KEY "\007tail";
+	size_t plain, whole, start = 7, size = sizeof stream - 1;
+	struct shell_prompt prompt;
+	char *report;
+
+	(void)state;
+	assert_int_equal(shell_mark_find(stream, size, &plain_marks, &plain, &whole, &report), MARK_NONE);
+	for (size_t cut = start + 1; cut < size - 4; cut++) {
+		assert_int_equal(
+			shell_mark_find(stream, cut, &marks_with_report, &plain, &whole, &report), MARK_PARTIAL);
+		assert_int_equal(plain, start);
+	}
+	assert_int_equal(shell_mark_find(stream, size, &marks_with_report, &plain, &whole, &report), MARK_END);
+	assert_int_equal(whole, size - 4);
+	assert_true(shell_report_parse(report, &marks_with_report, &prompt));
 	assert_int_equal(prompt.exit_code, 3);
 	assert_int_equal(prompt.background, 42);
 	assert_int_equal(prompt.uid, 1000);
@@ -182,15 +205,26 @@ static void marks_are_found_whole_and_in_pieces(void **state)
 	assert_string_equal(prompt.path, "/bin:/usr/bin");
 }
 
-static void marks_of_another_key_are_output(void **state)
+static void malformed_reports_are_none(void **state)
 {
-	char stream[] = "\033]77;ffffffffffffffffffffffffffffffff;e;0;;0;/ffffffffffffffffffffffffffffffff/"
-			"ffffffffffffffffffffffffffffffff\007";
-	size_t plain, whole;
+	static const char *const malformed[] = { "", ";", "x;1;0;/", "1", "1;2", "1;2;3", "1;2;3;/no key", "1;;x;/" };
 	struct shell_prompt prompt;
 
 	(void)state;
-	assert_int_equal(shell_mark_find(stream, sizeof stream - 1, key, &plain, &whole, &prompt), MARK_NONE);
+	for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "%s", malformed[i]);
+		assert_false(shell_report_parse(text, &plain_marks, &prompt));
+	}
+}
+
+static void marks_of_another_key_are_output(void **state)
+{
+	char stream[] = "\033]77;ffffffffffffffffffffffffffffffff;e\007", *report;
+	size_t plain, whole;
+
+	(void)state;
+	assert_int_equal(shell_mark_find(stream, sizeof stream - 1, &plain_marks, &plain, &whole, &report), MARK_NONE);
 	assert_int_equal(plain, sizeof stream - 1);
 }
 
@@ -198,16 +232,19 @@ static void malformed_and_endless_marks_are_output(void **state)
 {
 	static char stream[SHELL_MARK_MAX + 100];
 	size_t plain, whole;
-	struct shell_prompt prompt;
-	size_t size = (size_t)snprintf(stream, sizeof stream, "\033]77;%s;q%s\007", key, key);
+	char *report;
+	size_t size = (size_t)snprintf(stream, sizeof stream, "\033]77;" MARK_KEY ";q;\007");
 
 	(void)state;
-	assert_int_equal(shell_mark_find(stream, size, key, &plain, &whole, &prompt), MARK_NONE);
-	assert_int_equal(plain, size);
-	size = (size_t)snprintf(stream, sizeof stream, "\033]77;%s;e;", key);
+	assert_int_equal(shell_mark_find(stream, size, &plain_marks, &plain, &whole, &report), MARK_NONE);
+	assert_int_equal(plain, whole);
+	assert_true(plain > 0);
+	size = (size_t)snprintf(stream, sizeof stream, "\033]77;" MARK_KEY ";e;");
 	memset(stream + size, 'x', sizeof stream - size);
-	assert_int_equal(shell_mark_find(stream, sizeof stream, key, &plain, &whole, &prompt), MARK_NONE);
-	assert_int_equal(plain, sizeof stream);
+	assert_int_equal(
+		shell_mark_find(stream, sizeof stream, &marks_with_report, &plain, &whole, &report), MARK_NONE);
+	assert_int_equal(plain, whole);
+	assert_true(plain > 0);
 }
 
 int main(void)
@@ -223,6 +260,8 @@ int main(void)
 		cmocka_unit_test(an_error_observation_has_its_shape),
 		cmocka_unit_test(a_run_observation_without_metadata_has_nulls),
 		cmocka_unit_test(marks_are_found_whole_and_in_pieces),
+		cmocka_unit_test(an_end_mark_carries_a_report_where_shells_have_no_hook),
+		cmocka_unit_test(malformed_reports_are_none),
 		cmocka_unit_test(marks_of_another_key_are_output),
 		cmocka_unit_test(malformed_and_endless_marks_are_output),
 	};

@@ -82,7 +82,8 @@ class Process(unittest.TestCase):
     def test_children_inherit_no_descriptor_of_the_server(self):
         _, client = self.start()
         fds = set(client.run('for f in /proc/$$/fd/*; do readlink $f; done')['content'].split('\n'))
-        self.assertTrue(all(re.match(r'/dev/pts/|/memfd:azm-shell', fd) or not fd for fd in fds), fds)
+        self.assertTrue(all(re.match(r'/dev/pts/|/memfd:azm-shell|socket:', fd) or not fd for fd in fds), fds)
+        self.assertEqual(len([fd for fd in fds if fd.startswith('socket:')]), 1, fds)
 
     def test_upstream_command_line(self):
         self.start(arguments=['--plugins', 'agent_skills', 'jupyter', '--username', 'openhands', '--user-id', '1000',
