@@ -22,6 +22,8 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/execute_action", false, endpoint_execute_action, NULL },
 	{ "GET", "/events", false, endpoint_events, NULL },
 	{ "POST", "/list_files", false, endpoint_list_files, NULL },
+	{ "POST", "/upload_file", false, endpoint_upload_file, &upload_sink },
+	{ "GET", "/download_files", false, endpoint_download_files, NULL },
 	{ "POST", "/api/bash/start_bash_command", false, endpoint_bash_start, NULL },
 	{ "POST", "/api/bash/execute_bash_command", false, endpoint_bash_execute, NULL },
 	{ "POST", "/api/bash/bash_commands/*/stop", false, endpoint_bash_stop, NULL },

@@ -1,7 +1,8 @@
 # azm-runtime-server: fully static, so that it runs in any root filesystem.
 SERVER_SRC  := $(wildcard runtime/server/*.c)
 SERVER_BASE := $(BASE_SRC)
-SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a -lm
+ARCHIVE_LIBS := -l:libarchive.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a
+SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) -lm
 
 $(O)/azm-runtime-server: $(SERVER_SRC:%.c=$(O)/static/%.o) $(SERVER_BASE:%.c=$(O)/static/%.o)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^ $(SERVER_LIBS)

@@ -3,6 +3,7 @@
 #include "server/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "server/children.h"
 #include "server/server.h"
 
+enum { PIPE_FD = 3 };
+
 struct worker {
 	struct loop_source source;
 	struct server *server;
@@ -23,6 +26,7 @@ struct worker {
 	pid_t group;
 	struct text answer;
 	struct loop_timer timer;
+	unsigned timeout_s;
 	struct worker *next;
 };
 
@@ -86,24 +90,42 @@ static void on_readable(struct loop_source *source, uint32_t events)
 static void on_timeout(struct loop_timer *timer)
 {
 	struct worker *worker = (struct worker *)(void *)((char *)timer - offsetof(struct worker, timer));
+	unsigned timeout_s = worker->timeout_s;
 
-	request_fail(leave(worker), 504, "No answer within %d seconds", WORKER_TIMEOUT_S);
+	request_fail(leave(worker), 504, "No answer within %u seconds", timeout_s);
 }
 
-[[gnu::noreturn]] static void work_and_exit(int pipe, json_t *(*work)(void *input, unsigned *status), void *input)
+/* Connections of the server must not stay open for as long as this process lives. Return: 0, -1 */
+static int keep_only(int pipe, const int keep[2])
+{
+	int moved[3];
+
+	for (int i = 0; i < 3; i++) { /* out of the way of the numbers they are to have */
+		int fd = i == 0 ? pipe : keep[i - 1];
+		moved[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD, WORKER_FDS + 2);
+	}
+	close_range(STDERR_FILENO + 1, WORKER_FDS + 1, 0);
+	if (dup2(moved[0], PIPE_FD) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		if (keep[i] >= 0 && dup3(moved[i + 1], WORKER_FDS + i, O_CLOEXEC) < 0)
+			return -1;
+	fd_set_cloexec(PIPE_FD, true);
+	return close_range(WORKER_FDS + 2, ~0u, 0);
+}
+
+[[gnu::noreturn]] static void work_and_exit(int pipe, const struct worker_job *job)
 {
 	unsigned status = 200;
 	json_t *answer;
 
-	/* Connections of the server must not stay open for as long as this process lives. */
-	if (child_begin((const int[]){ -1, -1, -1 }) < 0 || dup2(pipe, 3) < 0 || close_range(4, ~0u, 0) < 0)
+	if (child_begin((const int[]){ -1, -1, -1 }) < 0 || keep_only(pipe, job->keep) < 0)
 		_exit(1);
-	fd_set_cloexec(3, true);
-	answer = work(input, &status);
+	answer = job->work(job->input, &status);
 	cleanup_free char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 	uint16_t short_status = (uint16_t)status;
-	if (text && write_full(3, &short_status, sizeof short_status) == 0)
-		(void)!write_full(3, text, strlen(text));
+	if (text && write_full(PIPE_FD, &short_status, sizeof short_status) == 0)
+		(void)!write_full(PIPE_FD, text, strlen(text));
 	_exit(0);
 }
 
@@ -117,6 +139,13 @@ static size_t count(const struct server *server)
 }
 
 void worker_answer(struct request *request, json_t *(*work)(void *input, unsigned *status), void *input)
+{
+	worker_start(
+		request, &(const struct worker_job){
+				 .work = work, .input = input, .timeout_s = WORKER_TIMEOUT_S, .keep = { -1, -1 } });
+}
+
+void worker_start(struct request *request, const struct worker_job *job)
 {
 	struct server *server = request->server;
 	struct azm_err err = { 0 };
@@ -132,7 +161,7 @@ void worker_answer(struct request *request, json_t *(*work)(void *input, unsigne
 	}
 	pid_t pid = fork();
 	if (pid == 0)
-		work_and_exit(ends[1], work, input);
+		work_and_exit(ends[1], job);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
@@ -145,11 +174,12 @@ void worker_answer(struct request *request, json_t *(*work)(void *input, unsigne
 	worker->request = request;
 	worker->group = pid;
 	worker->timer.fire = on_timeout;
+	worker->timeout_s = job->timeout_s;
 	worker->next = server->workers;
 	server->workers = worker;
 	fd_set_nonblock(ends[0], true);
 	loop_add(&server->loop, &worker->source, EPOLLIN);
-	loop_set(&server->loop, &worker->timer, loop_now() + WORKER_TIMEOUT_S * 1000);
+	loop_set(&server->loop, &worker->timer, loop_now() + job->timeout_s * 1000ull);
 }
 
 void workers_abort(struct server *server)

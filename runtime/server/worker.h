@@ -20,6 +20,18 @@ enum { WORKERS_MAX = 8, WORKER_TIMEOUT_S = 55, WORKER_ANSWER_MAX = 64 << 20 };
  */
 void worker_answer(struct request *request, json_t *(*work)(void *input, unsigned *status), void *input);
 
+/* The same with more to say. */
+struct worker_job {
+	json_t *(*work)(void *input, unsigned *status);
+	void *input;
+	unsigned timeout_s;
+	int keep[2]; /* descriptors that the child has as WORKER_FDS and the one after it; -1: none */
+};
+
+enum { WORKER_FDS = 4 };
+
+void worker_start(struct request *request, const struct worker_job *job);
+
 /** workers_abort() - kill them and answer 503. */
 struct server;
 void workers_abort(struct server *server);
