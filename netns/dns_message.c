@@ -226,7 +226,7 @@ size_t dns_answer(const struct dns_query *query, const struct dns_answer *answer
 	uint8_t *at = packet;
 	bool record = answer->type != 0 && query->question;
 
-	put_header(query, answer->rcode, record, &at);
+	put_header(query, answer->rcode, record ? 1 : 0, &at);
 	if (query->question) {
 		memcpy(at, query->question, query->question_size);
 		at += query->question_size;

@@ -45,8 +45,10 @@ const char *egress_rules_text(const struct egress_rules *rules, size_t index)
 
 char *egress_rules_list(const struct egress_rules *rules)
 {
-	size_t size = sizeof "none";
+	size_t size = 1;
 
+	if (rules->count == 0)
+		return xstrdup("none");
 	for (size_t i = 0; i < rules->count; i++)
 		size += strlen(rules->items[i].text) + 1;
 	char *list = xcalloc(1, size), *end = list;
@@ -55,7 +57,7 @@ char *egress_rules_list(const struct egress_rules *rules)
 			*end++ = ',';
 		end = stpcpy(end, rules->items[i].text);
 	}
-	return rules->count ? list : strcpy(list, "none");
+	return list;
 }
 
 static struct egress_rule *find(const struct egress_rules *rules, const char *text)
@@ -229,21 +231,21 @@ static struct egress_decision decide_host_service(const struct egress_rules *rul
 	return decision;
 }
 
-struct egress_decision egress_decide_name(const struct egress_rules *rules, const char *text, uint16_t port)
+struct egress_decision egress_decide_name(const struct egress_rules *rules, const char *name, uint16_t port)
 {
 	struct egress_decision decision = no_rule;
-	char name[HOST_NAME_SIZE];
-	const char *wrong = normalise(text, name);
+	char normal[HOST_NAME_SIZE];
+	const char *wrong = normalise(name, normal);
 
-	if (!wrong && is_host_name(name))
+	if (!wrong && is_host_name(normal))
 		return decide_host_service(rules, port);
 	if (!wrong)
-		wrong = egress_name_reserved(name);
+		wrong = egress_name_reserved(normal);
 	if (wrong)
 		return refused(wrong);
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct egress_rule *rule = &rules->items[i];
-		if (!is_about_port(rule, port) || !is_about_name(rule, name))
+		if (!is_about_port(rule, port) || !is_about_name(rule, normal))
 			continue;
 		if (rule->deny)
 			return refused_by(rule);
@@ -298,35 +300,35 @@ static bool denies_whole_name(const struct egress_rules *rules, const char *name
 	return false;
 }
 
-bool egress_name_answerable(const struct egress_rules *rules, const char *text)
+bool egress_name_answerable(const struct egress_rules *rules, const char *name)
 {
-	char name[HOST_NAME_SIZE];
+	char normal[HOST_NAME_SIZE];
 
-	if (normalise(text, name))
+	if (normalise(name, normal))
 		return false;
-	bool host = is_host_name(name);
-	if (!host && (egress_name_reserved(name) || denies_whole_name(rules, name)))
+	bool host = is_host_name(normal);
+	if (!host && (egress_name_reserved(normal) || denies_whole_name(rules, normal)))
 		return false;
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct egress_rule *rule = &rules->items[i];
-		if (rule->deny || !(host ? rule->kind == EGRESS_HOST_SERVICE : is_about_name(rule, name)))
+		if (rule->deny || !(host ? rule->kind == EGRESS_HOST_SERVICE : is_about_name(rule, normal)))
 			continue;
 		/* Refused ports are single ones: they leave others of a rule for all ports. */
-		if (rule->port == 0 || egress_decide_name(rules, name, rule->port).allowed)
+		if (rule->port == 0 || egress_decide_name(rules, normal, rule->port).allowed)
 			return true;
 	}
 	return false;
 }
 
-bool egress_name_denied(const struct egress_rules *rules, const char *text, uint16_t port)
+bool egress_name_denied(const struct egress_rules *rules, const char *name, uint16_t port)
 {
-	char name[HOST_NAME_SIZE];
+	char normal[HOST_NAME_SIZE];
 
-	if (normalise(text, name))
+	if (normalise(name, normal))
 		return true;
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct egress_rule *rule = &rules->items[i];
-		if (rule->deny && is_about_port(rule, port) && is_about_name(rule, name))
+		if (rule->deny && is_about_port(rule, port) && is_about_name(rule, normal))
 			return true;
 	}
 	return false;

@@ -528,11 +528,11 @@ static void pipelined_questions_are_answered_in_order(void **state)
 	size_t size = 0;
 
 	(void)state;
-	for (uint16_t i = 0; i < COUNT; i++)
-		size += framed(i % 2 ? "example.org" : "example.net", i, stream + size);
+	for (int i = 0; i < COUNT; i++)
+		size += framed(i % 2 ? "example.org" : "example.net", (uint16_t)i, stream + size);
 	assert_int_equal(write_full(fd, stream, size), 0);
 	shutdown(fd, SHUT_WR); /* what was asked before is answered */
-	for (uint16_t i = 0; i < COUNT; i++) {
+	for (int i = 0; i < COUNT; i++) {
 		uint16_t id;
 		assert_int_equal(next_answer(fd, &id), i % 2 ? ns_r_noerror : ns_r_nxdomain);
 		assert_int_equal(id, i);

@@ -333,7 +333,7 @@ static void too_many_rules_are_refused(void **state)
 		end += sprintf(end, "%sn%d.org", i ? "," : "", i);
 	cleanup_egress_rules struct egress_rules *most = parse(text);
 	assert_int_equal(egress_rules_count(most), EGRESS_RULES_MAX);
-	strcpy(end, ",more.org");
+	(void)sprintf(end, ",more.org");
 	assert_int_equal(egress_rules_parse(text, &rules, &err), -1);
 	assert_non_null(strstr(err.reason, "more than 1024"));
 }
