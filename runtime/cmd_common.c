@@ -29,6 +29,23 @@ int invocation_check(bool as_root, struct azm_err *err)
 			     "or --as-root if you mean it");
 }
 
+int options_around_name(const char *command, void *options, int argc, char **argv, struct azm_err *err)
+{
+	const struct command *row = program_find(the_program(), command);
+	int name = options_parse(row, options, argc, argv, err);
+
+	if (name < 0)
+		return -1;
+	if (name >= argc) {
+		err_msg(err, EINVAL, command, NULL, "needs the NAME of a sandbox");
+		return err_hint(err, "`azm-sandbox ps -a` lists them");
+	}
+	int rest = options_parse(row, options, argc - name, argv + name, err);
+	if (rest < 0)
+		return -1;
+	return rest < argc - name ? err_msg(err, EINVAL, command, argv[name + rest], "one NAME only") : name;
+}
+
 int for_each_name(const char *command, int argc, char **argv, int first,
 	int (*action)(const struct state *state, const char *name, void *context, struct azm_err *err), void *context)
 {

@@ -158,21 +158,12 @@ static int publish(const char *name, const struct publish_options *options, stru
 	return options->add.count ? add(&state, name, options, dir, err) : 0;
 }
 
-/* Options may stand on both sides of NAME. Return: its index, -1 with @err */
 static int parse(struct publish_options *options, int argc, char **argv, struct azm_err *err)
 {
-	const struct command *command = program_find(the_program(), "publish");
-	int name = options_parse(command, options, argc, argv, err);
+	int name = options_around_name("publish", options, argc, argv, err);
 
 	if (name < 0)
 		return -1;
-	if (name >= argc)
-		return err_msg(err, EINVAL, "publish", NULL, "needs the NAME of a sandbox");
-	int rest = options_parse(command, options, argc - name, argv + name, err);
-	if (rest < 0)
-		return -1;
-	if (rest < argc - name)
-		return err_msg(err, EINVAL, "publish", argv[name + rest], "one NAME only; a port follows -p or --rm");
 	if (options->add.count == 0 && options->remove.count == 0) {
 		err_msg(err, EINVAL, "publish", argv[name], "neither -p nor --rm says what to do");
 		return err_hint(err, "`azm-sandbox port %s` lists what is published", argv[name]);

@@ -115,6 +115,7 @@ static int supervise(const struct config *config, const struct state *state, int
 	if (result < 0)
 		return fail_command(&err);
 	report_json(&supervisor, reporting);
+	free(supervisor.status.egress);
 	return status_exit_code(supervisor.status.wait_status);
 }
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/version.h"
 #include "commands.h"
+#include "netns/egress_proxy.h"
 
 struct show_options {
 	bool all, json, quiet;
@@ -138,6 +139,11 @@ static int inspect_one(const struct state *state, const char *name, void *contex
 		return -1;
 	cleanup_free char *layer = xasprintf("%s/sandboxes/%s/upper", state->path, name);
 	json_object_set_new(object, "upper", json_string(layer));
+	if (config.egress_proxy) { /* its password is nobody's to read over a shoulder */
+		char *shown = egress_proxy_display(config.egress_proxy);
+		free(config.egress_proxy);
+		config.egress_proxy = shown;
+	}
 	json_object_set_new(object, "config", config_json(&config));
 	json_array_append_new(list, object);
 	return 0;

@@ -9,10 +9,11 @@
 
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
 	stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[], version_option_rows[],
-	port_option_rows[], publish_option_rows[];
+	port_option_rows[], egress_option_rows[], publish_option_rows[];
 
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
+int command_egress(int argc, char **argv);
 int command_exec(int argc, char **argv);
 int command_ps(int argc, char **argv);
 int command_inspect(int argc, char **argv);
@@ -34,6 +35,13 @@ const struct program *the_program(void);
 
 /** fail_command() - render an error. Return: the exit status. */
 int fail_command(const struct azm_err *err);
+
+/**
+ * options_around_name() - options_parse() for a command with one NAME, before or after its options
+ *
+ * Return: the index of NAME, -1 with @err set
+ */
+int options_around_name(const char *command, void *options, int argc, char **argv, struct azm_err *err);
 
 /**
  * for_each_name() - run one action for every NAME of a command line

@@ -40,6 +40,8 @@ static const struct field {
 	F(TEXT, network),
 	F(TEXT, egress),
 	F(TEXT, egress_engine),
+	F(TEXT, egress_proxy),
+	F(LIST, dns),
 	F(LIST, env),
 	F(TEXT, api_key),
 	F(TEXT, workdir),

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "egress_service.h"
 #include "published.h"
 #include "status.h"
 #include "supervisor.h"
@@ -186,12 +187,24 @@ static void op_unpublish(
 	answer_result(client->fd, published_remove(supervisor, request, &err), &err);
 }
 
+static void op_egress(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+	int result = egress_request(supervisor, request, passed->count ? &passed->items[0] : NULL, &err);
+
+	if (result == EGRESS_NEEDS_RESOLVER)
+		answer(client->fd, json_pack("{s:b}", "needs_resolver", 1), -1);
+	else
+		answer_result(client->fd, result, &err);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request,
 		struct control_fds *passed);
 } operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter },
-	{ "publish", op_publish }, { "unpublish", op_unpublish } };
+	{ "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
 
 /* As recv(), with the descriptors that came along. */
 static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)

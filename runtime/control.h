@@ -5,7 +5,7 @@
  * and its answer are one JSON object each:
  *
  *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}
- *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)
+ *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)   {"op":"egress", ...}   (egress_service.h)
  *
  * Descriptors may come with a request; what an operation does not take is closed. "enter" answers with a pidfd of
  * azm-init; "stop" and "wait" answer when the sandbox has ended:

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ bool egress_wanted(const struct config *config)
 
 /* ---- before the start ------------------------------------------------------------------------------------------ */
 
-/* A name server of the user's own: UDP leads nowhere, so it has to be reached over TCP, and for that a rule is needed. */
+/* A name server of the user's own: UDP leads nowhere, so it has to be reached over TCP, and for that a rule is needed.
+ */
 static int check_name_server(const struct egress_rules *rules, const char *text, struct azm_err *err)
 {
 	struct in_addr v4;
@@ -177,32 +179,25 @@ void egress_end(struct supervisor *s)
 
 /* ---- changing -------------------------------------------------------------------------------------------------- */
 
-json_t *egress_rules_json(const struct egress_rules *rules)
+int egress_save(int dir, const struct egress_rules *rules, struct azm_err *err)
 {
-	json_t *list = json_array();
+	cleanup_config struct config config;
 
-	for (size_t i = 0; i < egress_rules_count(rules); i++)
-		json_array_append_new(list, json_string(egress_rules_text(rules, i)));
-	return list;
+	config_init(&config);
+	if (config_load(&config, dir, err) < 0)
+		return -1;
+	free(config.egress);
+	config.egress = egress_rules_list(rules);
+	return config_save(&config, dir, err);
 }
 
-/* Written before it counts: what `start` makes next time must not be more than what was agreed to now. */
 static int save(struct supervisor *s, const struct egress_rules *rules, struct azm_err *err)
 {
-	struct config changed = *s->config;
-	cleanup_free char *text = egress_rules_list(rules);
-
-	changed.egress = text;
-	if (config_save(&changed, s->dir, err) < 0)
+	if (egress_save(s->dir, rules, err) < 0)
 		return -1;
-	char *old = s->status.egress;
-	s->status.egress = steal_ptr(&text);
-	int result = supervisor_save_status(s, err);
-	if (result < 0)
-		s->status.egress = old;
-	else
-		free(old);
-	return result;
+	free(s->status.egress);
+	s->status.egress = egress_rules_list(rules);
+	return status_save(s->config, &s->status, s->dir, err);
 }
 
 static int apply(struct supervisor *s, const struct egress_rules *rules, int *resolver, struct azm_err *err)
@@ -232,57 +227,37 @@ static bool needs_resolver(const struct supervisor *s, const struct egress_rules
 	return egress_rules_count(rules) && !(s->egress.broker && broker_resolves(s->egress.broker));
 }
 
-static json_t *shown(const struct supervisor *s)
-{
-	cleanup_free char *proxy = s->config->egress_proxy ? egress_proxy_display(s->config->egress_proxy) : NULL;
-
-	return json_pack("{s:o,s:s,s:s?}", "rules", egress_rules_json(s->egress.rules), "engine",
-		s->config->egress_engine, "proxy", proxy);
-}
-
-static json_t *refusal(const struct azm_err *err)
-{
-	return json_pack("{s:s+}", "error", *err->reason ? err->reason : strerror(err->code), "");
-}
-
-static bool parse_edit(const char *text, enum egress_edit *edit)
+static int parse_edit(const char *word, enum egress_edit *edit)
 {
 	static const char *const words[] = { [EGRESS_SET] = "set", [EGRESS_ADD] = "add", [EGRESS_REMOVE] = "rm" };
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strcmp(text, words[i]) == 0) {
+		if (strcmp(word, words[i]) == 0) {
 			*edit = (enum egress_edit)i;
-			return true;
+			return 0;
 		}
 	}
-	return false;
+	return -1;
 }
 
-json_t *egress_request(struct supervisor *s, const json_t *request, int *resolver)
+int egress_request(struct supervisor *s, const json_t *request, int *resolver, struct azm_err *err)
 {
 	const char *word = json_string_value(json_object_get(request, "edit"));
 	const char *list = json_string_value(json_object_get(request, "rules"));
-	struct egress_rules *rules = NULL;
+	cleanup_egress_rules struct egress_rules *rules = NULL;
 	enum egress_edit edit;
-	struct azm_err err = { 0 };
 
-	if (!word)
-		return shown(s);
+	if (!word || !list || parse_edit(word, &edit) < 0)
+		return err_msg(err, EINVAL, "change egress", NULL, "no such request");
 	if (why_fixed(s))
-		return json_pack("{s:s}", "error", why_fixed(s));
-	if (!list || !parse_edit(word, &edit))
-		return json_pack("{s:s}", "error", "no such request");
-	if (egress_rules_edit(s->egress.rules, edit, list, &rules, &err) < 0)
-		return refusal(&err);
-	if (!resolver && needs_resolver(s, rules)) {
-		egress_rules_free(rules);
-		return json_pack("{s:b}", "needs_resolver", 1);
-	}
-	if (save(s, rules, &err) < 0 || apply(s, rules, resolver, &err) < 0) {
-		egress_rules_free(rules);
-		return refusal(&err);
-	}
+		return err_msg(err, ENOTSUP, "change egress", NULL, "%s", why_fixed(s));
+	if (egress_rules_edit(s->egress.rules, edit, list, &rules, err) < 0)
+		return -1;
+	if (!resolver && needs_resolver(s, rules))
+		return EGRESS_NEEDS_RESOLVER;
+	if (apply(s, rules, resolver, err) < 0 || save(s, rules, err) < 0)
+		return -1;
 	egress_rules_free(s->egress.rules);
-	s->egress.rules = rules;
-	return shown(s);
+	s->egress.rules = steal_ptr(&rules);
+	return 0;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* egress_service.h: what a sandbox may reach, from its configuration to the broker of netns/.
  *
- * A private sandbox without egress has none of this: no process, no thread, no packet filter, no route. All of it can be
- * made later, on a running sandbox whose supervisor has long been confined, except the resolver, which is a process of
- * the host: the command that adds a rule starts it and hands its socket over.
+ * A private sandbox without egress has none of this: no process, no thread, no packet filter, no route. All of it can
+ * be made later, on a running sandbox whose supervisor has long been confined, except the resolver, which is a process
+ * of the host: the command that adds a rule starts it and hands its socket over.
  */
 #pragma once
 #include <jansson.h>
@@ -42,17 +42,19 @@ int egress_prepare(struct supervisor *supervisor, struct azm_err *err);
 /** egress_begin() - after lockdown and before the workload: what egress_wanted() promised. Return: 0, -1 with @err. */
 int egress_begin(struct supervisor *supervisor, struct azm_err *err);
 
+enum { EGRESS_NEEDS_RESOLVER = 1 };
+
 /**
- * egress_request() - show the rules of a running sandbox, or change them
- * @request:	{"edit":"set|add|rm","rules":LIST}; without "edit": show
- * @resolver:	descriptor that came along, set to -1 when it is kept; NULL: none came
+ * egress_request() - change the rules of a running sandbox, in its configuration, too
+ * @request:	{"edit":"set|add|rm","rules":LIST}
+ * @resolver:	descriptor of resolver_start() that came along, set to -1 when it is kept; NULL: none came
  *
- * Return: the answer: {"rules":[...]}, {"needs_resolver":true} (ask again with one), {"error":text}
+ * Return: 0; EGRESS_NEEDS_RESOLVER: nothing was changed, ask again with one; -1 with @err
  */
-json_t *egress_request(struct supervisor *supervisor, const json_t *request, int *resolver);
+int egress_request(struct supervisor *supervisor, const json_t *request, int *resolver, struct azm_err *err);
+
+/** egress_save() - keep rules in the config.json of a sandbox's directory. Return: 0, or -1 with @err. */
+int egress_save(int dir, const struct egress_rules *rules, struct azm_err *err);
 
 /** egress_end() - the broker's end. */
 void egress_end(struct supervisor *supervisor);
-
-/** egress_rules_json() - an array of texts; the caller owns it. */
-json_t *egress_rules_json(const struct egress_rules *rules);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "egress_service.h"
 #include "netns/pasta.h"
 
 /* With one mapped id there is nobody else to become: sudo as root runs the command, sudo as another id says why it
@@ -50,8 +51,18 @@ static int add_host_line(char **hosts, const char *entry, struct azm_err *err)
 {
 	struct in6_addr scratch;
 	size_t length = strcspn(entry, ":=");
+	bool is_alias = (length == strlen(EGRESS_HOST_NAME) && strncmp(entry, EGRESS_HOST_NAME, length) == 0) ||
+			(length == strlen(EGRESS_HOST_ALIAS) && strncmp(entry, EGRESS_HOST_ALIAS, length) == 0);
 	const char *address = entry + length + (entry[length] ? 1 : 0);
 
+	if (strcmp(address, "host-gateway") == 0) {
+		/* Our name server knows it, for as long as a rule opens a port of the host. */
+		if (is_alias)
+			return 0;
+		err_msg(err, EINVAL, "use --add-host", entry, "the host has no address a sandbox could reach");
+		return err_hint(err, "inside it is called " EGRESS_HOST_NAME " and " EGRESS_HOST_ALIAS
+				     "; --egress host:PORT opens single ports of it");
+	}
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)entry[i] <= ' ' || (unsigned char)entry[i] > '~' || entry[i] == '#')
 			length = 0;
@@ -106,8 +117,37 @@ static void add_passwd(
 		0644);
 }
 
-int etc_files_plan(const struct config *config, uint32_t address, bool wide, const struct identity *identity,
-	int rootfd, struct mount_plan *plan, struct azm_err *err)
+/* Our name server answers at the gateway, or will when egress is allowed later; until then the kernel refuses questions
+ * at once. It answers from memory, so more patience than that is for a busy machine. */
+static char *resolv_conf(const struct config *config, uint32_t gateway)
+{
+	struct in_addr address = { .s_addr = htonl(gateway) };
+	char server[INET_ADDRSTRLEN];
+
+	if (strcmp(config->egress_engine, "pasta") == 0)
+		return xstrdup("nameserver " PASTA_DNS "\n");
+	if (config->dns.count) {
+		char *text = xstrdup("");
+		for (size_t i = 0; i < config->dns.count; i++) {
+			char *longer = xasprintf("%snameserver %s\n", text, config->dns.items[i]);
+			free(text);
+			text = longer;
+		}
+		/* Only TCP leads out. */
+		char *text_tcp = xasprintf("%soptions use-vc\n", text);
+		free(text);
+		return text_tcp;
+	}
+	if (strcmp(config->network, "none") == 0)
+		return xstrdup("# azm-sandbox: no network, no name server\noptions timeout:1 attempts:1\n");
+	inet_ntop(AF_INET, &address, server, sizeof server);
+	return xasprintf(
+		"# azm-sandbox: names that the egress rules allow\nnameserver %s\noptions timeout:1 attempts:%d\n",
+		server, egress_wanted(config) ? 3 : 1);
+}
+
+int etc_files_plan(const struct config *config, uint32_t address, uint32_t gateway, bool wide,
+	const struct identity *identity, int rootfd, struct mount_plan *plan, struct azm_err *err)
 {
 	cleanup_free char *hosts = NULL;
 	const char *hostname = config->hostname ? config->hostname : config->name;
@@ -116,12 +156,7 @@ int etc_files_plan(const struct config *config, uint32_t address, bool wide, con
 		return -1;
 	add_file(plan, "/etc/hosts", steal_ptr(&hosts), 0644);
 	add_file(plan, "/etc/hostname", xasprintf("%s\n", hostname), 0644);
-	/* Without egress no name server can be reached; an empty file would make resolvers ask 127.0.0.1 and wait. */
-	bool pasta = strcmp(config->egress_engine, "pasta") == 0;
-	add_file(plan, "/etc/resolv.conf",
-		xstrdup(pasta ? "nameserver " PASTA_DNS "\n"
-			      : "# azm-sandbox: no egress, no name server\noptions timeout:1 attempts:1\n"),
-		0644);
+	add_file(plan, "/etc/resolv.conf", resolv_conf(config, gateway), 0644);
 	add_passwd(config, identity, rootfd, plan);
 	if (!wide)
 		add_sudo(rootfd, plan);

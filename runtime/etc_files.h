@@ -15,5 +15,5 @@
  *
  * Nothing of the host's files goes in. --add-host lines are checked here.
  */
-int etc_files_plan(const struct config *config, uint32_t address, bool wide, const struct identity *identity,
-	int rootfd, struct mount_plan *plan, struct azm_err *err);
+int etc_files_plan(const struct config *config, uint32_t address, uint32_t gateway, bool wide,
+	const struct identity *identity, int rootfd, struct mount_plan *plan, struct azm_err *err);

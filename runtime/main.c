@@ -16,6 +16,21 @@
 #include "doctor/doctor.h"
 #include "run_options.h"
 
+static const char egress_details[] =
+	"Without options: the rules, and for every name or address how often it was reached, refused, could not be "
+	"reached, "
+	"and the bytes moved. That comes from egress.log in the sandbox's directory, one JSON object a decision.\n\n"
+	"A RULE is all, HOST, *.DOMAIN (not DOMAIN itself), an ADDRESS or a CIDR, each also with :PORT; host:PORT, a "
+	"service "
+	"on this host's loopback, inside host.azm.internal; !RULE, which refuses and wins. Private addresses are "
+	"reached "
+	"only by a rule that names them, or through an exact HOST; this host's own addresses, link-local ones and a "
+	"cloud's "
+	"metadata service never. Only TCP leads out.\n\n"
+	"Changes count at once, also for open connections, and for later starts. A sandbox that does not run is "
+	"changed for "
+	"its next start.";
+
 static const struct command commands[] = {
 	{ .name = "run",
 		.operands = "[--] [COMMAND [ARG...]]",
@@ -67,6 +82,12 @@ static const struct command commands[] = {
 		.summary = "show what the workload printed",
 		.options = logs_option_rows,
 		.run = command_logs },
+	{ .name = "egress",
+		.operands = "NAME",
+		.summary = "what a sandbox may reach and did; change it",
+		.options = egress_option_rows,
+		.run = command_egress,
+		.details = egress_details },
 	{ .name = "stop",
 		.operands = "NAME...",
 		.summary = "end sandboxes: TERM, grace, KILL",

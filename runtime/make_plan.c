@@ -257,13 +257,14 @@ int plan_identity(const struct config *config, const struct state *state, const 
 	return 0;
 }
 
-int launch_finish(const struct config *config, const struct state *state, bool wide, uint32_t address,
+int launch_finish(const struct config *config, const struct state *state, bool wide, uint32_t address, uint32_t gateway,
 	struct launch *launch, struct azm_err *err)
 {
 	if (plan_identity(config, state, &launch->identity, wide, &launch->plan, err) < 0)
 		return -1;
 	launch->plan.mount.tty_gid = wide ? 5 : -1;
-	return etc_files_plan(config, address, wide, &launch->identity, launch->image.rootfd, &launch->plan.mount, err);
+	return etc_files_plan(
+		config, address, gateway, wide, &launch->identity, launch->image.rootfd, &launch->plan.mount, err);
 }
 
 static void free_strings(char **list, size_t count)

@@ -32,7 +32,7 @@ int launch_prepare(
 
 /** launch_finish() - ids, filter and hosts file, once the network is known. @wide: several ids are mapped. @address:
  * eth0's, host order, 0 without. */
-int launch_finish(const struct config *config, const struct state *state, bool wide, uint32_t address,
+int launch_finish(const struct config *config, const struct state *state, bool wide, uint32_t address, uint32_t gateway,
 	struct launch *launch, struct azm_err *err);
 
 /** plan_identity() - the part of a plan that `run` and `exec` share: ids, capabilities, filter. */

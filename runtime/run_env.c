@@ -8,11 +8,12 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "egress_service.h"
 #include "run_options.h"
 
 static const char *const configuration[] = { "SANDBOX_RUNTIME_CONTAINER_IMAGE", "WORKSPACE_BASE",
 	"WORKSPACE_MOUNT_PATH", "WORKSPACE_MOUNT_PATH_IN_SANDBOX", "SANDBOX_VOLUMES", "SANDBOX_USER_ID",
-	"SANDBOX_RUNTIME_BINDING_ADDRESS", "AZM_EGRESS", "SESSION_API_KEY", NULL };
+	"SANDBOX_RUNTIME_BINDING_ADDRESS", "AZM_EGRESS", "AZM_EGRESS_PROXY", "SESSION_API_KEY", NULL };
 
 /* The value of @name in a list of K=V; the last one wins. */
 static const char *lookup(const struct str_list *list, const char *name)
@@ -241,12 +242,11 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 	fall_back(&config->user, setting(request, "SANDBOX_USER_ID"));
 	fall_back(&config->binding_address, setting(request, "SANDBOX_RUNTIME_BINDING_ADDRESS"));
 	add_volumes(config, setting(request, "SANDBOX_VOLUMES"), workspace_flag);
-	if (setting(request, "AZM_EGRESS") && strcmp(config->egress, "none") == 0 &&
-		strcmp(setting(request, "AZM_EGRESS"), "none") != 0)
-		return err_msg(err, EINVAL, "use AZM_EGRESS", NULL, "\"%s\" is not one of none",
-			setting(request, "AZM_EGRESS"));
+	fall_back(&config->egress, setting(request, "AZM_EGRESS"));
+	fall_back(&config->egress, "none");
+	fall_back(&config->egress_proxy, setting(request, "AZM_EGRESS_PROXY"));
 	workload_env(request);
-	if (check_engine(config, err) < 0 || choose_key(request, err) < 0)
+	if (egress_check(config, err) < 0 || check_engine(config, err) < 0 || choose_key(request, err) < 0)
 		return -1;
 	make_canonical(&config->rootfs);
 	make_canonical(&config->workspace);

@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "published.h"
+#include "netns/egress_proxy.h"
+#include "netns/egress_rules.h"
 #include "state.h"
 
 #define CONFIG(target) (&((struct run_request *)(target))->config)
@@ -64,6 +66,7 @@ SET_LIST(ulimits)
 SET_LIST(cap_add)
 SET_LIST(cap_drop)
 SET_LIST(add_host)
+SET_LIST(dns)
 SET_LIST(labels)
 
 static int choose(char **member, const char *value, const char *const *choices, struct azm_err *err)
@@ -116,13 +119,51 @@ static int opt_network(void *target, const char *value, struct azm_err *err)
 	return err_hint(err, "leave it out: `private`, the default, keeps every sandbox alone on its network");
 }
 
+/* Several --egress are one list; the last `none` empties it. */
 static int opt_egress(void *target, const char *value, struct azm_err *err)
 {
-	(void)target;
-	if (strcmp(value, "none") == 0)
-		return 0;
-	return err_msg(
-		err, EINVAL, "choose", NULL, "rules are not in this version: nothing can be reached from inside");
+	cleanup_egress_rules struct egress_rules *rules = NULL;
+	char **egress = &CONFIG(target)->egress;
+
+	if (egress_rules_parse(value, &rules, err) < 0)
+		return -1;
+	bool first = !*egress || strcmp(*egress, "none") == 0 || strcmp(value, "none") == 0;
+	char *list = first ? xstrdup(value) : xasprintf("%s,%s", *egress, value);
+	free(*egress);
+	*egress = list;
+	return 0;
+}
+
+/* Everybody can read a command line in ps: the user and the password are overwritten in ours, a moment after it was
+ * given. */
+static int opt_egress_proxy(void *target, const char *value, struct azm_err *err)
+{
+	struct egress_proxy proxy;
+	char *shown = (char *)(uintptr_t)value;
+
+	if (egress_proxy_parse(value, &proxy, err) < 0)
+		return -1;
+	free(CONFIG(target)->egress_proxy);
+	CONFIG(target)->egress_proxy = xstrdup(value);
+	char *at = strrchr(shown, '@');
+	if (at)
+		memset(shown + strlen("http://"), 'x', (size_t)(at - shown) - strlen("http://"));
+	return 0;
+}
+
+static int opt_egress_proxy_file(void *target, const char *value, struct azm_err *err)
+{
+	cleanup_free char *url = read_path(value, 4096, NULL);
+	struct egress_proxy proxy;
+
+	if (!url)
+		return err_sys(err, "read the egress proxy from", value);
+	url[strcspn(url, "\r\n")] = '\0';
+	if (egress_proxy_parse(url, &proxy, err) < 0)
+		return err_wrap(err, "read", value);
+	free(CONFIG(target)->egress_proxy);
+	CONFIG(target)->egress_proxy = steal_ptr(&url);
+	return 0;
 }
 
 static int opt_name(void *target, const char *value, struct azm_err *err)
@@ -274,7 +315,10 @@ const struct option_row run_option_rows[] = {
 	{ 0, "allow-non-loopback", NULL, opt_allow_non_loopback, "let -p bind to an address others can reach" },
 	{ 0, "publish-any-user", NULL, opt_publish_any_user, "accept connections of other users of this host" },
 	{ 0, "network", "NAME", opt_network, "private (default): alone on your bridge; none: loopback only" },
-	{ 0, "egress", "RULE", opt_egress, "what may be reached from inside; none (default)" },
+	{ 0, "egress", "RULE[,RULE]", opt_egress,
+		"what may be reached: none (default), all, HOST, *.DOMAIN, CIDR, each with :PORT; host:PORT; !RULE" },
+	{ 0, "egress-proxy", "URL", opt_egress_proxy, "reach out through http://[USER:PASSWORD@]HOST:PORT" },
+	{ 0, "egress-proxy-file", "FILE", opt_egress_proxy_file, "the same, URL in a file" },
 	{ 0, "egress-engine", "ENGINE", opt_egress_engine,
 		"broker (default): TCP by the rules; pasta: with `--egress all`, the host's network in full" },
 	{ 'e', "env", "K=V|K", opt_env, "set a variable, or pass the caller's" },
@@ -303,6 +347,7 @@ const struct option_row run_option_rows[] = {
 	{ 0, "compat32", NULL, opt_compat32, "allow 32-bit programs" },
 	{ 0, "seccomp-log", NULL, opt_seccomp_log, "log denied system calls to the kernel log" },
 	{ 0, "proc", "MODE", opt_proc, "how /proc is made: fresh (default), bind, none" },
+	{ 0, "dns", "ADDRESS", opt_dns, "name server instead of ours, over TCP; an --egress rule must allow it" },
 	{ 0, "add-host", "NAME:IP", opt_add_host, "line of /etc/hosts" },
 	{ 'l', "label", "K=V", opt_labels, "metadata, shown by inspect and ps" },
 	{ 0, "init", NULL, opt_init, "accepted for Docker's sake: there is always an init" },
@@ -316,6 +361,7 @@ void run_request_init(struct run_request *request)
 {
 	*request = (struct run_request){ .status_fd = -1 };
 	config_init(&request->config);
+	free(steal_ptr(&request->config.egress)); /* AZM_EGRESS comes before the default */
 }
 
 void run_request_free(struct run_request *request)

@@ -98,6 +98,7 @@ json_t *status_json(const struct config *config, const struct status *status)
 	json_object_set_new(object, "ports", status_ports(status->ports, status->port_count));
 	set_text(object, "network", config->network);
 	set_text(object, "ip", ip);
+	set_text(object, "egress", status->egress ? status->egress : config->egress);
 	set_text(object, "created", config->created);
 	json_object_set_new(object, "uid", json_integer(status->uid));
 	json_object_set_new(object, "gid", json_integer(status->gid));

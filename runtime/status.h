@@ -21,6 +21,7 @@ struct status {
 	uint16_t host_port;   /* outside; 0: not published on TCP */
 	const struct publish_rule *ports;
 	size_t port_count;
+	char *egress;	 /* the rules of now, owned; NULL: as configured */
 	int wait_status; /* of the workload, once it ended; -1 before */
 };
 

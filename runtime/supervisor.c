@@ -58,6 +58,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 			.rtnl = -1,
 			.lease_fd = -1,
 			.filter = -1 },
+		.egress = EGRESS_SERVICE_NONE,
 		.pasta = PASTA_NONE,
 		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
 		.stdio = { -1, -1, -1 },
@@ -193,7 +194,8 @@ static int spawn(struct supervisor *s, struct azm_err *err)
 	const struct identity *identity = &s->launch.identity;
 
 	s->status.wide = wide;
-	if (launch_finish(s->config, s->state, wide, s->status.address, &s->launch, err) < 0 || mark_set_id(s, err) < 0)
+	if (launch_finish(s->config, s->state, wide, s->status.address, s->network.gateway, &s->launch, err) < 0 ||
+		mark_set_id(s, err) < 0)
 		return -1;
 	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
 		return -1;
@@ -264,17 +266,21 @@ static int settle(struct supervisor *s, struct azm_err *err)
 	if (status_save(s->config, &s->status, s->dir, err) < 0 ||
 		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
 		return -1;
-	return s->rule_count ? publish_start(s->publisher, s->netns, s->status.address, err) : 0;
+	if (s->rule_count && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
+		return -1;
+	return egress_begin(s, err);
 }
 
 /* Without a terminal there is nothing to be done between BUILT and the workload: the second go byte is sent ahead, so
- * that azm-init never has to be woken for it, and we settle while it mounts. */
+ * that azm-init never has to be woken for it, and we settle while it mounts. With egress there is: the workload's first
+ * connection must find its broker. */
 static int launch_workload(struct supervisor *s, struct azm_err *err)
 {
-	bool tty = s->config->tty;
+	bool tty = s->config->tty, ahead = !egress_wanted(s->config);
 	struct report report = { 0 };
 
-	if (!tty && (spawn_go(&s->child, err) < 0 || settle(s, err) < 0))
+	if (!tty && (ahead ? spawn_go(&s->child, err) < 0 || settle(s, err) < 0
+			   : settle(s, err) < 0 || spawn_go(&s->child, err) < 0))
 		return -1;
 	if (await(s, REPORT_BUILT, &report, err) < 0)
 		return -1;
@@ -310,7 +316,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 		return -1;
 	if (control_open(&s->control, s->state, config->name, err) < 0)
 		return -1;
-	if (wants_pasta(s) && pasta_prepare(&s->pasta, s->dir, err) < 0)
+	if (egress_prepare(s, err) < 0 || (wants_pasta(s) && pasta_prepare(&s->pasta, s->dir, err) < 0))
 		return -1;
 	if (join_network(s, err) < 0 || spawn(s, err) < 0 || launch_workload(s, err) < 0) {
 		spawn_reason(&s->child, err);
@@ -366,6 +372,7 @@ void supervisor_end(struct supervisor *s)
 	}
 	publish_stop(s->publisher);
 	s->publisher = NULL;
+	egress_end(s);
 	pasta_end(&s->pasta);
 	network_leave(&s->network);
 	if (s->knocked > 0)

@@ -24,6 +24,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "egress_service.h"
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
@@ -46,7 +47,8 @@ struct supervisor {
 	struct publisher *publisher;
 	unsigned server_rule; /* id of the rule that nobody asked for, for the server; 0: none */
 	struct network network;
-	int knocked;	    /* the keeper's answer is on its way here; 0: not asked */
+	int knocked; /* the keeper's answer is on its way here; 0: not asked */
+	struct egress_service egress;
 	struct pasta pasta; /* of --egress-engine pasta */
 	struct child child;
 	int netns; /* the sandbox's */
