@@ -244,17 +244,68 @@ static void the_key_is_random_unless_given_and_never_odd(void **state)
 	run_request_free(&one);
 }
 
-static void rules_that_cannot_be_kept_are_refused(void **state)
+static void expect_egress(const char *line, const char *egress, const char *proxy)
 {
 	struct run_request request;
 	struct azm_err err = { 0 };
 
-	(void)state;
-	setenv("AZM_EGRESS", "none", 1);
-	assert_ok(complete("", &request, &err), &err);
+	assert_ok(complete(line, &request, &err), &err);
+	assert_string_equal(request.config.egress, egress);
+	assert_string_equal(request.config.egress_proxy ? request.config.egress_proxy : "", proxy);
+	for (size_t i = 0; i < request.config.env.count; i++)
+		assert_null(strstr(request.config.env.items[i], "AZM_EGRESS"));
 	run_request_free(&request);
-	setenv("AZM_EGRESS", "all", 1);
-	assert_refused(complete("", &request, &err), &err, EINVAL);
+}
+
+static void egress_comes_from_flags_then_e_then_the_environment(void **state)
+{
+	(void)state;
+	expect_egress("", "none", "");
+	setenv("AZM_EGRESS", "a.example", 1);
+	setenv("AZM_EGRESS_PROXY", "http://u:p@proxy.example:3128", 1);
+	expect_egress("", "a.example", "http://u:p@proxy.example:3128");
+	expect_egress("-e AZM_EGRESS=b.example", "b.example", "http://u:p@proxy.example:3128");
+	expect_egress("-e AZM_EGRESS=b.example --egress c.example:22 --egress !d.example", "c.example:22,!d.example",
+		"http://u:p@proxy.example:3128");
+	expect_egress("--egress none", "none", "http://u:p@proxy.example:3128");
+	expect_egress("--egress all --egress none --egress-proxy http://q.example:1", "none", "http://q.example:1");
+	expect_egress("--egress 192.0.2.0/24 --dns 192.0.2.7", "192.0.2.0/24", "http://u:p@proxy.example:3128");
+	put_text("proxy", "http://u:p@file.example:1\nsecond line\n");
+	expect_egress("--egress-proxy-file proxy", "a.example", "http://u:p@file.example:1");
+}
+
+static void egress_that_cannot_be_is_refused(void **state)
+{
+	static const char *const bad[] = { "--egress *", "--egress a..b", "--egress a.example:0",
+		"--egress 10.0.0.0/33", "--egress none,all", "--egress-proxy ftp://x:1", "--egress-proxy-file nothing",
+		"--network none --egress all", "--network none -e AZM_EGRESS=a.example", "-e AZM_EGRESS=*.*",
+		"-e AZM_EGRESS_PROXY=nonsense", "--dns 192.0.2.7", "--dns 192.0.2.7 --egress a.example",
+		"--dns a.example --egress all", "--dns ::1 --egress all" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct run_request request;
+		struct azm_err err = { 0 };
+		if (complete(bad[i], &request, &err) == 0)
+			fail_msg("\"%s\" was accepted", bad[i]);
+		assert_int_not_equal(err.code, 0);
+		run_request_free(&request);
+	}
+}
+
+static void a_proxys_password_leaves_the_command_line(void **state)
+{
+	char given[] = "http://user:secret@proxy.example:3128";
+	char *argv[] = { (char *)(uintptr_t) "run", (char *)(uintptr_t) "--egress-proxy", given, NULL };
+	struct run_request request;
+	struct azm_err err = { 0 };
+
+	(void)state;
+	run_request_init(&request);
+	assert_true(options_parse(&(struct command){ .name = "run", .options = run_option_rows }, &request, 3, argv,
+			    &err) == 3);
+	assert_string_equal(request.config.egress_proxy, "http://user:secret@proxy.example:3128");
+	assert_string_equal(given, "http://xxxxxxxxxxx@proxy.example:3128");
 	run_request_free(&request);
 }
 
@@ -264,9 +315,8 @@ static void values_of_flags_are_checked(void **state)
 		"--shm-size 4095", "--shm-size x", "--cpus 0", "--cpus 0.001", "--cpus -1", "--cpus nan", "--cpus inf",
 		"--cpus 4097", "--cpus 1x", "--cpus ", "--pids-limit -2", "--pids-limit 4194305", "--pids-limit x",
 		"--name ../x", "--name -x", "--hostname -x", "--hostname a_b", "--hostname ", "--hostname a/b",
-		"--network host", "--network container:x", "--network bridge", "--egress all", "--rootfs-mode x",
-		"--userns host", "--proc x", "--status-fd 9999", "--status-fd x", "--status-fd -1", "-e ",
-		"--env-file " };
+		"--network host", "--network container:x", "--network bridge", "--rootfs-mode x", "--userns host",
+		"--proc x", "--status-fd 9999", "--status-fd x", "--status-fd -1", "-e ", "--env-file " };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -297,7 +347,9 @@ int main(void)
 		IN_DIRECTORY(volumes_of_the_environment_give_way_to_flags),
 		IN_DIRECTORY(host_paths_become_absolute),
 		IN_DIRECTORY(the_key_is_random_unless_given_and_never_odd),
-		IN_DIRECTORY(rules_that_cannot_be_kept_are_refused),
+		IN_DIRECTORY(egress_comes_from_flags_then_e_then_the_environment),
+		IN_DIRECTORY(egress_that_cannot_be_is_refused),
+		IN_DIRECTORY(a_proxys_password_leaves_the_command_line),
 		IN_DIRECTORY(values_of_flags_are_checked),
 	};
 
