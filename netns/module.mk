@@ -25,7 +25,7 @@ $(O)/tests/lookup-musl: tests/lib/lookup.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -o $@ $<
 
-NETNS_BENCH := $(O)/tests/bench_network $(O)/tests/bench_publish
+NETNS_BENCH := $(O)/tests/bench_network
 BENCH_PROGRAMS += $(NETNS_BENCH)
 
 $(NETNS_BENCH): $(O)/tests/%: $(O)/obj/tests/bench/%.o $(NETNS_OBJ) $(BASE_OBJ)

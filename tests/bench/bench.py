@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+import publish
+
 WORK = pathlib.Path(sys.argv[1])
 QUICK = "--quick" in sys.argv
 ONLY = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else None
@@ -342,23 +344,8 @@ def bench_action():
 
 
 def bench_publish():
-    print("published port")
-    program = next((path for path in (BUILD / "tests/bench_publish", BUILD / "bench/bench_publish") if path.exists()), None)
-    if not program:
-        missing("published port", "bench_publish is not built")
-        return
-    done = user([program] + (["0.3"] if QUICK else []))
-    if done.returncode:
-        missing("published port", done.stderr.strip()[-80:])
-        return
-    figures = json.loads(done.stdout)
-    for key, value in figures.items():
-        note(f"{key:<22} loopback {value['loopback']:.3g}   published {value['published']:.3g}   "
-             f"ratio {value['ratio']:.2f}")
-    for key, bar, aim in (("upload_bytes_per_s", 0.65, 0.8), ("download_bytes_per_s", 0.65, 0.8),
-                          ("requests_per_s_64", 0.55, 0.7)):
-        if key in figures:
-            row(f"published port, {key}", figures[key]["ratio"], "plain loopback", 1, bar, aim, lower_is_better=False)
+    print("published port, ours and others'")
+    publish.run(publish.Bench(WORK, BUILD, AZM, ROOT, SCRATCH, AS_USER, QUICK), note, row, missing)
 
 
 def throughput(what):

@@ -5,13 +5,18 @@ $(O)/bench/floor: $(O)/static/tests/bench/floor.o $(O)/static/tests/bench/floor_
 	@mkdir -p $(@D)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^
 
+# Both ends of a published port; its server runs in any root.
+$(O)/bench/bench_publish: $(O)/static/tests/bench/bench_publish.o $(BASE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $^
+
 BENCH_DRIVERS := $(O)/bench/spawn_bench $(O)/bench/action_bench
 
 $(BENCH_DRIVERS): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/obj/tests/bench/bench.o $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -o $@ $^
 
-BENCH_PROGRAMS += $(O)/bench/floor $(BENCH_DRIVERS)
+BENCH_PROGRAMS += $(O)/bench/floor $(O)/bench/bench_publish $(BENCH_DRIVERS)
 
 bench: programs $(BENCH_PROGRAMS) $(O)/tests/probe
 	tests/bench/run-bench.sh $(O)

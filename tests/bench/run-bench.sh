@@ -21,7 +21,12 @@ crun crun
 runc runc
 podman podman
 slirp4netns slirp4netns
+rootlesskit rootlesskit
+newuidmap uidmap
 pasta passt
+wrk wrk
+iperf3 iperf3
+ip iproute2
 busybox busybox-static
 iperf3 iperf3
 redis-cli redis-tools
@@ -43,6 +48,17 @@ if [ -n "$missing" ]; then
 				echo "run-bench.sh: $package could not be installed, left out" >&2
 		done
 	fi
+fi
+
+# Docker's proxy comes with Docker's daemon: only unpacked, never installed.
+if [ "$(id -u)" -eq 0 ] && ! command -v docker-proxy >/dev/null; then
+	unpacked=/var/cache/azm-bench
+	if [ ! -x "$unpacked/usr/sbin/docker-proxy" ]; then
+		mkdir -p "$unpacked"
+		(cd "$unpacked" && apt-get download -qq docker.io >/dev/null 2>&1 && dpkg-deb -x docker.io_*.deb . && rm -f docker.io_*.deb) ||
+			echo 'run-bench.sh: docker-proxy could not be unpacked, left out' >&2
+	fi
+	[ ! -x "$unpacked/usr/sbin/docker-proxy" ] || export AZM_DOCKER_PROXY="$unpacked/usr/sbin/docker-proxy"
 fi
 
 work=$(mktemp -d /var/tmp/azm-bench-XXXXXX)
