@@ -24,10 +24,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "netns/dns_message.h"
 #include "netns/egress_rules.h"
 
@@ -65,14 +65,6 @@ struct dns_responder {
 	struct slot slots[SLOTS];
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- answers -------------------------------------------------------------------------------------------------- */
 
 static bool find_member(const struct dns_config *config, const char *name, uint32_t *address)
@@ -98,7 +90,7 @@ static bool find_name(struct dns_responder *dns, const char *name, bool wanted, 
 		return true;
 	if (host_name_below(name, EGRESS_MEMBER_DOMAIN) || !config->answerable(config->context, name))
 		return false;
-	if (wanted && !synthetic_address(config->names, name, now_ms(), address))
+	if (wanted && !synthetic_address(config->names, name, clock_ms(), address))
 		*rcode = ns_r_servfail;
 	return true;
 }
@@ -107,7 +99,7 @@ static bool find_name(struct dns_responder *dns, const char *name, bool wanted, 
 static bool find_address(struct dns_responder *dns, uint32_t address, char *name)
 {
 	const struct dns_config *config = &dns->config;
-	const char *synthetic = synthetic_name(config->names, address, now_ms());
+	const char *synthetic = synthetic_name(config->names, address, clock_ms());
 	char member[HOST_NAME_SIZE];
 
 	if (synthetic) {
@@ -205,7 +197,7 @@ static void pause_reading(struct dns_responder *dns, bool pause)
 
 static void refill(struct dns_responder *dns)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	dns->tokens += (now - dns->refilled_ms) * RATE; /* per ms, COST being 1000 */
 	if (dns->tokens > RATE * COST)
@@ -296,7 +288,7 @@ static void slot_send(struct slot *slot)
 		return slot_close(slot);
 	slot->out_at += sent > 0 ? (size_t)sent : 0;
 	if (slot->out_at == slot->out_end)
-		slot->active_ms = now_ms();
+		slot->active_ms = clock_ms();
 }
 
 static void slot_answer(struct slot *slot, size_t size)
@@ -385,7 +377,7 @@ static void slot_open(struct dns_responder *dns, int fd)
 	int size = KERNEL_BUFFER;
 
 	slot->fd = fd;
-	slot->active_ms = now_ms();
+	slot->active_ms = clock_ms();
 	slot->have = slot->out_at = slot->out_end = 0;
 	/* Otherwise the kernel keeps megabytes of answers that nobody takes. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -437,7 +429,7 @@ static void tcp_ready(struct relay_watch *watch, uint32_t events)
 /* Return: whether a connection is left. */
 static bool serve_slots(struct dns_responder *dns, bool resumed)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	bool left = false;
 
 	for (struct slot *slot = dns->slots; slot < dns->slots + SLOTS; slot++) {
@@ -493,7 +485,7 @@ struct dns_responder *dns_start(const struct dns_config *config, struct azm_err 
 	dns->udp_watch.ready = udp_ready;
 	dns->tcp_watch.ready = tcp_ready;
 	dns->timer_watch.ready = timer_ready;
-	dns->refilled_ms = now_ms();
+	dns->refilled_ms = clock_ms();
 	dns->tokens = RATE * COST;
 	for (struct slot *slot = dns->slots; slot < dns->slots + SLOTS; slot++) {
 		slot->watch.ready = slot_ready;
