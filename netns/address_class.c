@@ -142,23 +142,36 @@ static void ask_for(const struct in6_addr *address, struct route_request *reques
 	memcpy(request->address, address->s6_addr + sizeof *address - size, size);
 }
 
+struct route_answer {
+	const struct route_request *request;
+	bool elsewhere;
+};
+
+/* It has to be about the address that was asked for: an answer left over from a request that failed must not count. */
 static void note_type(const struct nlmsghdr *row, void *context)
 {
 	const struct rtmsg *route = NLMSG_DATA(row);
-	bool *elsewhere = context;
+	struct route_answer *answer = context;
+	const struct rtmsg *asked = &answer->request->route;
+	struct nlattr *fields[RTA_MAX + 1];
 
-	if (row->nlmsg_type == RTM_NEWROUTE && row->nlmsg_len >= NLMSG_LENGTH(sizeof *route))
-		*elsewhere = route->rtm_type == RTN_UNICAST;
+	if (row->nlmsg_type != RTM_NEWROUTE || row->nlmsg_len < NLMSG_LENGTH(sizeof *route) ||
+		route->rtm_family != asked->rtm_family || route->rtm_dst_len != asked->rtm_dst_len ||
+		nlmsg_parse((struct nlmsghdr *)(uintptr_t)row, sizeof *route, fields, RTA_MAX, NULL) < 0 ||
+		!fields[RTA_DST] || nla_len(fields[RTA_DST]) != asked->rtm_dst_len / 8 ||
+		memcmp(nla_data(fields[RTA_DST]), answer->request->address, asked->rtm_dst_len / 8) != 0)
+		return;
+	answer->elsewhere = route->rtm_type == RTN_UNICAST;
 }
 
 bool address_is_own(int host, const struct in6_addr *address)
 {
 	struct route_request request;
+	struct route_answer answer = { .request = &request };
 	struct azm_err err = { 0 };
-	bool elsewhere = false;
 
 	ask_for(address, &request);
-	if (rtnl_ask(host, &request.header, note_type, &elsewhere, &err) < 0)
+	if (rtnl_ask(host, &request.header, note_type, &answer, &err) < 0)
 		return !err_is(&err, ENETUNREACH) && !err_is(&err, EHOSTUNREACH);
-	return !elsewhere;
+	return !answer.elsewhere;
 }
