@@ -143,6 +143,8 @@ static void one_more_thread(struct worker *worker)
 static void enqueue(struct worker *worker, const struct resolver_question *question)
 {
 	pthread_mutex_lock(&worker->lock);
+	if (worker->count == 0)
+		worker->progress = clock_ms(); /* nobody could have been late before */
 	if (worker->count < QUEUE) {
 		struct question *last = &worker->queue[(worker->first + worker->count++) % QUEUE];
 		last->asked = *question;
