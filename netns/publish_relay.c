@@ -180,10 +180,10 @@ static uint64_t now_ms(void)
 
 static void set_paused(struct publisher *publisher, bool paused)
 {
-	struct listener *listener;
+	struct listener *listener = LIST_FIRST(&publisher->listeners);
 
-	LIST_FOREACH(listener, &publisher->listeners, all)
-	(void)relay_rewatch(publisher->relay, listener->fd, paused ? 0 : EPOLLIN, &listener->watch);
+	for (; listener; listener = LIST_NEXT(listener, all))
+		(void)relay_rewatch(publisher->relay, listener->fd, paused ? 0 : EPOLLIN, &listener->watch);
 	publisher->paused = paused;
 	publisher->ended_at = relay_ended(publisher->relay);
 	publisher->resume_at = now_ms() + PAUSE_MS;
@@ -238,7 +238,7 @@ int listener_watch(struct listener *listener)
 
 int publish_prepare(struct publisher *publisher, struct azm_err *err)
 {
-	struct listener *listener;
+	struct listener *listener = LIST_FIRST(&publisher->listeners);
 
 	publisher->relay = relay_new(err);
 	if (!publisher->relay)
@@ -246,9 +246,9 @@ int publish_prepare(struct publisher *publisher, struct azm_err *err)
 	publisher->wake_watch.ready = wake_ready;
 	if (relay_watch(publisher->relay, publisher->wake, EPOLLIN, &publisher->wake_watch) < 0)
 		return err_sys(err, "watch an eventfd", NULL);
-	LIST_FOREACH(listener, &publisher->listeners, all)
-	if (listener_watch(listener) < 0)
-		return err_sys(err, "watch a published port", NULL);
+	for (; listener; listener = LIST_NEXT(listener, all))
+		if (listener_watch(listener) < 0)
+			return err_sys(err, "watch a published port", NULL);
 	return 0;
 }
 

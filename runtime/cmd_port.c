@@ -24,15 +24,12 @@ const struct option_row port_option_rows[] = {
 /* "8000" or "8000/tcp" */
 static int parse_port(const char *text, uint16_t *port, struct azm_err *err)
 {
-	char number[8] = "";
 	const char *slash = strchr(text, '/');
-	size_t length = slash ? (size_t)(slash - text) : strlen(text);
+	cleanup_free char *number = slash ? xasprintf("%.*s", (int)(slash - text), text) : xstrdup(text);
 	uint64_t value;
 
 	if (slash && strcasecmp(slash, "/tcp") != 0)
 		return err_msg(err, EPROTONOSUPPORT, "port", text, "only TCP is published");
-	if (length < sizeof number)
-		memcpy(number, text, length);
 	if (!str_to_u64(number, 65535, &value) || value == 0)
 		return err_msg(err, EINVAL, "port", text, "not a number from 1 to 65535");
 	*port = (uint16_t)value;

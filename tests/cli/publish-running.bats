@@ -180,7 +180,8 @@ unix_answers() { # PATH: longer ones than sun_path, too
 }
 
 @test "a UNIX socket at a path longer than sun_path, with run and with publish" {
-	local deep=$BATS_TEST_TMPDIR/$(printf 'd%.0s' {1..100})/$(printf 'e%.0s' {1..100})
+	local deep
+	deep=$BATS_TEST_TMPDIR/$(printf 'd%.0s' {1..100})/$(printf 'e%.0s' {1..100})
 	mkdir -p "$deep"
 	serve 0.0.0.0 -p "unix:$deep/run:8000"
 	unix_answers "$deep/run"
