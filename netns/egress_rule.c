@@ -206,6 +206,11 @@ const char *egress_name_reserved(const char *name)
 	return NULL;
 }
 
+static bool is_keyword(const char *target)
+{
+	return strcasecmp(target, "none") == 0 || strcasecmp(target, "all") == 0 || strcasecmp(target, "host") == 0;
+}
+
 static int read_name(const struct pieces *p, struct egress_rule *rule, struct azm_err *err)
 {
 	const char *text = p->target;
@@ -225,6 +230,9 @@ static int read_name(const struct pieces *p, struct egress_rule *rule, struct az
 		wrong = egress_name_reserved(name);
 	if (wrong)
 		return refuse(err, p->whole, "%s", wrong);
+	/* "host." and the like: their normal form would be the word. */
+	if (rule->kind == EGRESS_NAME && is_keyword(name))
+		return refuse(err, p->whole, "\"%s\" is a word of the rules, not a name", name);
 	rule->name = xstrdup(name);
 	return 0;
 }
@@ -244,11 +252,6 @@ static int read_keyword(const struct pieces *p, struct egress_rule *rule, struct
 		return 0;
 	(void)refuse(err, p->whole, "services of the host are opened one by one");
 	return err_hint(err, "write host:PORT");
-}
-
-static bool is_keyword(const char *target)
-{
-	return strcasecmp(target, "none") == 0 || strcasecmp(target, "all") == 0 || strcasecmp(target, "host") == 0;
 }
 
 static bool is_address(const struct pieces *p)

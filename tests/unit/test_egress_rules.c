@@ -128,6 +128,10 @@ static const char *const bad[][2] = {
 	{ "none:443", "\"none\" stands alone" },
 	{ "!none", "\"none\" stands alone" },
 	{ "host", "one by one" },
+	{ "host.", "a word of the rules" },
+	{ "ALL.", "a word of the rules" },
+	{ "none.:443", "a word of the rules" },
+	{ "\xef\xbd\x81\xef\xbd\x8c\xef\xbd\x8c", "a word of the rules" }, /* full-width "all" */
 	{ "!", "followed by the rule" },
 	{ "!!example.org", "followed by the rule" },
 	/* wildcards */
