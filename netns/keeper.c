@@ -197,7 +197,7 @@ static bool still_our_socket(const struct keeper *keeper, const char *file)
 /* The time without members is over. Return: whether to exit now. */
 static bool may_leave(struct keeper *keeper)
 {
-	char file[KEEPER_NAME_MAX + 16];
+	char file[KEEPER_FILE_MAX];
 	struct epoll_event waiting;
 
 	if (keeper->retired)
@@ -334,7 +334,7 @@ static int make_listener(struct keeper *keeper, int live_dirfd, struct azm_err *
 	cleanup_fd int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct stat status;
-	char file[KEEPER_NAME_MAX + 16];
+	char file[KEEPER_FILE_MAX];
 
 	keeper_file(file, keeper->name, "sock");
 	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", live_dirfd, file);

@@ -11,7 +11,14 @@
 #include "base/err.h"
 #include "netns/subnet.h"
 
-enum { KEEPER_NAME_MAX = 48 }; /* length of a network's name: its files must fit into sun_path */
+enum {
+	KEEPER_NAME_MAX =
+		73, /* length of a network's name: its files must fit into sun_path, behind /proc/self/fd/N/ */
+	KEEPER_FILE_MAX = KEEPER_NAME_MAX + 16,
+};
+
+/* The tag of no keeper. */
+#define KEEPER_NO_TAG UINT64_MAX
 
 /* What a keeper holds. */
 struct keeper_stock {
@@ -21,7 +28,7 @@ struct keeper_stock {
 };
 
 /** keeper_file() - name of a file of network @name in the live directory: "net-NAME.SUFFIX". */
-void keeper_file(char file[KEEPER_NAME_MAX + 16], const char *name, const char *suffix);
+void keeper_file(char file[KEEPER_FILE_MAX], const char *name, const char *suffix);
 
 enum keeper_result { KEEPER_ERROR = -1, KEEPER_ABSENT, KEEPER_JOINED };
 

@@ -24,14 +24,14 @@
 
 enum { ANSWER_SECONDS = 5 }; /* a keeper that takes longer is stuck (stopped by a signal, say) */
 
-void keeper_file(char file[KEEPER_NAME_MAX + 16], const char *name, const char *suffix)
+void keeper_file(char file[KEEPER_FILE_MAX], const char *name, const char *suffix)
 {
-	snprintf(file, KEEPER_NAME_MAX + 16, "net-%.*s.%s", KEEPER_NAME_MAX, name, suffix);
+	snprintf(file, KEEPER_FILE_MAX, "net-%.*s.%s", KEEPER_NAME_MAX, name, suffix);
 }
 
 int keeper_lock(int live_dirfd, const char *name)
 {
-	char file[KEEPER_NAME_MAX + 16];
+	char file[KEEPER_FILE_MAX];
 
 	keeper_file(file, name, "lock");
 	cleanup_fd int lock = openat(live_dirfd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -46,7 +46,7 @@ static int connect_keeper(int live_dirfd, const char *name)
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char file[KEEPER_NAME_MAX + 16];
+	char file[KEEPER_FILE_MAX];
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)
 		return -1;

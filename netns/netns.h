@@ -123,6 +123,18 @@ struct network {
  * was only partly joined. */
 void network_leave(struct network *network);
 
+/**
+ * network_peek() - where a network that is up is, without becoming a member
+ * @tag:	network_options.keep_tag; a keeper with another one retires
+ *
+ * Return: whether it is up
+ */
+[[gnu::nonnull]] bool network_peek(int live_dirfd, const char *name, uint64_t tag, struct subnet *subnet);
+
+/** network_forget() - of a network that is not to be joined again and has no members: end its keeper, remove its files.
+ */
+[[gnu::nonnull]] void network_forget(int live_dirfd, const char *name);
+
 /* ---- serving members ------------------------------------------------------------------------------------------- */
 
 /**

@@ -142,6 +142,42 @@ int network_knock(int live_dirfd, const char *name, uint64_t tag)
 	return fd > 0 ? steal_fd(&fd) : 0;
 }
 
+static void close_stock(const struct keeper_stock *stock)
+{
+	close(stock->userns);
+	close(stock->netns);
+	if (stock->kept_fd >= 0)
+		close(stock->kept_fd);
+}
+
+bool network_peek(int live_dirfd, const char *name, uint64_t tag, struct subnet *subnet)
+{
+	cleanup_fd int keeper = keeper_knock(live_dirfd, name, tag);
+	struct keeper_stock stock;
+
+	if (keeper < 0 || keeper_hear(keeper, &stock) != KEEPER_JOINED)
+		return false;
+	*subnet = stock.subnet;
+	close_stock(&stock);
+	return true;
+}
+
+void network_forget(int live_dirfd, const char *name)
+{
+	static const char *const suffixes[] = { "sock", "leases", "lock" };
+	char file[KEEPER_FILE_MAX];
+	struct keeper_stock stock;
+	/* A tag that no keeper has retires it. */
+	cleanup_fd int keeper = keeper_knock(live_dirfd, name, KEEPER_NO_TAG);
+
+	if (keeper >= 0 && keeper_hear(keeper, &stock) == KEEPER_JOINED)
+		close_stock(&stock);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		keeper_file(file, name, suffixes[i]);
+		unlinkat(live_dirfd, file, 0);
+	}
+}
+
 /* Join with the answer to an earlier network_knock(). */
 static enum keeper_result join_knocked(int knocked, struct keeper_stock *stock, int *connection)
 {
@@ -157,7 +193,7 @@ static enum keeper_result join_knocked(int knocked, struct keeper_stock *stock, 
 int network_join(const struct network_options *options, struct network *out, struct azm_err *err)
 {
 	struct keeper_stock stock;
-	char leases[KEEPER_NAME_MAX + 16];
+	char leases[KEEPER_FILE_MAX];
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	*out = (struct network){

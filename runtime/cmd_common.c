@@ -54,8 +54,9 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 	int result = 0;
 
 	if (first >= argc) {
-		err_msg(&err, EINVAL, command, NULL, "needs the NAME of a sandbox");
-		err_hint(&err, "`azm-sandbox ps -a` lists them");
+		bool network = str_starts(command, "network ");
+		err_msg(&err, EINVAL, command, NULL, "needs the NAME of a %s", network ? "network" : "sandbox");
+		err_hint(&err, "`azm-sandbox %s` lists them", network ? "network ls" : "ps -a");
 		return fail_command(&err);
 	}
 	if (state_open(&state, &err) < 0)

@@ -9,7 +9,8 @@
 
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
 	stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[], version_option_rows[],
-	port_option_rows[], egress_option_rows[], publish_option_rows[];
+	port_option_rows[], egress_option_rows[], publish_option_rows[], network_create_option_rows[],
+	network_ls_option_rows[], network_inspect_option_rows[];
 
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
@@ -25,6 +26,10 @@ int command_kill(int argc, char **argv);
 int command_wait(int argc, char **argv);
 int command_rm(int argc, char **argv);
 int command_gc(int argc, char **argv);
+int command_network_create(int argc, char **argv);
+int command_network_ls(int argc, char **argv);
+int command_network_inspect(int argc, char **argv);
+int command_network_rm(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* What the man page says after the commands (man_sections.c). */

@@ -38,6 +38,7 @@ static const struct field {
 	F(FLAG, allow_non_loopback),
 	F(FLAG, publish_any_user),
 	F(TEXT, network),
+	F(LIST, network_alias),
 	F(TEXT, egress),
 	F(TEXT, egress_engine),
 	F(TEXT, egress_proxy),

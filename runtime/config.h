@@ -33,12 +33,13 @@ struct config {
 	bool allow_non_loopback;
 	bool publish_any_user;
 	char *network;
-	char *egress;	     /* a list of rules, or none */
-	char *egress_proxy;  /* URL, with its password; NULL */
-	struct str_list dns; /* addresses of name servers instead of ours */
-	char *egress_engine; /* broker: by rules; pasta: the host's network in full */
-	struct str_list env; /* K=V, final for the workload except what the image adds */
-	char *api_key;	     /* the key itself; "" = none */
+	struct str_list network_alias; /* more names on a network that has names */
+	char *egress;		       /* a list of rules, or none */
+	char *egress_proxy;	       /* URL, with its password; NULL */
+	struct str_list dns;	       /* addresses of name servers instead of ours */
+	char *egress_engine;	       /* broker: by rules; pasta: the host's network in full */
+	struct str_list env;	       /* K=V, final for the workload except what the image adds */
+	char *api_key;		       /* the key itself; "" = none */
 	char *workdir;
 	char *hostname;
 	char *entrypoint;

@@ -16,7 +16,7 @@
 
 static bool is_named_network(const struct config *config)
 {
-	return strcmp(config->network, "private") != 0 && strcmp(config->network, "none") != 0;
+	return !network_is_builtin(config->network);
 }
 
 static bool is_broker(const struct config *config)
@@ -128,6 +128,16 @@ static struct egress_rules *copy_rules(const struct egress_rules *rules, struct 
 	return egress_rules_parse(text, &copy, err) < 0 ? NULL : copy;
 }
 
+/* Without rules the broker answers names only: the packet filter refuses connections at once. */
+static int serve(struct supervisor *s, const struct egress_rules *rules, struct azm_err *err)
+{
+	struct network_service service = s->egress.ports;
+
+	if (!egress_rules_count(rules))
+		service.tcp = 0;
+	return network_serve(&s->network, &service, err);
+}
+
 /* The thread first, then the way to it: what comes before that is refused by the kernel. */
 static int start_broker(struct supervisor *s, const struct egress_rules *rules, int *resolver, struct azm_err *err)
 {
@@ -142,19 +152,19 @@ static int start_broker(struct supervisor *s, const struct egress_rules *rules, 
 		.member_find = members ? find_member : NULL,
 		.member_name = members ? find_member_name : NULL,
 		.context = network };
-	struct network_service ports = { 0 };
+	struct network_service *ports = &s->egress.ports;
 	struct egress_rules *own = copy_rules(rules, err);
 
-	if (!own || listen_inside(s, &options, &ports, err) < 0) {
+	if (!own || listen_inside(s, &options, ports, err) < 0) {
 		egress_rules_free(own);
 		return -1;
 	}
-	options.tcp_port = ports.tcp;
+	options.tcp_port = ports->tcp;
 	options.resolver = steal_fd(resolver);
 	s->egress.broker = broker_start(&options, own, err);
 	if (!s->egress.broker)
 		return -1;
-	if (network_serve(network, &ports, err) == 0 && network_route(network, s->netns, err) == 0)
+	if (serve(s, rules, err) == 0 && network_route(network, s->netns, err) == 0)
 		return 0;
 	broker_stop(steal_ptr(&s->egress.broker));
 	return -1;
@@ -211,13 +221,15 @@ static int apply(struct supervisor *s, const struct egress_rules *rules, int *re
 	if (!own)
 		return -1;
 	broker_change(s->egress.broker, own, resolver ? steal_fd(resolver) : -1);
-	return 0;
+	return serve(s, rules, err);
 }
 
 static const char *why_fixed(const struct supervisor *s)
 {
 	if (!is_broker(s->config))
 		return "it was started with --egress-engine pasta, which knows no rules";
+	if (s->record.internal)
+		return "its network was created with --internal";
 	return strcmp(s->config->network, "none") == 0 ? "it was started with --network none, which has no way out"
 						       : NULL;
 }

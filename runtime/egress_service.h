@@ -12,13 +12,15 @@
 #include "base/err.h"
 #include "config.h"
 #include "netns/egress.h"
+#include "netns/netns.h"
 
 struct supervisor;
 
 struct egress_service {
-	struct egress_rules *rules; /* the broker's have the same text; NULL: not prepared */
-	struct broker *broker;	    /* NULL: not needed yet */
-	int resolver;		    /* started for the broker, not its yet; -1 */
+	struct egress_rules *rules;   /* the broker's have the same text; NULL: not prepared */
+	struct broker *broker;	      /* NULL: not needed yet */
+	struct network_service ports; /* of its sockets */
+	int resolver;		      /* started for the broker, not its yet; -1 */
 };
 
 #define EGRESS_SERVICE_NONE                                                                                            \

@@ -12,7 +12,8 @@ const struct man_section man_sections[] = {
 		"XDG_RUNTIME_DIR: where sockets are kept; /tmp/azm-sandbox-UID without it.\n" },
 	{ "FILES", "DIR/rootfs and DIR/image.json: an image as a bundle; image.json is an OCI image configuration.\n\n"
 		   "STATE/sandboxes/NAME: config.json (what run was asked for), status.json, log, upper (the writable "
-		   "layer). STATE is the directory above; it belongs to the user alone.\n" },
+		   "layer). STATE is the directory above; it belongs to the user alone.\n\n"
+		   "STATE/networks/NAME.json: a network that was created.\n" },
 	{ "EXAMPLES", "The runtime server, with a workspace, on port 3000 of the host's loopback:\n\n"
 		      "    azm-sandbox run --rootfs img/ --workspace workspace/ -p 127.0.0.1:3000:3000\n\n"
 		      "A shell in a throw-away sandbox:\n\n"
@@ -22,7 +23,11 @@ const struct man_section man_sections[] = {
 		      "    azm-sandbox exec one uname -a\n"
 		      "    azm-sandbox logs one\n"
 		      "    azm-sandbox stop one\n"
-		      "    azm-sandbox rm one\n" },
+		      "    azm-sandbox rm one\n\n"
+		      "Two that meet on a network of their own:\n\n"
+		      "    azm-sandbox network create shop\n"
+		      "    azm-sandbox run -d --name db --rootfs img/ --network shop -- postgres\n"
+		      "    azm-sandbox run --rm -it --rootfs img/ --network shop -- psql -h db\n" },
 	{ "EXIT STATUS", "run, start -a and exec: the command's own; 128+n when it died of signal n; 125 when "
 			 "azm-sandbox itself "
 			 "failed, 126 when COMMAND cannot be executed, 127 when it was not found. Other commands: 0, "

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "networks.h"
 #include "published.h"
 #include "netns/egress_proxy.h"
 #include "netns/egress_rules.h"
@@ -108,15 +109,26 @@ static int opt_publish(void *target, const char *value, struct azm_err *err)
 
 static int opt_network(void *target, const char *value, struct azm_err *err)
 {
-	static const char *const choices[] = { "private", "none", NULL };
-
 	if (strcmp(value, "host") == 0 || str_starts(value, "container:"))
 		return err_msg(err, EINVAL, "choose", NULL,
 			"a sandbox always has a network of its own; publish ports with -p instead");
-	if (choose(&CONFIG(target)->network, value, choices, err) == 0)
-		return 0;
-	err_msg(err, EINVAL, "choose", NULL, "named networks are not in this version");
-	return err_hint(err, "leave it out: `private`, the default, keeps every sandbox alone on its network");
+	if (strcmp(value, "bridge") == 0 || strcmp(value, "default") == 0) {
+		err_msg(err, EINVAL, "choose", NULL, "there is no network that all sandboxes share");
+		return err_hint(err, "leave it out: `private`, the default, keeps every sandbox alone on its network");
+	}
+	if (!network_is_builtin(value) && network_check_name(value, err) < 0)
+		return -1;
+	free(CONFIG(target)->network);
+	CONFIG(target)->network = xstrdup(value);
+	return 0;
+}
+
+static int opt_network_alias(void *target, const char *value, struct azm_err *err)
+{
+	if (name_check(value, err) < 0)
+		return -1;
+	str_list_add(&CONFIG(target)->network_alias, value);
+	return 0;
 }
 
 /* Several --egress are one list; the last `none` empties it. */
@@ -314,7 +326,9 @@ const struct option_row run_option_rows[] = {
 	{ 'p', "publish", "[IP:][HOST]:PORT", opt_publish, "reach PORT of the sandbox on the host's loopback" },
 	{ 0, "allow-non-loopback", NULL, opt_allow_non_loopback, "let -p bind to an address others can reach" },
 	{ 0, "publish-any-user", NULL, opt_publish_any_user, "accept connections of other users of this host" },
-	{ 0, "network", "NAME", opt_network, "private (default): alone on your bridge; none: loopback only" },
+	{ 0, "network", "NAME", opt_network,
+		"private (default): alone; none: loopback only; or one of `network create`" },
+	{ 0, "network-alias", "NAME", opt_network_alias, "one more name for the others on its network" },
 	{ 0, "egress", "RULE[,RULE]", opt_egress,
 		"what may be reached: none (default), all, HOST, *.DOMAIN, CIDR, each with :PORT; host:PORT; !RULE" },
 	{ 0, "egress-proxy", "URL", opt_egress_proxy, "reach out through http://[USER:PASSWORD@]HOST:PORT" },

@@ -27,16 +27,22 @@
 
 enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
 
-/* A network whose namespace maps sub-ids and one that maps a single id are two networks: either kind of sandbox finds
- * its own. */
-static const char *network_name(const struct config *config)
+/* "private" and "none" share the user's own bridge. */
+static bool is_private(const struct config *config)
+{
+	return network_is_builtin(config->network);
+}
+
+/* A private network whose namespace maps sub-ids and one that maps a single id are two networks: either kind of sandbox
+ * finds its own. On a network with a name they meet. */
+static const char *private_name(const struct config *config)
 {
 	return strcmp(config->userns, "single") == 0 ? "private-single" : "private";
 }
 
 int supervisor_knock(const struct config *config, const struct state *state)
 {
-	return network_knock(state->live, network_name(config), embed_init_tag());
+	return is_private(config) ? network_knock(state->live, private_name(config), embed_init_tag()) : 0;
 }
 
 void supervisor_init(struct supervisor *s, const struct config *config, const struct state *state, int dir, int lock)
@@ -109,7 +115,7 @@ static int write_network_maps(pid_t pid, void *context, struct azm_err *err)
 	const struct supervisor *s = context;
 	struct subids subids = { 0 };
 
-	if (strcmp(s->config->userns, "single") != 0)
+	if (!is_private(s->config) || strcmp(s->config->userns, "single") != 0)
 		subids = subids_find();
 	return idmap_network(pid, &subids, err);
 }
@@ -130,12 +136,38 @@ static unsigned keeper_grace(void)
 	return text && str_to_u64(text, 3600, &seconds) ? (unsigned)seconds : KEEPER_GRACE;
 }
 
+static int avoid_networks(struct subnet_list *list, void *context, struct azm_err *err)
+{
+	const struct supervisor *s = context;
+
+	return network_subnets(s->state, list, err);
+}
+
+/* The record of a network the user made. What it forbids is said before anything is made. */
+static int find_network(struct supervisor *s, struct azm_err *err)
+{
+	const struct config *config = s->config;
+
+	if (network_find(s->state, config->network, &s->record, err) < 0)
+		return -1;
+	if (s->record.internal && strcmp(config->egress, "none") != 0) {
+		err_msg(err, EPERM, "join network", config->network, "it is internal: --egress is not for its members");
+		return err_hint(err, "use a network that was created without --internal");
+	}
+	return 0;
+}
+
 static int join_network(struct supervisor *s, struct azm_err *err)
 {
+	if (!is_private(s->config) && find_network(s, err) < 0)
+		return -1;
+	cleanup_free char *live_name = s->record.name ? network_live_name(&s->record) : NULL;
 	struct network_options options = { .live_dirfd = s->state->live,
 		.live_path = s->state->live_path,
-		.name = network_name(s->config),
-		.isolated = true,
+		.name = live_name ? live_name : private_name(s->config),
+		.isolated = !live_name,
+		.subnet = s->record.subnet,
+		.avoid = avoid_networks,
 		.keep_fd = -1,
 		.make_kept = make_kept,
 		.keep_tag = embed_init_tag(),
@@ -160,6 +192,22 @@ static bool wants_pasta(const struct supervisor *s)
 	return strcmp(s->config->egress_engine, "pasta") == 0;
 }
 
+/* On a network with a name: the others find us. (That nobody sends as somebody else is egress_begin()'s, before the
+ * workload begins.) */
+static int tell_names(struct supervisor *s, struct azm_err *err)
+{
+	const struct config *config = s->config;
+
+	if (network_name_set(&s->network, config->name, err) < 0)
+		return -1;
+	if (config->hostname && network_name_set(&s->network, config->hostname, err) < 0)
+		return -1;
+	for (size_t i = 0; i < config->network_alias.count; i++)
+		if (network_name_set(&s->network, config->network_alias.items[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int wire_up(struct supervisor *s, struct azm_err *err)
 {
 	char path[64];
@@ -170,7 +218,8 @@ static int wire_up(struct supervisor *s, struct azm_err *err)
 		return err_sys(err, "open the sandbox's network", path);
 	if (strcmp(s->config->network, "none") == 0)
 		return network_loopback_up(s->netns, err);
-	if (network_attach(&s->network, true, s->netns, false, err) < 0)
+	if (network_attach(&s->network, !s->record.name, s->netns, false, err) < 0 ||
+		(s->record.name && tell_names(s, err) < 0))
 		return -1;
 	return wants_pasta(s) ? pasta_connect(&s->pasta, s->network.userns, s->netns, err) : 0;
 }
@@ -190,7 +239,8 @@ static int mark_set_id(const struct supervisor *s, struct azm_err *err)
 
 static int spawn(struct supervisor *s, struct azm_err *err)
 {
-	bool wide = idmap_is_wide();
+	/* A network that the user made may be wide for others. */
+	bool wide = idmap_is_wide() && strcmp(s->config->userns, "single") != 0;
 	const struct identity *identity = &s->launch.identity;
 
 	s->status.wide = wide;
@@ -375,6 +425,7 @@ void supervisor_end(struct supervisor *s)
 	egress_end(s);
 	pasta_end(&s->pasta);
 	network_leave(&s->network);
+	network_record_free(&s->record);
 	if (s->knocked > 0)
 		close(s->knocked);
 	cgroup_remove(&s->cgroup);

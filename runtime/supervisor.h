@@ -28,6 +28,7 @@
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
+#include "networks.h"
 #include "netns/pasta.h"
 #include "state.h"
 #include "status.h"
@@ -47,7 +48,8 @@ struct supervisor {
 	struct publisher *publisher;
 	unsigned server_rule; /* id of the rule that nobody asked for, for the server; 0: none */
 	struct network network;
-	int knocked; /* the keeper's answer is on its way here; 0: not asked */
+	struct network_record record; /* of the network the sandbox is on, when it is one the user made */
+	int knocked;		      /* the keeper's answer is on its way here; 0: not asked */
 	struct egress_service egress;
 	struct pasta pasta; /* of --egress-engine pasta */
 	struct child child;

@@ -142,13 +142,46 @@ void options_help(const struct program *program, const struct command *command, 
 	fprintf(out, "  %-36s  %s\n", "    --help", "show this help");
 }
 
+size_t command_group(const struct command *command)
+{
+	size_t length = strcspn(command->name, " ");
+
+	return command->name[length] ? length : 0;
+}
+
+bool command_in_group(const struct command *command, const char *group, size_t length)
+{
+	return length > 0 && command_group(command) == length && strncmp(command->name, group, length) == 0;
+}
+
+bool command_begins_group(const struct program *program, const struct command *command)
+{
+	size_t length = command_group(command);
+
+	return length && (command == program->commands || !command_in_group(command - 1, command->name, length));
+}
+
+/* All commands, or those of a group. Return: whether there is one. */
+static bool list_commands(const struct program *program, const char *group, FILE *out)
+{
+	bool found = false;
+
+	for (const struct command *command = program->commands; command->name; command++)
+		if (!command->hidden && (!group || command_in_group(command, group, strlen(group)))) {
+			if (!found)
+				fprintf(out, "Usage: %s %s [OPTIONS] ...\n\n%s\n\nCommands:\n", program->name,
+					group ? group : "COMMAND", program->summary);
+			fprintf(out, "  %-15s  %s\n", command->name, command->summary);
+			found = true;
+		}
+	if (found)
+		fprintf(out, "\n`%s COMMAND --help` shows the options of a command.\n", program->name);
+	return found;
+}
+
 void program_help(const struct program *program, FILE *out)
 {
-	fprintf(out, "Usage: %s COMMAND [OPTIONS] ...\n\n%s\n\nCommands:\n", program->name, program->summary);
-	for (const struct command *command = program->commands; command->name; command++)
-		if (!command->hidden)
-			fprintf(out, "  %-10s  %s\n", command->name, command->summary);
-	fprintf(out, "\n`%s COMMAND --help` shows the options of a command.\n", program->name);
+	list_commands(program, NULL, out);
 }
 
 const struct command *program_find(const struct program *program, const char *name)
@@ -159,14 +192,31 @@ const struct command *program_find(const struct program *program, const char *na
 	return NULL;
 }
 
+/* The command that the first words of a command line name. @words: how many that are. */
+static const struct command *find_words(const struct program *program, int argc, char **argv, int *words)
+{
+	char two[64];
+	const struct command *command = argc > 0 ? program_find(program, argv[0]) : NULL;
+
+	*words = 1;
+	if (command || argc < 2 || strchr(argv[0], ' ') ||
+		snprintf(two, sizeof two, "%s %s", argv[0], argv[1]) >= (int)sizeof two)
+		return command && !command_group(command) ? command : NULL;
+	*words = 2;
+	return program_find(program, two);
+}
+
 static int help_command(const struct program *program, int argc, char **argv)
 {
-	const struct command *command = argc > 0 ? program_find(program, argv[0]) : NULL;
+	int words;
+	const struct command *command = find_words(program, argc, argv, &words);
 
 	if (argc == 0)
 		program_help(program, stdout);
 	else if (command)
 		options_help(program, command, stdout);
+	else if (argc == 1 && list_commands(program, argv[0], stdout))
+		;
 	else if (strcmp(argv[0], "man") == 0)
 		program_man(program, stdout);
 	else if (strcmp(argv[0], "completion") != 0 || argc != 2 || program_completion(program, argv[1], stdout) < 0) {
@@ -175,6 +225,25 @@ static int help_command(const struct program *program, int argc, char **argv)
 		return EXIT_AZM;
 	}
 	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}
+
+static int no_such_command(const struct program *program, int argc, char **argv)
+{
+	struct azm_err err;
+	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+
+	/* "network --help"; "network" alone is no command, but it is clear what is wanted. */
+	if ((argc == 1 || help) && list_commands(program, argv[0], help ? stdout : stderr))
+		return help && fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	bool group = false;
+	for (const struct command *command = program->commands; command->name; command++)
+		group = group || command_in_group(command, argv[0], strlen(argv[0]));
+	char words[64];
+	snprintf(
+		words, sizeof words, "%s%s%s", argv[0], group && argc > 1 ? " " : "", group && argc > 1 ? argv[1] : "");
+	err_msg(&err, EINVAL, words, NULL, "no such command");
+	err_hint(&err, "`%s help%s%s` lists the commands", program->name, group ? " " : "", group ? argv[0] : "");
+	return err_print(&err, program->name);
 }
 
 int program_main(const struct program *program, int argc, char **argv)
@@ -189,12 +258,9 @@ int program_main(const struct program *program, int argc, char **argv)
 		printf("%s %s\n", program->name, AZM_VERSION);
 		return fflush(stdout) == 0 ? 0 : EXIT_AZM;
 	}
-	const struct command *command = program_find(program, argv[1]);
-	if (!command) {
-		struct azm_err err;
-		err_msg(&err, EINVAL, argv[1], NULL, "no such command");
-		err_hint(&err, "`%s help` lists the commands", program->name);
-		return err_print(&err, program->name);
-	}
-	return command->run(argc - 1, argv + 1);
+	int words;
+	const struct command *command = find_words(program, argc - 1, argv + 1, &words);
+	if (!command)
+		return no_such_command(program, argc - 1, argv + 1);
+	return command->run(argc - words, argv + words);
 }

@@ -25,11 +25,11 @@ struct option_row {
 	}
 
 struct command {
-	const char *name;		  /* NULL ends a table */
+	const char *name;		  /* "run"; "network create" for one of a group; NULL ends a table */
 	const char *operands;		  /* what follows the options, for usage: "NAME COMMAND [ARG...]" */
 	const char *summary;		  /* one line */
 	const struct option_row *options; /* NULL: none but --help */
-	/* Run with argv[0] = the command's name. Return: the exit status of the program. */
+	/* Run with argv[0] = the (last word of the) command's name. Return: the exit status of the program. */
 	int (*run)(int argc, char **argv);
 	const char *details; /* paragraphs for --help and the man page; may be NULL */
 	bool hidden;
@@ -74,11 +74,22 @@ void program_man(const struct program *program, FILE *out);
 /** program_completion() - a completion script for "bash", "zsh" or "fish". Return: 0, -1 for another shell. */
 int program_completion(const struct program *program, const char *shell, FILE *out);
 
-/** program_find() - the command of that name, or NULL. */
+/** program_find() - the command of that name ("run", "network create"), or NULL. */
 const struct command *program_find(const struct program *program, const char *name);
+
+/** command_group() - length of the first word of a command of two words, 0 of others. */
+size_t command_group(const struct command *command);
+
+/** command_in_group() - whether a command is one of the group @group (@length bytes: "network"). */
+bool command_in_group(const struct command *command, const char *group, size_t length);
+
+/** command_begins_group() - whether a command is the first one in the table of its group: where completions list it. */
+bool command_begins_group(const struct program *program, const struct command *command);
 
 /**
  * program_main() - dispatch: "PROGRAM COMMAND ...", help, --help, --version
+ *
+ * The commands of a group come one after the other in the table.
  *
  * "PROGRAM help man" and "PROGRAM help completion SHELL" print what program_man() and program_completion() make.
  */

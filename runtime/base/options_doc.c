@@ -134,10 +134,39 @@ void program_man(const struct program *program, FILE *out)
 
 /* ---- completions ---------------------------------------------------------------------------------------------- */
 
-/* Commands whose operand is the NAME of a sandbox complete it with what `ps` lists. */
+/* Commands whose operand is a NAME complete it: of sandboxes with what `ps` lists, of a group's things with its `ls`.
+ */
 static bool wants_names(const struct command *command)
 {
 	return command->operands && strncmp(command->operands, "NAME", 4) == 0;
+}
+
+static void names_command(const struct program *program, const struct command *command, FILE *out)
+{
+	size_t group = command_group(command);
+
+	if (group)
+		fprintf(out, "%s %.*s ls -q", program->name, (int)group, command->name);
+	else
+		fprintf(out, "%s ps -aq", program->name);
+}
+
+/* The words at one place of the command line: first words of all commands, or second words of one group's. */
+static void each_word(const struct program *program, const struct command *group, FILE *out)
+{
+	size_t length = group ? command_group(group) : 0;
+	const char *before = "";
+
+	for (const struct command *command = program->commands; command->name; command++) {
+		if (command->hidden)
+			continue;
+		if (group ? !command_in_group(command, group->name, length)
+			  : command_group(command) && !command_begins_group(program, command))
+			continue;
+		const char *word = command->name + (group ? length + 1 : 0);
+		fprintf(out, "%s%.*s", before, (int)strcspn(word, " "), word);
+		before = " ";
+	}
 }
 
 static void each_option(const struct command *command, bool with_value, const char *separator, FILE *out)
@@ -169,27 +198,37 @@ static void bash_completion(const struct program *program, FILE *out)
 
 	fprintf(out, "# bash completion for %s\n_azm_%s() {\n", program->name, function);
 	fputs("\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' names=''\n"
-	      "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tnames=\"help",
+	      "\tlocal command=${COMP_WORDS[1]}\n\tcase \"$COMP_CWORD $command\" in\n\t'1 '*) names=\"help ",
 		out);
+	each_word(program, NULL, out);
+	fputs("\" command='' ;;\n", out);
 	for (const struct command *command = program->commands; command->name; command++)
-		if (!command->hidden)
-			fprintf(out, " %s", command->name);
-	fputs("\"\n\telse\n\t\tcase ${COMP_WORDS[1]} in\n", out);
+		if (command_begins_group(program, command)) {
+			int length = (int)command_group(command);
+			fprintf(out, "\t'2 %.*s') names=\"", length, command->name);
+			each_word(program, command, out);
+			fprintf(out, "\" command='' ;;\n\t*' %.*s') command+=\" ${COMP_WORDS[2]}\" ;;\n", length,
+				command->name);
+		}
+	fputs("\tesac\n\tcase $command in\n", out);
 	for (const struct command *command = program->commands; command->name; command++) {
-		fprintf(out, "\t\t%s)\n", command->name);
+		fprintf(out, "\t'%s')\n", command->name);
 		if (has_values(command)) {
-			fputs("\t\t\tcase $prev in ", out);
+			fputs("\t\tcase $prev in ", out);
 			each_option(command, true, " | ", out);
 			fputs(") return ;; esac\n", out);
 		}
-		fputs("\t\t\twords=\"--help ", out);
+		fputs("\t\twords=\"--help ", out);
 		each_option(command, false, " ", out);
 		fputs("\"\n", out);
-		if (wants_names(command))
-			fprintf(out, "\t\t\tnames=$(%s ps -aq 2>/dev/null)\n", program->name);
-		fputs("\t\t\t;;\n", out);
+		if (wants_names(command)) {
+			fputs("\t\tnames=$(", out);
+			names_command(program, command, out);
+			fputs(" 2>/dev/null)\n", out);
+		}
+		fputs("\t\t;;\n", out);
 	}
-	fputs("\t\tesac\n\tfi\n\t[[ $cur == -* ]] || words=$names\n"
+	fputs("\tesac\n\t[[ $cur == -* ]] || words=$names\n"
 	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n",
 		out);
 	fprintf(out, "complete -o default -F _azm_%s %s\n", function, program->name);
@@ -225,23 +264,58 @@ static void zsh_option(const struct option_row *row, FILE *out)
 	fputc('\'', out);
 }
 
-static void zsh_completion(const struct program *program, FILE *out)
+/* The description of a word: a command's summary; of a group, its commands. */
+static void zsh_word(const struct program *program, const struct command *command, size_t skip, FILE *out)
 {
-	fprintf(out, "#compdef %s\nif (( CURRENT == 2 )); then\n\tlocal -a commands=(", program->name);
+	size_t group = skip ? 0 : command_group(command);
+
+	fprintf(out, "\n\t\t'%.*s:", group ? (int)group : (int)strlen(command->name + skip), command->name + skip);
+	if (group)
+		each_word(program, command, out);
+	else
+		quoted(command->summary, ":", "'\\''", out);
+	fputc('\'', out);
+}
+
+static void zsh_words(const struct program *program, const struct command *group, FILE *out)
+{
+	size_t length = group ? command_group(group) : 0;
+
+	fputs("\tlocal -a commands=(", out);
 	for (const struct command *command = program->commands; command->name; command++) {
 		if (command->hidden)
 			continue;
-		fprintf(out, "\n\t\t'%s:", command->name);
-		quoted(command->summary, ":", "'\\''", out);
-		fputc('\'', out);
+		if (group ? command_in_group(command, group->name, length)
+			  : !command_group(command) || command_begins_group(program, command))
+			zsh_word(program, command, group ? length + 1 : 0, out);
 	}
-	fputs("\n\t)\n\t_describe command commands\n\treturn\nfi\n"
-	      "local -a names\nlocal command=${words[2]}\nshift words\n(( CURRENT-- ))\ncase $command in\n",
-		out);
+	fputs("\n\t)\n\t_describe command commands\n\treturn\nfi\n", out);
+}
+
+static void zsh_completion(const struct program *program, FILE *out)
+{
+	fprintf(out, "#compdef %s\nif (( CURRENT == 2 )); then\n", program->name);
+	zsh_words(program, NULL, out);
+	fputs("local -a names\nlocal command=${words[2]}\nshift words\n(( CURRENT-- ))\n", out);
+	for (const struct command *command = program->commands; command->name; command++)
+		if (command_begins_group(program, command)) {
+			int length = (int)command_group(command);
+			fprintf(out, "if [[ $command == %.*s ]] && (( CURRENT == 2 )); then\n", length, command->name);
+			zsh_words(program, command, out);
+			fprintf(out,
+				"if [[ $command == %.*s ]]; then\n\tcommand+=\" ${words[2]}\"\n\tshift words\n\t(( "
+				"CURRENT-- "
+				"))\nfi\n",
+				length, command->name);
+		}
+	fputs("case $command in\n", out);
 	for (const struct command *command = program->commands; command->name; command++) {
-		fprintf(out, "%s)", command->name);
-		if (wants_names(command))
-			fprintf(out, " names=(${(f)\"$(%s ps -aq 2>/dev/null)\"});", program->name);
+		fprintf(out, "'%s')", command->name);
+		if (wants_names(command)) {
+			fputs(" names=(${(f)\"$(", out);
+			names_command(program, command, out);
+			fputs(" 2>/dev/null)\"});", out);
+		}
 		fputs(" _arguments -s '--help[show this help]'", out);
 		for (const struct option_row *row = command->options; row && row->name; row++)
 			zsh_option(row, out);
@@ -250,11 +324,29 @@ static void zsh_completion(const struct program *program, FILE *out)
 	fputs("esac\n", out);
 }
 
+/* The condition that a command was typed: each word of it. */
+static void fish_seen(const struct program *program, const struct command *command, FILE *out)
+{
+	size_t group = command_group(command);
+
+	fprintf(out, "complete -c %s -n '", program->name);
+	if (group)
+		fprintf(out, "__fish_seen_subcommand_from %.*s; and ", (int)group, command->name);
+	fprintf(out, "__fish_seen_subcommand_from %s", command->name + (group ? group + 1 : 0));
+	/* "rm" is also the second word of "network rm". */
+	for (const struct command *other = program->commands; !group && other->name; other++) {
+		size_t length = command_group(other);
+		if (length && strcmp(other->name + length + 1, command->name) == 0)
+			fprintf(out, "; and not __fish_seen_subcommand_from %.*s", (int)length, other->name);
+	}
+	fputc('\'', out);
+}
+
 static void fish_option(
 	const struct program *program, const struct command *command, const struct option_row *row, FILE *out)
 {
-	fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s' -l %s", program->name, command->name,
-		row->name);
+	fish_seen(program, command, out);
+	fprintf(out, " -l %s", row->name);
 	if (row->letter)
 		fprintf(out, " -s %c", row->letter);
 	fprintf(out, "%s -d '", row->arg ? " -r" : "");
@@ -266,15 +358,30 @@ static void fish_completion(const struct program *program, FILE *out)
 {
 	fprintf(out, "complete -c %s -n __fish_use_subcommand -f\n", program->name);
 	for (const struct command *command = program->commands; command->name; command++) {
-		if (!command->hidden) {
-			fprintf(out, "complete -c %s -n __fish_use_subcommand -a %s -d '", program->name,
+		size_t group = command_group(command);
+		if (command_begins_group(program, command)) {
+			fprintf(out, "complete -c %s -n __fish_use_subcommand -a %.*s -d '", program->name, (int)group,
 				command->name);
+			each_word(program, command, out);
+			fputs("'\n", out);
+		}
+		if (!command->hidden) {
+			fprintf(out, "complete -c %s -n '", program->name);
+			if (group)
+				fprintf(out, "__fish_seen_subcommand_from %.*s' -f -a %s", (int)group, command->name,
+					command->name + group + 1);
+			else
+				fprintf(out, "__fish_use_subcommand' -a %s", command->name);
+			fputs(" -d '", out);
 			quoted(command->summary, "\\", "\\'", out);
 			fputs("'\n", out);
 		}
-		if (wants_names(command))
-			fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s' -f -a '(%s ps -aq)'\n",
-				program->name, command->name, program->name);
+		if (wants_names(command)) {
+			fish_seen(program, command, out);
+			fputs(" -f -a '(", out);
+			names_command(program, command, out);
+			fputs(")'\n", out);
+		}
 		for (const struct option_row *row = command->options; row && row->name; row++)
 			fish_option(program, command, row, out);
 	}

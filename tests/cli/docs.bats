@@ -128,6 +128,9 @@ refused_lines() {
 	section 'Network isolation'
 	has "$output" '^alone +running'
 	has "$output" '^loopback +running'
+	has "$output" '"status": ?"ok"'
+	has "$output" '"name": "first"'
+	is "private none" "$(azm network ls -q | xargs)" 'networks that are left'
 	refused_lines 'Network isolation'
 }
 
@@ -162,10 +165,11 @@ refused_lines() {
 	local program command shell
 	for program in azm-sandbox azm-rootfs; do
 		"$program" help man >page.1
-		for command in $("$program" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+		while read -r command; do
 			has "$(cat page.1)" "^\.SS \"${program/-/\\\\-} $command\"" || return 1
-			"$program" "$command" --help | grep -q '^Usage: '
-		done
+			# shellcheck disable=SC2086 # "network create" is two words
+			"$program" $command --help | grep -q "^Usage: $program $command"
+		done < <("$program" help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z ]*[a-z]\)  .*/\1/p')
 		for shell in bash zsh fish; do
 			"$program" help completion "$shell" >"$program.$shell"
 			! command -v "$shell" >/dev/null || "$shell" -n "$program.$shell"

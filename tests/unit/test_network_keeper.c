@@ -93,7 +93,7 @@ static void a_knock_is_answered_by_join(void **state)
 static void names_of_networks(void **state)
 {
 	static const char *const bad[] = { "", "a/b", "../x", "a b", "n\xc3\xa4he", "x\n",
-		"12345678901234567890123456789012345678901234567890" };
+		"12345678901234567890123456789012345678901234567890123456789012345678901234" };
 	struct world *world = *state;
 	struct network network;
 	struct azm_err err = { 0 };
@@ -104,7 +104,7 @@ static void names_of_networks(void **state)
 		assert_true(err_is(&err, EINVAL));
 		network_leave(&network);
 	}
-	world->options.name = "123456789012345678901234567890123456789012345678";
+	world->options.name = "1234567890123456789012345678901234567890123456789012345678901234567890123";
 	join(world, &network);
 	network_leave(&network);
 }

@@ -29,7 +29,7 @@ static void fill(struct run_request *request)
 		"--entrypoint=/bin/x", "-dit", "--rm", "--as-root", "--read-only", "--shm-size=1g",
 		"--ulimit=nofile=10", "-m9223372036854775807", "--cpus=0.5", "--pids-limit=0", "--cap-add=A",
 		"--cap-drop=B", "--seccomp=/s.json", "--add-host=h:1.2.3.4", "-lk=v", "--no-new-privileges", "--nested",
-		"--compat32", "--seccomp-log", "--proc=bind", "--egress-engine=pasta",
+		"--compat32", "--seccomp-log", "--proc=bind", "--egress-engine=pasta", "--network-alias=db",
 		"--egress=a.example:443,!b.example", "--egress-proxy=http://p.example:1", "--dns=192.0.2.1",
 		"--name=box" };
 	static const struct command run = { .name = "run", .options = run_option_rows };
