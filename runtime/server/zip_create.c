@@ -111,9 +111,10 @@ static int pack(struct packer *packer, const char *path)
 int zip_create(int out, const char *path, struct azm_err *err)
 {
 	struct packer packer = { .archive = archive_write_new(), .entry = archive_entry_new(), .err = err };
-	cleanup_free char *block = packer.block = xcalloc(1, BLOCK);
+	cleanup_free char *block = xcalloc(1, BLOCK);
 	int result = -1;
 
+	packer.block = block;
 	archive_write_set_format_zip(packer.archive);
 	archive_write_zip_set_compression_store(packer.archive);
 	archive_write_set_bytes_per_block(packer.archive, 0);
