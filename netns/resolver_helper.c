@@ -56,7 +56,7 @@ struct worker {
 	struct question queue[QUEUE]; /* ring */
 	unsigned first, count;
 	unsigned threads, idle;
-	int64_t progress; /* when a thread last took or finished something */
+	int64_t progress; /* when a thread last took or finished something, or the queue began */
 };
 
 /* ---- one lookup ----------------------------------------------------------------------------------------------- */
@@ -260,8 +260,6 @@ void resolver_helper(int fd)
 
 	(void)setsid();
 	sigemptyset(&none);
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)prctl(PR_SET_NAME, "azm-resolver");
 	keep_only(fd);
