@@ -10,10 +10,7 @@ const struct action actions[] = {
 	{ "run", action_run, NULL },
 	{ "read", action_read, NULL },
 	{ "write", action_write, NULL },
-	{ "run_ipython", NULL,
-		"Action type \"run_ipython\" is not supported by this server: there is no Jupyter kernel. Run python3 "
-		"in "
-		"the shell instead." },
+	{ "run_ipython", action_ipython, NULL },
 	{ "edit", action_edit, NULL },
 	{ "browse", NULL, "Browser functionality is not supported or disabled." },
 	{ "browse_interactive", NULL, "Browser functionality is not supported or disabled." },

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "server/children.h"
 #include "server/events.h"
+#include "server/cells.h"
 #include "server/server.h"
 #include "server/worker.h"
 
@@ -125,6 +126,7 @@ static int serve(struct server *server, struct azm_err *err)
 	http_stop(server);
 	session_free(server->session);
 	edit_history_free(&server->editor.history);
+	cells_free(server->cells);
 	close(signals.source.fd);
 	loop_close(&server->loop);
 	return result;

@@ -4,6 +4,9 @@ SERVER_BASE := $(BASE_SRC)
 ARCHIVE_LIBS := -l:libarchive.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a
 SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) -lm
 
+# Python cells: the helper's source is in the program.
+$(O)/static/runtime/server/cells.o $(O)/obj/runtime/server/cells.o $(O)/obj/fuzz/runtime/server/cells.o: runtime/server/cells.py
+
 $(O)/azm-runtime-server: $(SERVER_SRC:%.c=$(O)/static/%.o) $(SERVER_BASE:%.c=$(O)/static/%.o)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 

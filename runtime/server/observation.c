@@ -96,3 +96,13 @@ json_t *observation_edit(
 
 	return observation("edit", json_text(message), json_text_of(content, size), extras);
 }
+
+json_t *observation_ipython(json_t *code, const char *content, json_t *images)
+{
+	json_t *extras = json_pack("{s:O, s:O}", "code", code, "image_urls", images ? images : json_null());
+	json_t *result =
+		observation("run_ipython", json_string("Code executed in IPython cell."), json_text(content), extras);
+
+	json_object_set_new(result, "success", json_true());
+	return result;
+}

@@ -24,6 +24,8 @@ json_t *observation_run(const char *command, const char *content, const struct r
 json_t *observation_read(const char *path, const char *content, size_t size, const char *impl_source);
 
 json_t *observation_write(const char *path);
+/** observation_ipython() - @code: the action's; @images: array of data URLs, or NULL */
+json_t *observation_ipython(json_t *code, const char *content, json_t *images);
 /** observation_edit() - takes over the three values: the action's old_str and new_str, and the diff. */
 json_t *observation_edit(
 	const char *path, const char *content, size_t size, json_t *old_str, json_t *new_str, json_t *diff);

@@ -36,6 +36,7 @@ struct server {
 	struct shell_set shells;
 	struct session *session; /* the persistent shell */
 	struct editor editor;
+	struct cells *cells; /* NULL until the first one */
 	struct MHD_Daemon *http;
 	struct loop_source http_source;
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
@@ -152,6 +153,7 @@ void action_run(struct job *job, json_t *args);
 void action_read(struct job *job, json_t *args);
 void action_write(struct job *job, json_t *args);
 void action_edit(struct job *job, json_t *args);
+void action_ipython(struct job *job, json_t *args);
 
 /** read_through_editor() - what `read` with impl_source oh_aci is answered with. @range: NULL or view_range */
 json_t *read_through_editor(struct editor *editor, const char *path, const json_t *range);

@@ -16,7 +16,7 @@ FUZZ_LIBS  := -l:libmicrohttpd.a -l:libvterm.a $(ARCHIVE_LIBS) $(RUNTIME_LIBS) $
 # Functions a target puts its own in the place of.
 FUZZ_WRAP_user          := resolve_read
 FUZZ_WRAP_options       := read_path
-FUZZ_WRAP_server_action := file_path file_looks_binary edit_load edit_store edit_view_directory
+FUZZ_WRAP_server_action := file_path file_looks_binary edit_load edit_store edit_view_directory action_ipython
 fuzz_wraps = $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAP_$(1)))
 
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -63,7 +63,7 @@ class Protocol(Case):
                 self.assertTrue(answer['detail'].startswith('Internal server error: '), answer)
 
     def test_unsupported_actions_are_error_observations_with_status_200(self):
-        for name in ('run_ipython', 'frobnicate'):
+        for name in ('frobnicate', 'think'):
             answer = self.client.action(name, code='1')
             self.assertEqual(answer['observation'], 'error')
             self.assertIn(name, answer['content'])
