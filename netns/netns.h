@@ -236,7 +236,7 @@ struct publish_sockets {
  * The sock_diag socket reports ids as its opener's user namespace sees them. On failure nothing stays bound.
  * Return: 0, @out is the caller's to publish_sockets_free(); -1 with @err
  */
-[[gnu::nonnull]] int publish_bind(
+[[gnu::nonnull(3, 4)]] int publish_bind(
 	struct publish_rule *rules, size_t count, struct publish_sockets *out, struct azm_err *err);
 
 /**
@@ -244,7 +244,7 @@ struct publish_sockets {
  *
  * Sets host_port and both. Descriptors that are not what the rules ask for are an error. Return: 0, -1 with @err
  */
-[[gnu::nonnull]] int publish_recognise(
+[[gnu::nonnull(3, 4)]] int publish_recognise(
 	struct publish_rule *rules, size_t count, const struct publish_sockets *sockets, struct azm_err *err);
 
 /** publish_sockets_free() - close them. @rules: their UNIX sockets' files are removed, too; NULL: they stay, somebody
@@ -271,7 +271,7 @@ struct publisher; /* listeners and the inner thread that serves them */
  *
  * Return: 0, the sockets are taken over and @sockets is empty; -1 with @err, nothing has changed
  */
-[[gnu::nonnull]] int publish_add(struct publisher *publisher, struct publish_rule *rules, size_t count,
+[[gnu::nonnull(1, 4, 5)]] int publish_add(struct publisher *publisher, struct publish_rule *rules, size_t count,
 	struct publish_sockets *sockets, struct azm_err *err);
 
 /** publish_remove() - stop listening for the rule with that id; its connections go on. */

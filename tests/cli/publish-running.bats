@@ -38,7 +38,7 @@ unix_answers() { # PATH: longer ones than sun_path, too
 
 @test "port lists every place, or one port's, as docker port does" {
 	local port
-	port=$(free_port)
+	port=$(free_range 2)
 	serve 0.0.0.0 -p "$port:8000" -p "127.0.0.1:$((port + 1)):9000"
 	run azm port "$NAME"
 	is "$(printf '8000/tcp -> 127.0.0.1:%s\n8000/tcp -> [::1]:%s\n9000/tcp -> 127.0.0.1:%s' "$port" "$port" $((port + 1)))" "$output"
@@ -84,7 +84,7 @@ unix_answers() { # PATH: longer ones than sun_path, too
 
 @test "publish --rm takes a port away, connections that exist go on" {
 	local port other
-	port=$(free_port)
+	port=$(free_range 2)
 	other=$((port + 1))
 	background "$NAME" -p "$port:8000" -p "$other:8000" -- /bin/sh -c 'while :; do nc -l -p 8000 -e /bin/cat; done' >/dev/null
 	run python3 - "$AZM" "$NAME" "$port" <<-'END'
@@ -115,7 +115,7 @@ unix_answers() { # PATH: longer ones than sun_path, too
 
 @test "what was published is published again by start, what was taken away is not" {
 	local port gone open
-	port=$(free_port)
+	port=$(free_range 3)
 	gone=$((port + 1))
 	open=$((port + 2))
 	serve 0.0.0.0 -p "$gone:8000"
@@ -137,7 +137,7 @@ unix_answers() { # PATH: longer ones than sun_path, too
 	serve 0.0.0.0 -p 0:8000
 	local before
 	before=$(azm port "$NAME")
-	port=$(free_port)
+	port=$(($(free_range 3) + 1))
 	canary 127.0.0.1 "$port"
 	refused 125 "127.0.0.1:$port: Address already in use" azm publish "$NAME" -p "$((port - 1))-$((port + 1)):7999-8001"
 	is '' "$(listeners $((port - 1)))"

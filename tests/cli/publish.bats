@@ -120,13 +120,55 @@ host_port() { # INSIDE-PORT: where it is published
 	done
 }
 
+# A host of the test's own with one neighbour, 198.51.100.1 and .2; what it says goes to the script's output.
+with_neighbour() { # SCRIPT: a shell script that finds azm, here and there in front of a command
+	mkdir -m 700 "$BATS_TEST_TMPDIR/run"
+	XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run AZM_STATE_DIR=$BATS_TEST_TMPDIR/state run timeout 60 \
+		unshare --user --map-current-user --keep-caps --net sh -ec '
+		ip link set lo up
+		ip link add up0 type veth peer name up1
+		ip addr add 198.51.100.1/24 dev up0
+		ip link set up0 up
+		mkfifo "$DIR/started"
+		unshare --net sh -c "echo \$\$ >\"\$0\"; exec sleep 300" "$DIR/started" &
+		read -r neighbour <"$DIR/started"
+		trap "kill $neighbour" EXIT
+		ip link set up1 netns "$neighbour"
+		there() { nsenter -n -t "$neighbour" "$@"; }
+		there ip addr add 198.51.100.2/24 dev up1
+		there ip link set up1 up
+		here() { setpriv --ambient-caps=-all --inh-caps=-all "$@"; }
+		cat >"$DIR/get" <<-END
+			#!/bin/sh
+			python3 -c "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).status)" "\$1" 2>&1 | tail -1
+		END
+		chmod +x "$DIR/get"
+		'"$1" 3>&-
+}
+
+@test "another machine is refused, over an address of its network too, unless --publish-any-user" {
+	export DIR=$BATS_TEST_TMPDIR AZM NAME ROOTFS
+	with_neighbour '
+		here "$AZM" run -d --name "$NAME" --rootfs "$ROOTFS" --allow-non-loopback -p 0.0.0.0:8123:8000 -- \
+			/bin/probe fake-server 8000 0.0.0.0 >"$DIR/out" 2>&1
+		until here "$AZM" logs "$NAME" | grep -q server=ready; do :; done
+		here "$AZM" publish "$NAME" --publish-any-user -p 0.0.0.0:8124:8000 >"$DIR/out"
+		echo "here $("$DIR/get" http://198.51.100.1:8123/alive)"
+		echo "there $(there "$DIR/get" http://198.51.100.1:8123/alive)"
+		echo "open $(there "$DIR/get" http://198.51.100.1:8124/alive)"
+		here "$AZM" rm -f "$NAME" >"$DIR/out"'
+	has "$output" '^here 200'
+	has "$output" '^there .*(reset|closed|Remote end)'
+	has "$output" '^open 200'
+}
+
 @test "/udp is refused with the reason" {
 	refused 125 'only TCP is published: a UDP datagram has no connection' sandbox -p 53:53/udp /bin/true
 }
 
 @test "a port in use within a range: nothing of it stays bound, no sandbox is left" {
 	local port
-	port=$(free_port)
+	port=$(($(free_range 5) + 2))
 	canary 127.0.0.1 "$port"
 	refused 125 "127.0.0.1:$port: Address already in use" sandbox -p "$((port - 2))-$((port + 2)):8000-8004" /bin/true
 	run bash -c "ss -Hltn 'sport >= :$((port - 2)) and sport <= :$((port + 2))' | awk '{ print \$4 }'"
@@ -150,10 +192,12 @@ host_port() { # INSIDE-PORT: where it is published
 }
 
 @test "a range of ports" {
-	serve 0.0.0.0 -p 38100-38103:8000-8003
-	run http "http://127.0.0.1:38100/alive"
+	local first
+	first=$(free_range 4)
+	serve 0.0.0.0 -p "$first-$((first + 3)):8000-8003"
+	run http "http://127.0.0.1:$first/alive"
 	is 200 "${lines[0]}"
-	is 8 "$(ss -Hltn 'sport >= :38100 and sport <= :38103' | wc -l)"
+	is 8 "$(ss -Hltn "sport >= :$first and sport <= :$((first + 3))" | wc -l)"
 }
 
 @test "a connection to a port nobody serves inside is closed, the sandbox goes on" {

@@ -214,6 +214,16 @@ free_port() {
 	END
 }
 
+# The first of COUNT ports in a row that nobody listens on, below those the kernel gives to clients.
+free_range() { # COUNT
+	local first
+	while :; do
+		first=$((20000 + RANDOM % 9000))
+		[ -n "$(ss -Hltn "sport >= :$first and sport < :$((first + $1))")" ] || break
+	done
+	echo "$first"
+}
+
 # http URL: status and body of a GET, without curl.
 http() {
 	python3 - "$@" <<-'END'
