@@ -64,6 +64,11 @@ supervisor_on_host() { # SANDBOX: pid, as the host of that internet sees it
 	on_host ps -o ppid= -p "$(pid_of "$1")" | tr -d ' '
 }
 
+# The same as this side sees it: it may look into the process, which nobody on that host may.
+supervisor_here() { # SANDBOX
+	awk -v inner="$(supervisor_on_host "$1")" '/^NSpid:/ && $3 == inner && NF == 3 { print $2 }' /proc/[0-9]*/status 2>/dev/null || true
+}
+
 remove_spawned() {
 	[ ! -f "$BATS_TEST_TMPDIR/host-pids" ] || xargs nsenter --preserve-credentials -U -p -t "$INTERNET_PID" -- \
 		kill -KILL <"$BATS_TEST_TMPDIR/host-pids" 2>/dev/null || true
@@ -92,8 +97,10 @@ make_clients() {
 	: >"$ROOTFS/var/lib/dpkg/status"
 	echo 'deb [trusted=yes] https://deb.test/ ./' >"$ROOTFS/etc/apt/sources.list"
 	cp "$INTERNET/stock/ca.pem" "$ROOTFS/etc/ssl/certs/ca-certificates.crt"
-	cp "$INTERNET/stock/ssh/id" "$INTERNET/stock/ssh/known_hosts" "$ROOTFS/root/.ssh/"
-	chmod 0600 "$ROOTFS/root/.ssh/id"
+	echo 'APT::Sandbox::User "root";' >"$ROOTFS/etc/apt/apt.conf.d/single-id" # as azm-rootfs bootstrap has it
+	cp "$INTERNET/stock/ssh/id" "$ROOTFS/root/.ssh/id_ed25519"
+	cp "$INTERNET/stock/ssh/known_hosts" "$ROOTFS/root/.ssh/"
+	chmod 0600 "$ROOTFS/root/.ssh/id_ed25519"
 	cp "$PROBE" "$ROOTFS/opt/probe"
 	cp "$TESTS/lib/internet/reach.py" "$ROOTFS/opt/reach"
 	export ROOTFS PG

@@ -29,7 +29,9 @@ def flood(connection):
 
 
 def hang(connection):
-    threading.Event().wait(300)
+    """Never answers; goes with its client, or ten thousand threads would wait here."""
+    while connection.recv(65536):
+        pass
 
 
 def half_close(connection):

@@ -17,7 +17,8 @@ certificates() {
 		-keyout ca.key -out ca.pem 2>/dev/null
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=example.test' \
 		-keyout server.key -out server.csr 2>/dev/null
-	printf 'subjectAltName=DNS:example.test,DNS:*.example.test,DNS:evilexample.test,DNS:*.test\n' >server.ext
+	printf "subjectAltName=%s\n" \
+		DNS:example.test,DNS:*.example.test,DNS:evilexample.test,DNS:other.test,DNS:pypi.test,DNS:npm.test,DNS:deb.test >server.ext
 	openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext \
 		-out server.pem 2>/dev/null
 }
