@@ -66,20 +66,6 @@ struct cells {
 
 /* ---- the interpreter ---- */
 
-static char *find_in_path(const char *name)
-{
-	const char *path = getenv("PATH");
-	cleanup_str_list struct str_list directories = { 0 };
-
-	str_list_split(&directories, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
-	for (size_t i = 0; i < directories.count; i++) {
-		cleanup_free char *file = xasprintf("%s/%s", directories.items[i], name);
-		if (*directories.items[i] == '/' && access(file, X_OK) == 0)
-			return steal_ptr(&file);
-	}
-	return NULL;
-}
-
 /* Upstream's image has an interpreter of its own, with the functions its agents expect. Caller owns; NULL: none */
 static char *find_python(void)
 {
@@ -92,8 +78,8 @@ static char *find_python(void)
 		globfree(&found);
 	}
 	if (!python)
-		python = find_in_path("python3");
-	return python ? python : find_in_path("python");
+		python = executable_find("python3");
+	return python ? python : executable_find("python");
 }
 
 [[gnu::noreturn]] static void become_python(const char *python, int control, int output, int source)

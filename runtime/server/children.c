@@ -5,7 +5,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
 
 void children_watch(struct child **list, struct child *child)
 {
@@ -52,4 +56,18 @@ int child_begin(const int stdio[static 3])
 			return -1;
 	}
 	return 0;
+}
+
+char *executable_find(const char *name)
+{
+	const char *path = getenv("PATH");
+	cleanup_str_list struct str_list directories = { 0 };
+
+	str_list_split(&directories, path && *path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
+	for (size_t i = 0; i < directories.count; i++) {
+		cleanup_free char *file = xasprintf("%s/%s", directories.items[i], name);
+		if (*directories.items[i] == '/' && access(file, X_OK) == 0)
+			return steal_ptr(&file);
+	}
+	return NULL;
 }

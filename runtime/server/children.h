@@ -25,3 +25,7 @@ void children_reap(struct child **list, pid_t pid, int status);
  * Only system calls. Return: 0, -1 with errno
  */
 int child_begin(const int stdio[static 3]);
+
+/** executable_find() - an executable of that name in $PATH. Return: its path, owned by the caller; NULL: there is none
+ */
+char *executable_find(const char *name);

@@ -24,6 +24,8 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/list_files", false, endpoint_list_files, NULL },
 	{ "POST", "/upload_file", false, endpoint_upload_file, &upload_sink },
 	{ "GET", "/download_files", false, endpoint_download_files, NULL },
+	{ "POST", "/update_mcp_server", false, endpoint_update_mcp_server, NULL },
+	{ "GET", "/vscode/connection_token", false, endpoint_vscode_token, NULL },
 	{ "POST", "/api/bash/start_bash_command", false, endpoint_bash_start, NULL },
 	{ "POST", "/api/bash/execute_bash_command", false, endpoint_bash_execute, NULL },
 	{ "POST", "/api/bash/bash_commands/*/stop", false, endpoint_bash_stop, NULL },
@@ -44,6 +46,15 @@ void endpoint_alive(struct request *request)
 void endpoint_ready(struct request *request)
 {
 	request_answer(request, 200, json_pack("{s:s}", "status", "ready"));
+}
+
+void endpoint_vscode_token(struct request *request)
+{
+	struct server *server = request->server;
+
+	request_answer(request, 200,
+		json_pack("{s:s?}", "token",
+			vscode_token(&server->vscode, &server->children, server->options.working_dir)));
 }
 
 static double percent(double part, double whole)

@@ -127,6 +127,7 @@ static int serve(struct server *server, struct azm_err *err)
 	session_free(server->session);
 	edit_history_free(&server->editor.history);
 	cells_free(server->cells);
+	vscode_stop(&server->vscode, &server->children);
 	close(signals.source.fd);
 	loop_close(&server->loop);
 	return result;

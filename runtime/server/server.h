@@ -16,6 +16,7 @@
 #include "server/loop.h"
 #include "server/session.h"
 #include "server/text.h"
+#include "server/vscode.h"
 
 struct options {
 	const char *host;
@@ -37,6 +38,7 @@ struct server {
 	struct session *session; /* the persistent shell */
 	struct editor editor;
 	struct cells *cells; /* NULL until the first one */
+	struct vscode vscode;
 	struct MHD_Daemon *http;
 	struct loop_source http_source;
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
@@ -92,6 +94,8 @@ void endpoint_list_files(struct request *request);
 void endpoint_upload_file(struct request *request);
 extern const struct body_sink upload_sink;
 void endpoint_download_files(struct request *request);
+void endpoint_update_mcp_server(struct request *request);
+void endpoint_vscode_token(struct request *request);
 void endpoint_bash_start(struct request *request);
 void endpoint_bash_execute(struct request *request);
 void endpoint_bash_stop(struct request *request);
