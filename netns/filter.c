@@ -15,8 +15,8 @@
  * Frames. A frame that comes in through a port passes when its port, source MAC and IPv4 source are those of one
  * member; ARP when its sender fields are, too. All else is dropped, IPv6 and VLAN tags included, and frames of a port
  * that is no element: a member of the private network without egress, whose port leads nowhere anyway. Nobody has to be
- * trusted then: a source address is as good as a name. (The bridge learns addresses after these rules, except from
- * frames to 01:80:c2:00:00:0X, which go another way; those are dropped there.)
+ * trusted then: a source address is as good as a name. The bridge learns who is where after these rules; frames to
+ * 01:80:c2:00:00:0X, which go around them, teach it nothing (link.c).
  *
  * Packets. What comes to azm0 for the gateway's MAC is redirected by source address: DNS to the member's responder,
  * other TCP to its broker. What was not redirected is rejected at once, before it is routed, because azm0 forwards
@@ -74,10 +74,8 @@ static const struct nft_set_row redirect_maps[] = {
 };
 enum { MAP_COUNT = sizeof redirect_maps / sizeof *redirect_maps };
 
-static const struct nft_chain_row bridge_chains[] = {
-	{ "from_ports", "filter", NF_BR_PRE_ROUTING, NF_BR_PRI_FILTER_BRIDGED, NF_DROP },
-	{ "to_bridge", "filter", NF_BR_LOCAL_IN, NF_BR_PRI_FILTER_BRIDGED, NF_ACCEPT },
-};
+static const struct nft_chain_row bridge_chain = { "from_ports", "filter", NF_BR_PRE_ROUTING, NF_BR_PRI_FILTER_BRIDGED,
+	NF_DROP };
 
 static const struct nft_chain_row ip_chains[] = {
 	{ "redirect", "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST, NF_ACCEPT },
@@ -147,8 +145,6 @@ static void put_bridge_rules(struct nft_batch *batch)
 	static const uint8_t ipv4[2] = { 0x08, 0x00 }, arp[2] = { 0x08, 0x06 };
 	/* ARP about IPv4 over Ethernet, as the sender fields are read. */
 	static const uint8_t arp_of_ipv4[6] = { 0, 1, 0x08, 0x00, ETH_ALEN, 4 };
-	static const uint8_t mask[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xf0 };
-	static const uint8_t link_local[ETH_ALEN] = { 0x01, 0x80, 0xc2, 0x00, 0x00, 0x00 };
 	static const struct nft_step genuine_ipv4[] = { LINK(12, 2, SCRATCH_WORD), IS(SCRATCH_WORD, ipv4),
 		META(NFT_META_IIFNAME, PORT_WORD), LINK(6, ETH_ALEN, MAC_WORD), NET(12, 4, IPV4_WORD),
 		IN(MEMBERS, PORT_WORD), VERDICT(NF_ACCEPT), END };
@@ -156,16 +152,12 @@ static void put_bridge_rules(struct nft_batch *batch)
 		NET(0, 6, SCRATCH_WORD), IS(SCRATCH_WORD, arp_of_ipv4), META(NFT_META_IIFNAME, PORT_WORD),
 		LINK(6, ETH_ALEN, MAC_WORD), NET(14, 4, IPV4_WORD), IN(MEMBERS, PORT_WORD), NET(8, ETH_ALEN, MAC_WORD),
 		IN(MEMBERS, PORT_WORD), VERDICT(NF_ACCEPT), END };
-	static const struct nft_step no_link_local[] = { LINK(0, ETH_ALEN, SCRATCH_WORD), MASK(SCRATCH_WORD, mask),
-		IS(SCRATCH_WORD, link_local), VERDICT(NF_DROP), END };
 
 	nft_table(batch, NFPROTO_BRIDGE, TABLE);
 	nft_set(batch, NFPROTO_BRIDGE, TABLE, &member_set, 1);
-	for (size_t i = 0; i < sizeof bridge_chains / sizeof *bridge_chains; i++)
-		nft_chain(batch, NFPROTO_BRIDGE, TABLE, &bridge_chains[i]);
+	nft_chain(batch, NFPROTO_BRIDGE, TABLE, &bridge_chain);
 	nft_rule(batch, NFPROTO_BRIDGE, TABLE, "from_ports", genuine_ipv4);
 	nft_rule(batch, NFPROTO_BRIDGE, TABLE, "from_ports", genuine_arp);
-	nft_rule(batch, NFPROTO_BRIDGE, TABLE, "to_bridge", no_link_local);
 }
 
 static void put_ip_rules(struct nft_batch *batch, const struct network *network)

@@ -123,6 +123,8 @@ int link_make_bridge(int rtnl, const struct subnet *subnet, struct azm_err *err)
 {
 	cleanup_rtnl_batch struct rtnl_batch batch = { 0 };
 	struct ifinfomsg link = { .ifi_index = BRIDGE_INDEX };
+	/* Frames to 01:80:c2:00:00:0X go around the packet filter: the bridge must not learn from them who is where. */
+	const struct br_boolopt_multi no_learning = { 1 << BR_BOOLOPT_NO_LL_LEARN, 1 << BR_BOOLOPT_NO_LL_LEARN };
 
 	rtnl_request(
 		&batch, "make the bridge " BRIDGE_NAME, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
@@ -134,6 +136,7 @@ int link_make_bridge(int rtnl, const struct subnet *subnet, struct azm_err *err)
 	rtnl_put_u32(&batch, IFLA_BR_STP_STATE, 0);
 	rtnl_put_u32(&batch, IFLA_BR_FORWARD_DELAY, 0); /* a port works at once */
 	rtnl_put_u8(&batch, IFLA_BR_MCAST_SNOOPING, 0);
+	rtnl_put(&batch, IFLA_BR_MULTI_BOOLOPT, &no_learning, sizeof no_learning);
 	rtnl_nest_end(&batch, data);
 	rtnl_nest_end(&batch, info);
 

@@ -50,7 +50,7 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 	int (*action)(const struct state *state, const char *name, void *context, struct azm_err *err), void *context)
 {
 	struct azm_err err = { 0 };
-	cleanup_state struct state state;
+	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
 	int result = 0;
 
 	if (first >= argc) {

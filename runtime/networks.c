@@ -110,14 +110,15 @@ static bool is_id(const char *text)
 	return text && strlen(text) == 8 && strspn(text, "0123456789abcdef") == 8;
 }
 
+/* @dir: -1 when there is no directory of records. */
 static int load_record(int dir, const char *name, struct network_record *record, struct azm_err *err)
 {
 	cleanup_free char *file = file_name(name);
 	struct azm_err why = { 0 }, ignored = { 0 };
 	const char *key;
-	json_t *value, *object = json_load_at(dir, file, &why);
+	json_t *value, *object = dir < 0 ? NULL : json_load_at(dir, file, &why);
 
-	if (!object && err_is(&why, ENOENT)) {
+	if (dir < 0 || (!object && err_is(&why, ENOENT))) {
 		err_msg(err, ENOENT, "find network", name, "no such network");
 		return err_hint(err, "azm-sandbox network create %s", name);
 	}
@@ -186,7 +187,7 @@ int network_find(const struct state *state, const char *name, struct network_rec
 	cleanup_fd int dir = open_records(state, LOCK_SH, err);
 	if (dir < 0 && !err_is(err, ENOENT))
 		return -1;
-	return load_record(dir, name, record, err); /* with a descriptor of -1 there is no such file */
+	return load_record(dir, name, record, err);
 }
 
 char *network_live_name(const struct network_record *record)

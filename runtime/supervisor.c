@@ -434,6 +434,9 @@ void supervisor_end(struct supervisor *s)
 	/* The name becomes free with its directory: whoever takes it next makes a socket of the same name. */
 	control_hide(&s->control);
 	keep_or_remove(s, remover);
+	/* Whoever is told of the end may start it again, remove it or its network at once. */
+	if (s->lock >= 0)
+		close(steal_fd(&s->lock));
 	control_end(&s->control, s->status.wait_status);
 	child_close(&s->child);
 	s->status.ports = NULL; /* nothing is published any more */
@@ -441,7 +444,7 @@ void supervisor_end(struct supervisor *s)
 	publish_rules_free(s->rules, s->rule_count);
 	s->rules = NULL;
 	s->rule_count = 0;
-	int *fds[] = { &s->netns, &s->signals, &s->ready, &s->lock };
+	int *fds[] = { &s->netns, &s->signals, &s->ready };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (*fds[i] >= 0)
 			close(steal_fd(fds[i]));

@@ -333,6 +333,12 @@ static int put_forgeries(const struct wire *wire)
 	frame = udp_frame(wire, '8');
 	frame.ether.ether_type = htons(0x88cc); /* LLDP */
 	CHECK(put_frame(wire, frame, false));
+	/* A way around the rules of a bridge, which it must not learn from where the victim is. */
+	memcpy(frame.ether.ether_dhost, (uint8_t[]){ 0x01, 0x80, 0xc2, 0, 0, 0x0e }, ETH_ALEN);
+	memcpy(frame.ether.ether_shost, wire->peer, ETH_ALEN);
+	CHECK(put_frame(wire, frame, false));
+	frame.ether.ether_dhost[5] = 0x03;
+	CHECK(put_frame(wire, frame, false));
 	frame = arp_frame(wire, ARPOP_REPLY);
 	frame.arp.arp_spa[3] ^= 1; /* "that address is at my MAC" */
 	CHECK(put_frame(wire, frame, false));
