@@ -46,6 +46,21 @@ static void report_json(const struct supervisor *s, const struct reporting *repo
 	json_decref(object);
 }
 
+/* The address of the console page. The key goes behind the #, which browsers keep to themselves; and only to a
+ * terminal: a log may have other readers, and the address is what people paste. */
+static void print_console(const char *url, const char *key)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	printf("Console    %s/", url);
+	if (*key && isatty(STDOUT_FILENO)) {
+		putchar('#');
+		for (; *key; key++)
+			printf(strchr(plain, *key) ? "%c" : "%%%02X", (unsigned char)*key);
+	}
+	putchar('\n');
+}
+
 static void print_server(const struct supervisor *s)
 {
 	const struct config *config = s->config;
@@ -55,6 +70,8 @@ static void print_server(const struct supervisor *s)
 
 	printf("Sandbox    %s\n", config->name);
 	printf("URL        %s\n", url ? url : "(not published on TCP)");
+	if (url)
+		print_console(url, config->api_key);
 	printf("Key        %s\n", *config->api_key ? config->api_key : "(none: every process of yours can drive it)");
 	printf("Workspace  %s\n", config->workspace ? config->workspace : "(none; --workspace DIR mounts one)");
 	printf("Egress     %s\n", config->egress);

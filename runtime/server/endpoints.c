@@ -34,6 +34,16 @@ const struct endpoint endpoints[] = {
 	{ "DELETE", "/api/bash/bash_events", false, endpoint_bash_clear, NULL },
 	{ "GET", "/api/git/changes", false, endpoint_git_changes, NULL },
 	{ "GET", "/api/git/diff", false, endpoint_git_diff, NULL },
+	{ "GET", "/api/file/download", false, endpoint_file_download, NULL },
+	{ "POST", "/api/file/upload", false, endpoint_file_upload, &upload_file_sink },
+	{ "GET", "/", true, endpoint_console_page, NULL },
+	{ "POST", "/api/console/terminals", false, endpoint_console_open, NULL },
+	{ "DELETE", "/api/console/terminals/*", false, endpoint_console_close, NULL },
+	{ "GET", "/api/console/terminals/*/screen", false, endpoint_console_screen, NULL },
+	{ "POST", "/api/console/terminals/*/keys", false, endpoint_console_keys, NULL },
+	{ "POST", "/api/console/terminals/*/size", false, endpoint_console_size, NULL },
+	{ "GET", "/api/console/files", false, endpoint_console_files, NULL },
+	{ "GET", "/api/console/processes", false, endpoint_console_processes, NULL },
 	{ 0 },
 };
 

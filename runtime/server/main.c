@@ -19,6 +19,7 @@
 #include "server/events.h"
 #include "server/cells.h"
 #include "server/server.h"
+#include "server/terminal.h"
 #include "server/worker.h"
 
 enum { MAPPED_FROM = 64 << 10 };
@@ -123,6 +124,7 @@ static int serve(struct server *server, struct azm_err *err)
 	jobs_abort(server);
 	bash_commands_end(&server->bash);
 	workers_abort(server);
+	terminals_free(server);
 	http_stop(server);
 	session_free(server->session);
 	edit_history_free(&server->editor.history);

@@ -7,6 +7,13 @@ SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) 
 # Python cells: the helper's source is in the program.
 $(O)/static/runtime/server/cells.o $(O)/obj/runtime/server/cells.o $(O)/obj/fuzz/runtime/server/cells.o: runtime/server/cells.py
 
+# The console page: one file, and a header that says where it is.
+CONSOLE_PARTS := $(addprefix runtime/server/console/,page.html style.css script.js assemble.sh)
+$(O)/gen/console.h: $(CONSOLE_PARTS)
+	@mkdir -p $(@D)
+	runtime/server/console/assemble.sh $(O)/gen/console.html $@
+$(foreach kind,static obj obj/fuzz,$(O)/$(kind)/runtime/server/console_page.o): $(O)/gen/console.h
+
 $(O)/azm-runtime-server: $(SERVER_SRC:%.c=$(O)/static/%.o) $(SERVER_BASE:%.c=$(O)/static/%.o)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 

@@ -46,6 +46,8 @@ struct server {
 	struct child *children;	      /* see children.h */
 	struct worker *workers;	      /* see worker.h */
 	struct follower *followers;   /* see events.h */
+	struct terminal *terminals;   /* see terminal.h */
+	json_int_t terminal_numbers;  /* given so far */
 	json_int_t job_numbers;	      /* given so far */
 	struct bash_commands bash;
 	uint64_t started_at, last_action_at;
@@ -104,6 +106,17 @@ void endpoint_bash_search(struct request *request);
 void endpoint_bash_clear(struct request *request);
 void endpoint_git_changes(struct request *request);
 void endpoint_git_diff(struct request *request);
+void endpoint_file_download(struct request *request);
+void endpoint_file_upload(struct request *request);
+extern const struct body_sink upload_file_sink;
+void endpoint_console_page(struct request *request);
+void endpoint_console_open(struct request *request);
+void endpoint_console_screen(struct request *request);
+void endpoint_console_keys(struct request *request);
+void endpoint_console_size(struct request *request);
+void endpoint_console_close(struct request *request);
+void endpoint_console_files(struct request *request);
+void endpoint_console_processes(struct request *request);
 
 /** request_answer() - answer with a JSON value, which is consumed. Once per request. */
 void request_answer(struct request *request, unsigned status, json_t *value);

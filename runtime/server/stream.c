@@ -2,14 +2,16 @@
 /* server/stream.c: see stream.h
  *
  * libmicrohttpd asks for bytes when the connection has room. When there are none the connection is suspended, so that
- * it costs nothing, and resumed by the next event. A suspended connection is not watched: a client that is gone shows
- * itself when something is written, which the heartbeat sees to.
+ * it costs nothing, and resumed by the next event. libmicrohttpd does not watch a suspended connection, so streams of
+ * events watch for the client's end themselves. One that vanished without a word shows itself when something is
+ * written, which the heartbeat sees to.
  */
 #include "server/stream.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/cleanup.h"
 #include "base/str.h"
@@ -26,6 +28,7 @@ struct stream {
 	size_t taken; /* of what is waiting */
 	bool suspended, ended, cut;
 	struct loop_timer heartbeat;
+	struct loop_source client; /* fd -1: not watched */
 	struct stream *next;
 };
 
@@ -71,6 +74,33 @@ static ssize_t read_block(void *context, uint64_t position, char *bytes, size_t 
 	return 0;
 }
 
+static void unwatch(struct stream *stream)
+{
+	if (stream->client.fd >= 0)
+		loop_remove(&stream->server->loop, &stream->client);
+	stream->client.fd = -1;
+}
+
+static void on_gone(struct loop_source *source, uint32_t events)
+{
+	struct stream *stream = (struct stream *)(void *)((char *)source - offsetof(struct stream, client));
+
+	(void)events;
+	unwatch(stream);
+	stream_cut(stream);
+}
+
+/* libmicrohttpd frees the response, and so calls on_closed(), before it closes the descriptor. */
+static void watch(struct stream *stream)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(stream->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	stream->client = (struct loop_source){ .fd = info ? info->connect_fd : -1, .ready = on_gone };
+	if (stream->client.fd >= 0 && loop_add(&stream->server->loop, &stream->client, EPOLLRDHUP) < 0)
+		stream->client.fd = -1;
+}
+
 static void on_closed(void *context)
 {
 	struct stream *stream = context;
@@ -80,6 +110,7 @@ static void on_closed(void *context)
 		link = &(*link)->next;
 	*link = stream->next;
 	loop_set(&stream->server->loop, &stream->heartbeat, 0);
+	unwatch(stream);
 	if (stream->events->closed)
 		stream->events->closed(stream->context);
 	text_free(&stream->waiting);
@@ -101,6 +132,7 @@ struct stream *stream_open(
 	stream->connection = request->connection;
 	stream->events = events;
 	stream->context = context;
+	stream->client.fd = -1;
 	stream->next = request->server->streams;
 	request->server->streams = stream;
 	for (; *response_headers; response_headers += 2)
@@ -117,6 +149,7 @@ struct stream *stream_start(struct request *request, const struct stream_events 
 	struct stream *stream = stream_open(request, headers, events, context);
 
 	stream->heartbeat.fire = on_heartbeat;
+	watch(stream);
 	resume(stream);
 	return stream;
 }
@@ -159,6 +192,14 @@ void stream_end(struct stream *stream)
 void stream_cut(struct stream *stream)
 {
 	stream->cut = true;
+	stream_end(stream);
+}
+
+void stream_leave(struct stream *stream)
+{
+	static const struct stream_events nobody = { 0 };
+
+	stream->events = &nobody;
 	stream_end(stream);
 }
 

@@ -47,5 +47,8 @@ size_t stream_waiting(const struct stream *stream);
 /** stream_end() - nothing more will come; what was written is still sent. */
 void stream_end(struct stream *stream);
 
+/** stream_leave() - the same for a user that goes away: none of its functions is called any more. */
+void stream_leave(struct stream *stream);
+
 /** streams_end() - end all streams of a server that stops. */
 void streams_end(struct server *server);

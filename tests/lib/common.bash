@@ -29,6 +29,15 @@ make_rootfs() {
 	export ROOTFS
 }
 
+# Programs of the host for $ROOTFS, with what they link to: rootfs_programs /bin/bash ...
+rootfs_programs() {
+	local file
+	for file in "$@" $(ldd "$@" 2>/dev/null | grep -oP '\s\K/\S+' | sort -u); do
+		mkdir -p "$ROOTFS$(dirname "$file")"
+		cp -L "$file" "$ROOTFS$file"
+	done
+}
+
 # A copy a test may spoil; hard links would spoil the original.
 copy_rootfs() {
 	local copy=$BATS_TEST_TMPDIR/rootfs

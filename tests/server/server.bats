@@ -7,12 +7,12 @@ load ../lib/common
 
 setup_file() {
 	make_rootfs
-	# A shell as agents know it: the host's bash with what it links to, beside busybox.
-	local file
-	for file in /bin/bash $(ldd /bin/bash | grep -o '/[^ ]*'); do
-		mkdir -p "$ROOTFS$(dirname "$file")"
-		cp -L "$file" "$ROOTFS$file"
-	done
+	# Beside busybox a shell as agents know it, and git with the parts of it that are programs of their own.
+	local core
+	core=$(git --exec-path)
+	rootfs_programs /bin/bash /usr/bin/git "$core/git-submodule" "$core/git-sh-setup" "$core/git-sh-i18n"
+	cp "$core/git-sh-i18n--envsubst" "$ROOTFS$core"
+	for name in git-upload-pack git-receive-pack; do ln -s /usr/bin/git "$ROOTFS/usr/bin/$name"; done
 }
 setup() { NAME=$(new_name); }
 teardown() { remove_sandboxes; }
