@@ -82,6 +82,18 @@ pasta_of() { # SANDBOX: pid, as its own host sees it
 	done
 }
 
+@test "pasta: a stopped sandbox starts with it again; a running one takes no rules" {
+	needs_tun
+	local name
+	name=$(new_name)
+	azm run -d --name "$name" --rootfs "$ROOTFS" -v /usr:/usr:ro --egress all --egress-engine pasta -- sleep 60
+	azm stop -t 0 "$name"
+	azm start "$name"
+	has "$(azm exec "$name" curl -sS http://www.example.test/)" 'hello from'
+	refused 125 'pasta' azm egress "$name" --add '!other.test'
+	is pasta "$(azm egress "$name" --json | jq -r .engine)"
+}
+
 @test "pasta: it keeps to no rules, and says so" {
 	refused 125 'cannot keep to rules' azm run --rm --rootfs "$ROOTFS" --egress-engine pasta -- true
 	refused 125 'no way out' azm run --rm --rootfs "$ROOTFS" --egress all --network none --egress-engine pasta -- true
