@@ -329,7 +329,7 @@ struct broker *broker_start(const struct broker_options *options, struct egress_
 		.wake_watch = { wake_ready } };
 	pthread_mutex_init(&broker->lock, NULL);
 	int code = 0;
-	if ((broker->proxied && egress_proxy_parse(options->proxy, &broker->proxy, err) < 0) ||
+	if ((options->proxy && egress_proxy_parse(options->proxy, &broker->proxy, err) < 0) ||
 		make_parts(broker, err) < 0 || (code = thread_start(&broker->thread, egress_thread, broker)) != 0) {
 		if (code)
 			err_code(err, code, "start the egress broker", NULL);

@@ -52,7 +52,7 @@ static void string_text(const char *text, char out[static 2 * TEXT_MOST + 3])
 	char safe[TEXT_MOST + 1];
 
 	if (!text) {
-		strcpy(out, "null");
+		memcpy(out, "null", sizeof "null");
 		return;
 	}
 	snprintf(safe, sizeof safe, "%s", text);
@@ -63,7 +63,7 @@ static void string_text(const char *text, char out[static 2 * TEXT_MOST + 3])
 			*out++ = '\\';
 		*out++ = *c;
 	}
-	strcpy(out, "\"");
+	memcpy(out, "\"", sizeof "\"");
 }
 
 static int open_log(struct egress_log *log, int flags)

@@ -36,9 +36,11 @@ static bool decode(const char *text, size_t length, char *out, size_t *size)
 	for (size_t i = 0; i < length; i++) {
 		int c = (unsigned char)text[i];
 		if (text[i] == '%') {
-			if (i + 2 >= length || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0)
+			int high = i + 2 < length ? hex_digit(text[i + 1]) : -1;
+			int low = i + 2 < length ? hex_digit(text[i + 2]) : -1;
+			if (high < 0 || low < 0)
 				return false;
-			c = hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2]);
+			c = high * 16 + low;
 			i += 2;
 		}
 		if (c < ' ' || c == 0x7f)
@@ -67,6 +69,7 @@ static void base64(const char *bytes, size_t size, char *out)
 /* RFC 7617: a user has no colon, so the first one ends it. */
 static bool credentials(const char *text, size_t length, struct egress_proxy *proxy)
 {
+	static const char basic[] = "Basic ";
 	char plain[CREDENTIALS_MOST + 1];
 	size_t user = 0, password = 0;
 	const char *colon = memchr(text, ':', length);
@@ -77,8 +80,8 @@ static bool credentials(const char *text, size_t length, struct egress_proxy *pr
 	plain[user] = ':';
 	if (colon && !decode(colon + 1, length - user_length - 1, plain + user + 1, &password))
 		return false;
-	strcpy(proxy->authorization, "Basic ");
-	base64(plain, user + 1 + password, proxy->authorization + strlen("Basic "));
+	memcpy(proxy->authorization, basic, sizeof basic);
+	base64(plain, user + 1 + password, proxy->authorization + strlen(basic));
 	explicit_bzero(plain, sizeof plain);
 	return true;
 }
@@ -93,11 +96,11 @@ static bool address_or_name(const char *text, size_t length, char host[static HO
 	snprintf(copy, sizeof copy, "%.*s", (int)length, text);
 	if (length > 2 && copy[0] == '[' && copy[length - 1] == ']') {
 		copy[length - 1] = '\0';
-		strcpy(host, copy + 1);
+		snprintf(host, HOST_NAME_SIZE, "%s", copy + 1);
 		return inet_pton(AF_INET6, host, &scratch) == 1;
 	}
 	if (inet_pton(AF_INET, copy, &scratch) == 1) {
-		strcpy(host, copy);
+		snprintf(host, HOST_NAME_SIZE, "%s", copy);
 		return true;
 	}
 	return host_name_normalise(text, length, host) == NULL;

@@ -55,7 +55,7 @@ static void forget(struct resolver *resolver, struct entry *entry)
 {
 	LIST_REMOVE(entry, all);
 	resolver->count--;
-	free(entry);
+	free(entry); /* NOLINT(clang-analyzer-unix.Malloc): taken off the list above */
 }
 
 /* Tell all who wait. The entry is not touched afterwards: whoever is told may ask again, which may replace it. */
@@ -108,13 +108,20 @@ static const char *reason(int error)
 	return error == EAI_AGAIN ? "the name server does not answer" : "the name cannot be resolved";
 }
 
-static void take_answer(struct resolver *resolver, const struct resolver_answer *answer)
+static struct entry *find_question(struct resolver *resolver, uint32_t id)
 {
 	struct entry *entry;
 
 	LIST_FOREACH(entry, &resolver->entries, all)
-	if (entry->id == answer->id && !entry->known)
-		break;
+	if (entry->id == id && !entry->known)
+		return entry;
+	return NULL;
+}
+
+static void take_answer(struct resolver *resolver, const struct resolver_answer *answer)
+{
+	struct entry *entry = find_question(resolver, answer->id);
+
 	if (!entry || answer->count > RESOLVER_ADDRESSES || (answer->count == 0) != (answer->error != 0))
 		return;
 	entry->count = answer->count;
@@ -157,18 +164,21 @@ static bool make_room(struct resolver *resolver)
 	return oldest != NULL;
 }
 
+/* One that is too old is gone afterwards. */
 static struct entry *find(struct resolver *resolver, const char *name, int64_t now)
 {
 	struct entry *entry;
 
 	LIST_FOREACH(entry, &resolver->entries, all)
-	if (strcmp(entry->name, name) == 0)
-		break;
-	if (entry && entry->known && entry->until <= now) {
+	{
+		if (strcmp(entry->name, name) != 0)
+			continue;
+		if (!entry->known || entry->until > now)
+			return entry;
 		forget(resolver, entry);
-		return NULL;
+		break;
 	}
-	return entry;
+	return NULL;
 }
 
 /* Return: NULL, or why it cannot be asked. */
@@ -182,13 +192,13 @@ static const char *ask(struct resolver *resolver, const char *name, int64_t now,
 		return "the name is too long";
 	if (!make_room(resolver))
 		return "too many names are being resolved";
-	strcpy(question.name, name);
+	memcpy(question.name, name, strlen(name));
 	if (send(resolver->fd, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return "the resolver does not keep up";
 	struct entry *entry = calloc(1, sizeof *entry);
 	if (!entry)
 		return "out of memory";
-	strcpy(entry->name, name);
+	memcpy(entry->name, question.name, sizeof entry->name);
 	entry->id = question.id;
 	entry->until = now + RESOLVER_TIMEOUT_MS;
 	LIST_INIT(&entry->waiters);

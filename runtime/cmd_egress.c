@@ -93,15 +93,13 @@ static int change_running(
 
 static int edit_config(int dir, const struct egress_options *options, struct azm_err *err)
 {
-	static const char *const words[] = { [EGRESS_SET] = "set", [EGRESS_ADD] = "add", [EGRESS_REMOVE] = "rm" };
 	cleanup_config struct config config;
 	cleanup_egress_rules struct egress_rules *old = NULL, *rules = NULL;
 	enum egress_edit edit = EGRESS_SET;
 
-	while (strcmp(options->edit, words[edit]) != 0)
-		edit++;
 	config_init(&config);
-	if (config_load(&config, dir, err) < 0 || egress_rules_parse(config.egress, &old, err) < 0 ||
+	if (egress_edit_parse(options->edit, &edit, err) < 0 || config_load(&config, dir, err) < 0 ||
+		egress_rules_parse(config.egress, &old, err) < 0 ||
 		egress_rules_edit(old, edit, options->rules, &rules, err) < 0)
 		return -1;
 	free(config.egress);
@@ -210,7 +208,10 @@ static json_t *collect(const char *name, int dir, struct azm_err *err)
 	cleanup_free char *proxy = config.egress_proxy ? egress_proxy_display(config.egress_proxy) : NULL;
 	count_file(tally, dir, EGRESS_LOG_OLD, &omitted);
 	count_file(tally, dir, EGRESS_LOG, &omitted);
-	json_object_foreach(tally, key, entry) json_array_append(list, entry);
+	json_object_foreach(tally, key, entry)
+	{
+		json_array_append(list, entry);
+	}
 	json_decref(tally);
 	return json_pack("{s:s,s:s,s:s?,s:o,s:o,s:I}", "name", name, "engine", config.egress_engine, "proxy", proxy,
 		"rules", rules_json(rules), "tally", list, "omitted", omitted);

@@ -239,7 +239,7 @@ static bool needs_resolver(const struct supervisor *s, const struct egress_rules
 	return egress_rules_count(rules) && !(s->egress.broker && broker_resolves(s->egress.broker));
 }
 
-static int parse_edit(const char *word, enum egress_edit *edit)
+int egress_edit_parse(const char *word, enum egress_edit *edit, struct azm_err *err)
 {
 	static const char *const words[] = { [EGRESS_SET] = "set", [EGRESS_ADD] = "add", [EGRESS_REMOVE] = "rm" };
 
@@ -249,7 +249,7 @@ static int parse_edit(const char *word, enum egress_edit *edit)
 			return 0;
 		}
 	}
-	return -1;
+	return err_msg(err, EINVAL, "change egress", NULL, "no such request");
 }
 
 int egress_request(struct supervisor *s, const json_t *request, int *resolver, struct azm_err *err)
@@ -257,10 +257,10 @@ int egress_request(struct supervisor *s, const json_t *request, int *resolver, s
 	const char *word = json_string_value(json_object_get(request, "edit"));
 	const char *list = json_string_value(json_object_get(request, "rules"));
 	cleanup_egress_rules struct egress_rules *rules = NULL;
-	enum egress_edit edit;
+	enum egress_edit edit = EGRESS_SET;
 
-	if (!word || !list || parse_edit(word, &edit) < 0)
-		return err_msg(err, EINVAL, "change egress", NULL, "no such request");
+	if (egress_edit_parse(word && list ? word : "", &edit, err) < 0)
+		return -1;
 	if (why_fixed(s))
 		return err_msg(err, ENOTSUP, "change egress", NULL, "%s", why_fixed(s));
 	if (egress_rules_edit(s->egress.rules, edit, list, &rules, err) < 0)

@@ -44,6 +44,9 @@ int egress_prepare(struct supervisor *supervisor, struct azm_err *err);
 /** egress_begin() - after lockdown and before the workload: what egress_wanted() promised. Return: 0, -1 with @err. */
 int egress_begin(struct supervisor *supervisor, struct azm_err *err);
 
+/** egress_edit_parse() - "set", "add", "rm". Return: 0, or -1 with @err. */
+int egress_edit_parse(const char *word, enum egress_edit *edit, struct azm_err *err);
+
 enum { EGRESS_NEEDS_RESOLVER = 1 };
 
 /**

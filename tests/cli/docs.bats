@@ -134,6 +134,11 @@ refused_lines() {
 	refused_lines 'Network isolation'
 }
 
+@test "docker-runtime.md: what may be reached" {
+	section 'What may be reached'
+	has "$output" '^nameserver 10\.'
+}
+
 @test "docker-runtime.md: resource limits" {
 	section 'Resource limits'
 	has "$output" '^1024$'

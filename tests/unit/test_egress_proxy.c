@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +88,7 @@ static void credentials_that_are_too_long(void **state)
 
 	(void)state;
 	memset(url + strlen(url), 'x', 499 - 1);
-	strcat(url, "@h.example:1");
+	snprintf(url + strlen(url), 20, "@h.example:1");
 	assert_int_equal(egress_proxy_parse(url, &proxy, &err), 0);
 	assert_true(strlen(proxy.authorization) < sizeof proxy.authorization);
 	char request[PROXY_REQUEST_MOST] = "";
@@ -96,7 +97,7 @@ static void credentials_that_are_too_long(void **state)
 	name[HOST_NAME_MAX_TEXT] = '\0';
 	assert_true(egress_proxy_request(&proxy, name, 65535, request) < sizeof request);
 	memset(url + 9, 'x', 600);
-	strcpy(url + 609, "@h.example:1");
+	snprintf(url + 609, 20, "@h.example:1");
 	assert_int_equal(egress_proxy_parse(url, &proxy, &err), -1);
 }
 
@@ -109,7 +110,7 @@ static void requests(void **state)
 	size_t size = egress_proxy_request(&proxy, "a.example", 443, request);
 	assert_int_equal(size, strlen(request));
 	assert_string_equal(request, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
-	strcpy(proxy.authorization, "Basic eA==");
+	snprintf(proxy.authorization, sizeof proxy.authorization, "Basic eA==");
 	egress_proxy_request(&proxy, "2001:db8::1", 22, request);
 	assert_string_equal(request, "CONNECT [2001:db8::1]:22 HTTP/1.1\r\nHost: [2001:db8::1]:22\r\n"
 				     "Proxy-Authorization: Basic eA==\r\n\r\n");
@@ -150,15 +151,14 @@ static void answers(void **state)
 
 static void an_answer_that_never_ends(void **state)
 {
-	static char bytes[PROXY_ANSWER_MOST];
+	static char bytes[PROXY_ANSWER_MOST + 1];
 	size_t length;
 	unsigned status;
 
 	(void)state;
-	memset(bytes, 'x', sizeof bytes);
-	memcpy(bytes, "HTTP/1.1 200 OK\r\n", 17);
-	assert_int_equal(egress_proxy_answer(bytes, sizeof bytes - 1, &length, &status), 0);
-	assert_int_equal(egress_proxy_answer(bytes, sizeof bytes, &length, &status), -1);
+	snprintf(bytes, sizeof bytes, "HTTP/1.1 200 OK\r\nX: %0*d", PROXY_ANSWER_MOST, 0);
+	assert_int_equal(egress_proxy_answer(bytes, PROXY_ANSWER_MOST - 1, &length, &status), 0);
+	assert_int_equal(egress_proxy_answer(bytes, PROXY_ANSWER_MOST, &length, &status), -1);
 }
 
 int main(void)

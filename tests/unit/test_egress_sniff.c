@@ -278,12 +278,14 @@ static void what_breaks_off(void **state)
 
 static void what_never_ends(void **state)
 {
+	static const char beginning[] = "GET / HTTP/1.1\r\nX: ";
 	static uint8_t request[SNIFF_MOST + 10];
 	struct sniffed sniffed;
 
 	(void)state;
 	memset(request, 'x', sizeof request);
-	memcpy(request, "GET / HTTP/1.1\r\nX: ", 19);
+	for (size_t i = 0; i < sizeof beginning - 1; i++)
+		request[i] = (uint8_t)beginning[i];
 	assert_int_equal(sniff(request, SNIFF_MOST - 1, false, &sniffed), SNIFF_MORE);
 	assert_int_equal(sniff(request, SNIFF_MOST, false, &sniffed), SNIFF_GARBLED);
 	memset(request, '\n', sizeof request);
