@@ -30,14 +30,29 @@
 enum {
 	HEADERS_MAX = 32 << 10,
 	CONNECTIONS_MAX = 128,
-	SILENCE_MAX_S = 30,
 };
+
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void on_connection(
+	void *context, struct MHD_Connection *connection, void **state, enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*state = connection_start(
+			context, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	else
+		connection_end(*state);
+}
 
 static void resume(struct request *request)
 {
 	if (!request->suspended)
 		return;
 	request->suspended = false;
+	connection_watch(connection_of(request->connection), NULL);
 	MHD_resume_connection(request->connection);
 }
 
@@ -241,6 +256,7 @@ static struct request *new_request(
 {
 	struct request *request = xcalloc(1, sizeof *request);
 
+	connection_busy(connection_of(connection));
 	request->server = server;
 	request->connection = connection;
 	find_endpoint(request, method, path);
@@ -264,15 +280,18 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return MHD_YES;
 	}
 	if (*size) {
+		connection_body(connection_of(connection), *size);
 		add_to_body(request, bytes, *size);
 		*size = 0;
 		return MHD_YES;
 	}
+	connection_watch(connection_of(connection), NULL);
 	if (!request->status)
 		request->endpoint->handle(request);
 	if (request->status)
 		return send_answer(request);
 	request->suspended = true;
+	connection_watch(connection_of(connection), request);
 	MHD_suspend_connection(connection);
 	return MHD_YES;
 }
@@ -283,10 +302,10 @@ static void on_completed(
 	struct request *request = *state;
 
 	(void)context;
-	(void)connection;
 	(void)how;
 	if (!request)
 		return;
+	connection_idle(connection_of(connection));
 	if (request->sinking)
 		request->endpoint->sink->drop(request);
 	body_free(&request->body);
@@ -342,10 +361,13 @@ int http_start(struct server *server, struct azm_err *err)
 
 	if (fd < 0)
 		return -1;
+	connections_init(&server->connections, &server->loop, server->options.client_timeout_s, CONNECTIONS_MAX,
+		job_client_gone);
 	server->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_MAX_S, MHD_OPTION_END);
+		(size_t)HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, server->options.client_timeout_s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, &server->connections, MHD_OPTION_END);
 	if (!server->http)
 		return err_msg(err, EIO, "start the HTTP server", NULL, "libmicrohttpd refused");
 	announce(&server->options, steal_fd(&fd));
@@ -371,6 +393,11 @@ int http_run(struct server *server)
 {
 	MHD_UNSIGNED_LONG_LONG left;
 
-	MHD_run(server->http);
+	/* Out of connections, libmicrohttpd looks at the listening socket again only in the run after the one in which a
+	 * connection ended. */
+	do {
+		server->connections.ended = false;
+		MHD_run(server->http);
+	} while (server->connections.ended);
 	return MHD_get_timeout(server->http, &left) == MHD_YES ? (left > 60000 ? 60000 : (int)left) : -1;
 }

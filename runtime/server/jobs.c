@@ -39,12 +39,27 @@ static void start(struct job *job)
 		action->start(job, args);
 }
 
+/* Clients send one action at a time; half of the connections remains for other requests. */
+static bool too_many(const struct server *server)
+{
+	enum { JOBS_MAX = 64 };
+	int count = 0;
+
+	for (const struct job *job = server->jobs; job; job = job->next)
+		count++;
+	return count >= JOBS_MAX;
+}
+
 void job_add(struct request *request, json_t *action, bool streamed)
 {
 	struct server *server = request->server;
-	struct job *job = xcalloc(1, sizeof *job);
 	bool idle = !server->jobs;
 
+	if (too_many(server)) {
+		request_fail(request, 429, "Too many actions are waiting");
+		return;
+	}
+	struct job *job = xcalloc(1, sizeof *job);
 	job->server = server;
 	job->number = ++server->job_numbers;
 	job->request = streamed ? NULL : request;
@@ -119,6 +134,36 @@ void job_fail(struct job *job, const char *format, ...)
 	cleanup_free char *detail = xasprintf("Internal server error: %s", reason ? reason : format);
 	refuse(job, 500, detail);
 	start_next(server);
+}
+
+/* The link to the job for which a client waits. */
+static struct job **job_of(struct server *server, const struct request *request)
+{
+	struct job **link = &server->jobs;
+
+	while (*link && (*link)->request != request)
+		link = &(*link)->next;
+	return link;
+}
+
+void job_client_gone(struct request *request)
+{
+	struct server *server = request->server;
+	struct job **link = job_of(server, request), *job = *link;
+
+	if (!job)
+		return;
+	if (job == server->jobs) {
+		if (job->session)
+			session_abandon(job->session);
+		return;
+	}
+	events_job_failed(job, "The client is gone");
+	*link = job->next;
+	if (server->jobs_end == &job->next)
+		server->jobs_end = link;
+	job_free(job);
+	request_fail(request, 503, "The client is gone");
 }
 
 void jobs_abort(struct server *server)

@@ -84,7 +84,8 @@ static char *decode_extended(char *value)
 	char *out = value;
 	for (in = in ? in + 1 : ""; *in; in++) {
 		int high = *in == '%' ? hex_digit(in[1]) : -1, low = high >= 0 ? hex_digit(in[2]) : -1;
-		*out++ = low >= 0 ? (char)(high << 4 | low) : *in;
+		char byte = low >= 0 ? (char)(high << 4 | low) : *in;
+		*out++ = byte;
 		in += low >= 0 ? 2 : 0;
 	}
 	*out = '\0';

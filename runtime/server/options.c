@@ -8,7 +8,13 @@
 #include "base/str.h"
 #include "server/server.h"
 
-enum { PORT_MAX = 65535, NO_PORT = PORT_MAX + 1, SOFT_TIMEOUT_S = 10 };
+enum {
+	PORT_MAX = 65535,
+	NO_PORT = PORT_MAX + 1,
+	SOFT_TIMEOUT_S = 10,
+	CLIENT_TIMEOUT_S = 30,
+	CLIENT_TIMEOUT_MAX_S = 3600
+};
 
 static int set_port(void *config, const char *value, struct azm_err *err)
 {
@@ -58,6 +64,16 @@ static int set_key_file(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
+static int set_client_timeout(void *config, const char *value, struct azm_err *err)
+{
+	uint64_t seconds;
+
+	if (!str_to_u64(value, CLIENT_TIMEOUT_MAX_S, &seconds) || !seconds)
+		return err_msg(err, EINVAL, "client timeout", value, "not a number from 1 to %d", CLIENT_TIMEOUT_MAX_S);
+	((struct options *)config)->client_timeout_s = (unsigned)seconds;
+	return 0;
+}
+
 static int accept_plugin(void *config, const char *value, struct azm_err *err)
 {
 	static const char *const known[] = { "agent_skills", "jupyter", "vscode", NULL };
@@ -92,6 +108,8 @@ static const struct option_row rows[] = {
 	{ 0, "username", "NAME", set_username, "name reported for a user id without a password entry" },
 	{ 0, "user-id", "N", accept_user_id, "accepted for compatibility; files belong to who runs the server" },
 	{ 0, "key-file", "FILE", set_key_file, "read the API key from FILE, or an inherited /proc/self/fd/N" },
+	{ 0, "client-timeout", "SECONDS", set_client_timeout,
+		"end a connection that is silent for so long (default 30)" },
 	{ 0, "plugins", "NAME...", accept_plugin, "accepted for compatibility; none is built in" },
 	{ 0, "enable-browser", NULL, accept_flag, "accepted for compatibility; there is no browser" },
 	{ 0, "no-enable-browser", NULL, accept_flag, "the same" },
@@ -125,6 +143,7 @@ static void set_defaults(struct options *options)
 		.working_dir = "/workspace",
 		.username = "openhands",
 		.soft_timeout_s = SOFT_TIMEOUT_S,
+		.client_timeout_s = CLIENT_TIMEOUT_S,
 	};
 	if (soft && str_to_u64(soft, UINT32_MAX, &seconds))
 		options->soft_timeout_s = (unsigned)seconds;

@@ -13,6 +13,7 @@
 #include "server/bash_commands.h"
 #include "server/body.h"
 #include "server/editor.h"
+#include "server/connections.h"
 #include "server/loop.h"
 #include "server/session.h"
 #include "server/text.h"
@@ -25,7 +26,8 @@ struct options {
 	const char *username;
 	const char *key_file; /* NULL: from the environment */
 	unsigned soft_timeout_s;
-	bool eval_words; /* --browsergym-eval-env was given: it may take any number of words */
+	unsigned client_timeout_s; /* a silent connection is ended */
+	bool eval_words;	   /* --browsergym-eval-env was given: it may take any number of words */
 };
 
 struct job;
@@ -41,6 +43,7 @@ struct server {
 	struct vscode vscode;
 	struct MHD_Daemon *http;
 	struct loop_source http_source;
+	struct connections connections;
 	struct job *jobs, **jobs_end; /* waiting for their turn; the first one is being executed */
 	struct stream *streams;	      /* answers that are still being written: see stream.h */
 	struct child *children;	      /* see children.h */
@@ -184,6 +187,14 @@ void job_done(struct job *job, json_t *observation);
 
 /** job_fail() - the action is malformed: a server error, as upstream answers it. */
 [[gnu::format(printf, 2, 3)]] void job_fail(struct job *job, const char *format, ...);
+
+/**
+ * job_client_gone() - the client of a request that waits went away
+ *
+ * Its action is not begun any more. A command that runs goes on, as after a timeout: whoever asks next is told so.
+ * Other actions end by themselves.
+ */
+void job_client_gone(struct request *request);
 
 /** jobs_abort() - drop every job, answering 503 where somebody still waits. */
 void jobs_abort(struct server *server);

@@ -543,3 +543,11 @@ void session_execute(struct session *session, const struct session_request *requ
 	else
 		send_command(session);
 }
+
+void session_abandon(struct session *session)
+{
+	if (!session->request.done)
+		return;
+	session->unfinished = true;
+	finish(session, observation_error("Nobody waits for the command any more; it runs on."));
+}

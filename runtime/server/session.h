@@ -34,6 +34,10 @@ void session_free(struct session *session);
 /** session_execute() - execute or type a command; done() is called once, now or later. One request at a time. */
 void session_execute(struct session *session, const struct session_request *request);
 
+/** session_abandon() - answer the request that is being served, since nobody waits for it: its command runs on, and
+ * nothing of its output counts as reported. */
+void session_abandon(struct session *session);
+
 /* Somebody who watches what happens in a session. Callbacks may be NULL. They come from the loop, in the order in which
  * things happen, and may remove this follower, no other one; they do not execute anything.
  */

@@ -158,3 +158,12 @@ class Case(unittest.TestCase):
 
     def content(self, command, **args):
         return self.client.run(command, **args)['content']
+
+
+class OwnServer(unittest.TestCase):
+    """Tests that start servers of their own."""
+
+    def start(self, **args):
+        server = Server(**args)
+        self.addCleanup(server.stop)
+        return server, Client(server)

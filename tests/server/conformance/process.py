@@ -12,16 +12,11 @@ import threading
 import time
 import unittest
 
-from client import BINARY, URL, MUST_WORK, Server, Client, metadata
+from client import BINARY, URL, MUST_WORK, Server, Client, metadata, OwnServer
 
 
 @unittest.skipIf(URL, 'needs a server of its own')
-class Process(unittest.TestCase):
-    def start(self, **args):
-        server = Server(**args)
-        self.addCleanup(server.stop)
-        return server, Client(server)
-
+class Process(OwnServer):
     def test_the_first_command_is_right_and_the_bashrc_is_read(self):
         home = tempfile.mkdtemp(dir='/tmp')
         self.addCleanup(shutil.rmtree, home)
