@@ -20,8 +20,8 @@ def memory(pid):
 
 
 class Programs(Case):
-    def test_a_hundred_megabytes_of_lines(self):
-        answer = self.run_ok('yes 0123456789012345678901234567890123456789 | head -c 100000000', timeout=120.0)
+    def test_forty_megabytes_of_lines(self):
+        answer = self.run_ok('yes 0123456789012345678901234567890123456789 | head -c 40000000', timeout=120.0)
         self.assertIn('Previous command outputs are truncated', metadata(answer)['prefix'])
         self.assertEqual(len(answer['content']), 30000 + len(CUT))
 
@@ -29,8 +29,8 @@ class Programs(Case):
         answer = self.run_ok("head -c 1000000 /dev/zero | tr '\\0' x", hidden=True, timeout=60.0)
         self.assertEqual(answer['content'], 'x' * 1000000)
 
-    def test_a_hundred_megabytes_on_one_line(self):
-        answer = self.run_ok("head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end", timeout=120.0)
+    def test_forty_megabytes_on_one_line(self):
+        answer = self.run_ok("head -c 40000000 /dev/zero | tr '\\0' x; echo; echo end", timeout=120.0)
         self.assertTrue(answer['content'].endswith('x\nend'))
 
     def test_ten_thousand_children(self):
