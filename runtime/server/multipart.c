@@ -239,12 +239,14 @@ static void begin_part(struct multipart *multipart)
 {
 	static const char wanted[] = "Content-Disposition:";
 	cleanup_free char *name = NULL, *filename = NULL;
+	bool found = false;
 
 	for (char *line = multipart->held.bytes; line && *line;) {
 		char *end = strstr(line, "\r\n");
 		if (end)
 			*end = '\0';
-		if (strncasecmp(line, wanted, sizeof wanted - 1) == 0 && !name) {
+		if (strncasecmp(line, wanted, sizeof wanted - 1) == 0 && !found) {
+			found = true;
 			name = find_parameter(line, "name");
 			filename = find_filename(line);
 		}

@@ -84,6 +84,22 @@ class Protocol(Case):
         self.assertEqual(status, 413)
         self.assertIn('detail', answer)
 
+    def test_a_body_beyond_the_limit_is_413_also_when_it_does_not_say_its_size(self):
+        head = b'POST /list_files HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n' + b'X-Session-API-Key: %s\r\n' % (self.server.key or '').encode() + b'\r\n'
+        with socket.create_connection((self.server.host, self.server.port), 60) as connection:
+            connection.sendall(head)
+            piece = b'100000\r\n' + b' ' * 0x100000 + b'\r\n'
+            for _ in range(65):
+                connection.sendall(piece)
+            connection.sendall(b'0\r\n\r\n')
+            self.assertTrue(connection.recv(100).startswith(b'HTTP/1.1 413'))
+
+    def test_a_large_body_is_read_as_well_as_a_small_one(self):
+        for size in (1000, 256 << 10, (256 << 10) + 1, 5 << 20):
+            body = json.dumps({'action': {'action': 'write', 'args': {'path': self.dir + '/f', 'content': 'x' * size}}})
+            self.assertEqual(self.client.request('POST', '/execute_action', body)[0], 200)
+            self.assertEqual(self.content('wc -c < f'), str(size + 1))
+
     def test_headers_that_are_too_large_are_refused(self):
         with socket.create_connection((self.server.host, self.server.port), 10) as raw:
             raw.sendall(b'GET /alive HTTP/1.1\r\nHost: x\r\nX-Fill: ' + b'a' * 200000 + b'\r\n\r\n')
