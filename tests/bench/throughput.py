@@ -58,8 +58,13 @@ class Internet:
 
 def iperf(command, direction):
     """Bits per second of one run, or what went wrong."""
-    done = subprocess.run(command + [IPERF, "-J", "-t", SECONDS, *direction], capture_output=True, text=True, check=False,
-                          timeout=60)
+    for _ in range(50):
+        done = subprocess.run(command + [IPERF, "-J", "-t", SECONDS, *direction], capture_output=True, text=True,
+                              check=False, timeout=60)
+        # A server that is not there yet, or not done with the last one.
+        if not any(reason in done.stdout for reason in ("Connection refused", "server is busy")):
+            break
+        time.sleep(0.1)
     try:
         result = json.loads(done.stdout[done.stdout.index("{"):])
         return result["end"]["sum_received"]["bits_per_second"]
