@@ -278,7 +278,7 @@ static VTermKey find_key(const char *name)
 		if (strcmp(keys[i].name, name) == 0)
 			return keys[i].key;
 	if (*name == 'F' && str_to_u64(name + 1, 12, &number) && number > 0)
-		return VTERM_KEY_FUNCTION((int)number);
+		return (VTermKey)VTERM_KEY_FUNCTION((int)number);
 	return VTERM_KEY_NONE;
 }
 

@@ -17,6 +17,7 @@ FUZZ_LIBS  := -l:libmicrohttpd.a -l:libvterm.a $(ARCHIVE_LIBS) $(RUNTIME_LIBS) $
 FUZZ_WRAP_user          := resolve_read
 FUZZ_WRAP_options       := read_path
 FUZZ_WRAP_server_action := file_path file_looks_binary edit_load edit_store edit_view_directory action_ipython
+FUZZ_WRAP_server_http   := job_client_gone
 fuzz_wraps = $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAP_$(1)))
 
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -38,6 +39,10 @@ $(O)/obj/fuzz/fuzzed.a $(O)/obj/tests/fuzz/fuzzed.a:
 
 $(FUZZ_NAMES:%=$(O)/obj/fuzz/fuzz_%): $(O)/obj/fuzz/fuzz_%: $(O)/obj/fuzz/tests/fuzz/fuzz_%.o $(O)/obj/fuzz/fuzzed.a
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined $(call fuzz_wraps,$*) -o $@ $^ $(FUZZ_LIBS)
+
+# The library's references to TLS come after the archive.
+$(O)/obj/fuzz/fuzz_server_http: $(O)/obj/fuzz/runtime/server/tls_absent.o
+$(O)/tests/test_fuzz_server_http: $(O)/obj/runtime/server/tls_absent.o
 
 # The same targets as tests: see replay.c.
 FUZZ_TESTS := $(FUZZ_NAMES:%=$(O)/tests/test_fuzz_%)
