@@ -55,9 +55,9 @@ struct subnet subnet_choose(const struct subnet *taken, size_t count, unsigned p
 
 	for (size_t row = 0; row < CANDIDATE_ROWS; row++) {
 		candidate.prefix = candidates[row].prefix > prefix ? candidates[row].prefix : prefix;
-		uint32_t each = ~mask_of(candidates[row].prefix) + 1, step = ~mask_of(candidate.prefix) + 1;
-		for (uint32_t i = 0; i < candidates[row].count * (each / step); i++) {
-			candidate.base = candidates[row].base + i * step;
+		uint32_t size = (~mask_of(candidates[row].prefix) + 1) * candidates[row].count;
+		for (uint32_t offset = 0; offset < size; offset += ~mask_of(candidate.prefix) + 1) {
+			candidate.base = candidates[row].base + offset;
 			if (is_free(&candidate, taken, count))
 				return candidate;
 		}

@@ -363,6 +363,22 @@ set_id_left() {
 	is 1000 "$output"
 }
 
+@test "on a network with a name both kinds meet, whoever comes first" {
+	local first second order
+	for order in 'auto single' 'single auto'; do
+		first=$(new_name) second=$(new_name)
+		azm network create "n$first"
+		background "$first" --network "n$first" --userns "${order% *}" -- /bin/probe fake-server 8000
+		background "$second" --network "n$first" --userns "${order#* }"
+		wait_for 10 azm exec "$second" probe connect "$(inspect "$first" ip)" 8000
+		run azm exec "$second" nslookup "$first"
+		has "$output" "^Address: $(inspect "$first" ip)$"
+		is "$(jq -c 'map(. == "single")' <<<"[\"${order/ /\",\"}\"]")" "[$(inspect "$first" single_id),$(inspect "$second" single_id)]"
+		azm rm -f "$first" "$second"
+		azm network rm "n$first"
+	done
+}
+
 @test "where newuidmap can gain nothing there is one id, and doctor says why" {
 	run azm doctor --json
 	is "${AZM_SUBUID_START:-}" "$([ -z "${AZM_SUBUID_START:-}" ] || grep -o "$AZM_SUBUID_START" <<<"$output" | head -1)"

@@ -86,7 +86,7 @@ static bool same(const struct sockaddr_in *a, uint32_t address, uint16_t port)
 static int check_connection(const struct served *served, int listener, uint32_t address, uint16_t port)
 {
 	struct azm_err err = { 0 };
-	struct sockaddr_in peer, meant, far = to(address, port);
+	struct sockaddr_in peer = { 0 }, meant = { 0 }, far = to(address, port);
 	socklen_t peer_size = sizeof peer, meant_size = sizeof meant;
 	cleanup_fd int client = netns_socket(served->member.sandbox.netns, AF_INET, SOCK_STREAM, 0, &err);
 	char byte;
@@ -105,7 +105,7 @@ static int check_connection(const struct served *served, int listener, uint32_t 
 static int check_question(const struct served *served)
 {
 	struct azm_err err = { 0 };
-	struct sockaddr_in peer, from, server = to(served->member.network.gateway, 53);
+	struct sockaddr_in peer = { 0 }, from = { 0 }, server = to(served->member.network.gateway, 53);
 	socklen_t peer_size = sizeof peer, from_size = sizeof from;
 	cleanup_fd int client = netns_socket(served->member.sandbox.netns, AF_INET, SOCK_DGRAM, 0, &err);
 	char text[8];
@@ -384,6 +384,7 @@ static int count_before_genuine(int fd, const struct wire *sender)
 struct victim {
 	struct wire wire; /* of the sender; filled by it */
 	uint32_t address;
+	uint16_t port;
 	int ends[2];
 };
 
@@ -402,13 +403,14 @@ static int victim_main(struct world *world, void *argument)
 	return 0;
 }
 
-static int start_victim(struct world *world, struct victim **out, pid_t *child)
+static int start_victim(
+	struct world *world, int (*body)(struct world *world, void *argument), struct victim **out, pid_t *child)
 {
 	struct victim *victim = mmap(NULL, sizeof *victim, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char byte;
 
 	CHECK(victim != MAP_FAILED && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, victim->ends) == 0);
-	*child = spawn(victim_main, world, victim);
+	*child = spawn(body, world, victim);
 	close(victim->ends[1]);
 	CHECK(read(victim->ends[0], &byte, 1) == 1);
 	*out = victim;
@@ -431,7 +433,7 @@ static int check_forgeries(struct world *world, void *argument)
 	pid_t child;
 
 	(void)argument;
-	CHECK(start_victim(world, &victim, &child) == 0);
+	CHECK(start_victim(world, victim_main, &victim, &child) == 0);
 	CHECK(become_served(world, &served) == 0);
 	aim(&victim->wire, &served.member.network, victim->address);
 	CHECK(open_wire(served.member.sandbox.netns, ETH_P_IP, &victim->wire.fd) == 0);
@@ -460,6 +462,58 @@ static int hurry_arp(struct world *world, void *argument)
 	return 0;
 }
 
+/* With br_netfilter asked to, as by a host whose /proc/sys could not be written when the network was made. */
+static int call_iptables(struct world *world, void *argument)
+{
+	(void)world;
+	CHECK(setns(*(int *)argument, CLONE_NEWNET) == 0);
+	return write_path("/proc/sys/net/bridge/bridge-nf-call-iptables", "1") < 0 && errno != ENOENT;
+}
+
+static int listen_and_wait(struct world *world, void *argument)
+{
+	struct victim *victim = argument;
+	struct azm_err err = { 0 };
+	struct served served;
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	socklen_t size = sizeof any;
+	char byte;
+
+	CHECK(become_served(world, &served) == 0);
+	cleanup_fd int listener = netns_socket(served.member.sandbox.netns, AF_INET, SOCK_STREAM, 0, &err);
+	CHECK(listener >= 0 && listen(listener, 1) == 0);
+	CHECK(getsockname(listener, (struct sockaddr *)&any, &size) == 0);
+	victim->address = served.member.network.address;
+	victim->port = ntohs(any.sin_port);
+	CHECK(write(victim->ends[1], "", 1) == 1);
+	return read(victim->ends[1], &byte, 1) < 0;
+}
+
+static int check_bridged(struct world *world, void *argument)
+{
+	struct victim *victim;
+	struct served served;
+	pid_t child;
+
+	(void)argument;
+	CHECK(start_victim(world, listen_and_wait, &victim, &child) == 0);
+	CHECK(become_served(world, &served) == 0);
+	CHECK(connect_from(served.member.sandbox.netns, victim->address, victim->port) == 0);
+	CHECK(in_child(call_iptables, world, &served.member.network.netns) == 0);
+	CHECK(connect_from(served.member.sandbox.netns, victim->address, victim->port) == 0);
+	CHECK(check_connection(&served, served.tcp, SOMEWHERE, OUTSIDE_PORT) == 0);
+	close(victim->ends[0]);
+	return finish(child);
+}
+
+static void what_only_passes_the_bridge_is_left_alone(void **state)
+{
+	struct world *world = *state;
+
+	world->options.isolated = false;
+	assert_int_equal(in_child(check_bridged, world, NULL), 0);
+}
+
 /* A member without egress on the private network, beside one that has it: with that one's address it would have its
  * egress. What reaches the gateway is seen there. */
 static int check_borrowed_address(struct world *world, void *argument)
@@ -472,7 +526,7 @@ static int check_borrowed_address(struct world *world, void *argument)
 	int there;
 
 	(void)argument;
-	CHECK(start_victim(world, &victim, &child) == 0);
+	CHECK(start_victim(world, victim_main, &victim, &child) == 0);
 	CHECK(become_member(world, &member) == 0);
 	struct network *network = &member.network;
 	CHECK(in_child(hurry_arp, world, &member.sandbox.netns) == 0);
@@ -613,6 +667,7 @@ int main(void)
 		WORLD_TEST(connections_and_questions_are_redirected),
 		WORLD_TEST(everything_else_is_refused_at_once),
 		WORLD_TEST(forged_frames_do_not_leave_their_port),
+		WORLD_TEST(what_only_passes_the_bridge_is_left_alone),
 		WORLD_TEST(an_unserved_member_reaches_nobody_with_a_borrowed_address),
 		WORLD_TEST(nobody_inherits_a_redirect),
 		WORLD_TEST(a_subnet_of_five_has_room_for_five),

@@ -241,6 +241,12 @@ static void hints_name_the_remedy(void **state)
 		{ hint_links, EOPNOTSUPP, "modprobe" },
 		{ hint_links, EXFULL, "1023" },
 		{ hint_links, ENODEV, NULL },
+		{ hint_filter, EPROTONOSUPPORT, "nftables" },
+		{ hint_filter, EOPNOTSUPP, "families ip and bridge" },
+		{ hint_filter, EAFNOSUPPORT, "CONFIG_NF_TABLES_BRIDGE" },
+		{ hint_filter, ENOENT, "modprobe" },
+		{ hint_filter, EPERM, "security policy" },
+		{ hint_filter, ENOBUFS, NULL },
 	};
 
 	(void)state;
