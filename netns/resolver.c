@@ -55,7 +55,7 @@ static void forget(struct resolver *resolver, struct entry *entry)
 {
 	LIST_REMOVE(entry, all);
 	resolver->count--;
-	free(entry); /* NOLINT(clang-analyzer-unix.Malloc): taken off the list above */
+	free(entry);
 }
 
 /* Tell all who wait. The entry is not touched afterwards: whoever is told may ask again, which may replace it. */
@@ -112,9 +112,9 @@ static struct entry *find_question(struct resolver *resolver, uint32_t id)
 {
 	struct entry *entry;
 
-	LIST_FOREACH(entry, &resolver->entries, all)
-	if (entry->id == id && !entry->known)
-		return entry;
+	for (entry = LIST_FIRST(&resolver->entries); entry; entry = LIST_NEXT(entry, all))
+		if (entry->id == id && !entry->known)
+			return entry;
 	return NULL;
 }
 
@@ -156,9 +156,10 @@ static bool make_room(struct resolver *resolver)
 
 	if (resolver->count < RESOLVER_NAMES)
 		return true;
-	LIST_FOREACH(entry, &resolver->entries, all)
-	if (entry->known && (!oldest || entry->until < oldest->until))
-		oldest = entry;
+	for (entry = LIST_FIRST(&resolver->entries); entry; entry = LIST_NEXT(entry, all))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() takes what it frees off the list */
+		if (entry->known && (!oldest || entry->until < oldest->until))
+			oldest = entry;
 	if (oldest)
 		forget(resolver, oldest);
 	return oldest != NULL;
@@ -169,15 +170,12 @@ static struct entry *find(struct resolver *resolver, const char *name, int64_t n
 {
 	struct entry *entry;
 
-	LIST_FOREACH(entry, &resolver->entries, all)
-	{
-		if (strcmp(entry->name, name) != 0)
-			continue;
-		if (!entry->known || entry->until > now)
-			return entry;
-		forget(resolver, entry);
-		break;
-	}
+	for (entry = LIST_FIRST(&resolver->entries); entry; entry = LIST_NEXT(entry, all))
+		if (strcmp(entry->name, name) == 0)
+			break;
+	if (!entry || !entry->known || entry->until > now)
+		return entry;
+	forget(resolver, entry);
 	return NULL;
 }
 
@@ -290,7 +288,7 @@ void resolver_free(struct resolver *resolver)
 			close(copy);
 		}
 	}
-	while (!LIST_EMPTY(&resolver->entries))
+	while (!LIST_EMPTY(&resolver->entries)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
 		forget(resolver, LIST_FIRST(&resolver->entries));
 	free(resolver);
 }

@@ -39,7 +39,8 @@ enum {
 /* One who waits for a name; embed it. */
 struct resolver_waiter {
 	LIST_ENTRY(resolver_waiter) waiting;
-	/* @why: NULL when there are addresses, else why not, a literal. The addresses are valid during the call. */
+	/* @why: NULL when there are addresses, else why not, a literal. The addresses are valid during the call. Not to
+	 * ask again from within. */
 	void (*resolved)(
 		struct resolver_waiter *waiter, const struct in6_addr *addresses, size_t count, const char *why);
 };

@@ -250,7 +250,10 @@ static void print_egress(const json_t *object)
 
 	if (json_array_size(rules) == 0)
 		puts("none");
-	json_array_foreach((json_t *)(uintptr_t)rules, i, rule) puts(json_string_value(rule));
+	json_array_foreach((json_t *)(uintptr_t)rules, i, rule)
+	{
+		puts(json_string_value(rule));
+	}
 	if (proxy)
 		printf("through %s\n", proxy);
 	if (strcmp(json_string_value(json_object_get(object, "engine")), "pasta") == 0)

@@ -259,7 +259,9 @@ int egress_request(struct supervisor *s, const json_t *request, int *resolver, s
 	cleanup_egress_rules struct egress_rules *rules = NULL;
 	enum egress_edit edit = EGRESS_SET;
 
-	if (egress_edit_parse(word && list ? word : "", &edit, err) < 0)
+	if (!word || !list)
+		return err_msg(err, EINVAL, "change egress", NULL, "no such request");
+	if (egress_edit_parse(word, &edit, err) < 0)
 		return -1;
 	if (why_fixed(s))
 		return err_msg(err, ENOTSUP, "change egress", NULL, "%s", why_fixed(s));

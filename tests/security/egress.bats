@@ -80,7 +80,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 	reaches reached 10.77.0.0/24 10.77.0.3:80
 	# of good and bad addresses, the good one
 	reaches reached mixed.example.test mixed.example.test:80
-	! asked '169\.254\.169\.254'
+	run ! asked '169\.254\.169\.254'
 }
 
 @test "t-n6 a rebinding name is resolved once a connection, and that answer is checked" {
@@ -88,7 +88,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 	name=$(new_name)
 	client_stays "$name" 'rebind.example.test'
 	azm exec "$name" /opt/reach rebind.example.test:80 rebind.example.test:80 rebind.example.test:80 >"$BATS_TEST_TMPDIR/out"
-	! grep -q '127\.0\.0\.1' "$INTERNET/web.log"
+	run ! grep -q '127\.0\.0\.1' "$INTERNET/web.log"
 	log_of "$name" | jq -se 'all(.[]; .verdict != "allowed" or (.address | test("^10\\.77\\.")))' >/dev/null
 }
 
@@ -146,7 +146,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 	# a tunnel through an allowed host to one that is not
 	has "$(printf 'CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n' |
 		azm exec -i "$name" python3 -c "$say" www.example.test 80)" '403 Forbidden'
-	! asked ' other\.test '
+	run ! asked ' other\.test '
 }
 
 @test "t-n7 a greeting in pieces is looked at whole" {
@@ -179,7 +179,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 }
 
 @test "t-n10 the broker dialled directly refuses" {
-	local name gateway supervisor port ports
+	local name gateway
 	name=$(new_name)
 	client_stays "$name" all
 	gateway=$(azm exec "$name" sh -c 'sed -n "s/^nameserver //p" /etc/resolv.conf')
@@ -187,7 +187,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 	cat >"$BATS_TEST_TMPDIR/scan.py" <<-'END'
 		import socket, sys
 		gateway, answered = sys.argv[1], []
-		for port in list(range(1, 53)) + list(range(54, 2000)) + list(range(32768, 61000, 1)):
+		for port in list(range(1, 53)) + list(range(32768, 61000)):
 		    with socket.socket() as sock:
 		        sock.settimeout(5)
 		        try:
@@ -206,7 +206,6 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as sock:
 }
 
 @test "t-n11 the host's own addresses, through all, by name and by address" {
-	local port
 	on_host_spawn "$BATS_TEST_TMPDIR/canary" python3 -m http.server --bind 0.0.0.0 8123
 	wait_for 10 on_host python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8123), 1)' 2>/dev/null
 	reaches 'closed|refused' all 192.175.48.2:8123 10.77.0.2:8123 own.example.test:8123 ownlan.example.test:8123 \
