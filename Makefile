@@ -51,7 +51,7 @@ DEPS_BUILD := gcc libc6-dev musl-tools make pkg-config libseccomp-dev libcap-dev
 	libjansson-dev libmicrohttpd-dev libvterm-dev libidn2-dev libunistring-dev \
 	libarchive-dev nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev
 DEPS_RUN   := mmdebstrap debian-archive-keyring util-linux curl
-DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 curl man-db groff uidmap git chromium \
+DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 python3-ipython curl man-db groff uidmap git chromium \
 	git openssl openssh-client dropbear-bin redis-tools postgresql python3-pip iproute2 procps passt
 # nodejs of some sources brings its npm along and conflicts with the package.
 DEPS_TEST  += $(if $(shell command -v npm),,npm)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -184,6 +185,8 @@ class PlainCells(Cells):
 
     @classmethod
     def setUpClass(cls):
+        if subprocess.run(['/usr/bin/env', '-i', 'PATH=/usr/local/bin:/usr/bin:/bin', 'python3', '-c', 'import IPython'], capture_output=True).returncode:
+            raise unittest.SkipTest('there is no IPython to hide')
         cls.modules = tempfile.mkdtemp(dir='/tmp')
         os.chmod(cls.modules, 0o755)
         with open(cls.modules + '/IPython.py', 'w') as module:
