@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/layer.c: see layer.h.
+ *
+ * Theory of operation
+ *
+ * libarchive reads the tar (every dialect of it); this file decides what an entry does to the tree. A path is cleaned
+ * as text first, as every tool does that reads layers: "a/../../b" is "b". Then it is split into its directory, which
+ * is resolved inside the tree, links included, and made when it is missing, and its last component, which is never
+ * followed: what has that name is replaced, unless both are directories. Entries come in directory order, so the
+ * descriptor of the last directory is kept; removing anything that could be part of a path forgets it.
+ *
+ * Whiteouts hide what the layers below have, not what this one brings, and may come after it. So each name this layer
+ * makes is remembered, as 64 bits of a keyed hash of its directory's inode and its name; and each directory that has
+ * such a name somewhere below it, which need not have an entry of its own, by its inode.
+ *
+ * libarchive converts the names of PAX headers from UTF-8 to the locale's encoding. This program stays in the C locale,
+ * where that fails for all but ASCII and libarchive, with a warning, gives the bytes as they are, which is what we
+ * want (in a UTF-8 locale it would compose accents, and so change names). Every other warning is an error here.
+ *
+ * On disk everything can be read and removed by its owner: directories keep u+rwx, files u+r, nothing is set-id;
+ * devices are empty files. owners.h remembers the truth. Times of directories are set at the end, when nothing is put
+ * into them any more; until then they wait in a temporary file.
+ */
+#include "rootfs-tools/layer.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/tree.h"
+#include "mount/mount.h"
+#include "rootfs-tools/number_set.h"
+
+enum { OPAQUE_DEPTH = 128, CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
+
+#define WHITEOUT      ".wh."
+#define WHITEOUT_META ".wh..wh."
+#define OPAQUE	      ".wh..wh..opq"
+
+struct layer {
+	struct layer_target *target;
+	struct stream *stream;
+	struct azm_err *err;
+	struct archive *archive;
+	struct archive_entry *entry;
+
+	char directory[PATH_MAX]; /* of the last entry; what `parent` is */
+	int parent;		  /* O_PATH; -1 */
+	bool stale;		  /* something was removed: its path may lead elsewhere by now */
+	bool marked;		  /* `directories` has it */
+	bool existed;		  /* the entry's directory was there already */
+	uint64_t parent_inode, root_inode;
+	uint64_t key;			     /* of the hash */
+	struct number_set made, directories; /* what this layer has made, and where */
+	FILE *times;
+};
+
+/* ---- names this layer has made --------------------------------------------------------------------------------- */
+
+static uint64_t name_hash(const struct layer *l, uint64_t directory, const char *name)
+{
+	uint64_t hash = l->key ^ number_set_mix(directory);
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+	return number_set_mix(hash);
+}
+
+/* The directory and all above it now have something of this layer's. */
+static void mark_directories(struct layer *l)
+{
+	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, st.st_ino)) {
+		number_set_add(&l->directories, st.st_ino);
+		if (st.st_ino == l->root_inode)
+			break;
+		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = above;
+	}
+	l->marked = true;
+}
+
+static void remember(struct layer *l, const char *name)
+{
+	if (!l->target->whiteouts)
+		return;
+	if (!l->marked)
+		mark_directories(l);
+	number_set_add(&l->made, name_hash(l, l->parent_inode, name));
+}
+
+static bool is_ours(const struct layer *l, uint64_t directory, const char *name)
+{
+	return number_set_has(&l->made, name_hash(l, directory, name));
+}
+
+/* ---- directories and last components --------------------------------------------------------------------------- */
+
+static void forget_parent(struct layer *l)
+{
+	cleanup_close_fd(&l->parent);
+	l->parent = -1;
+	l->stale = l->marked = false;
+}
+
+/* Take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
+static void clean_path(char *path)
+{
+	char *end = path;
+
+	for (const char *from = path; *from;) {
+		size_t length = strcspn(from, "/");
+		if (length == 2 && from[0] == '.' && from[1] == '.') {
+			while (end > path && *--end != '/')
+				;
+		} else if (length > 0 && !(length == 1 && *from == '.')) {
+			if (end > path)
+				*end++ = '/';
+			memmove(end, from, length);
+			end += length;
+		}
+		from += length + (from[length] == '/');
+	}
+	*end = '\0';
+}
+
+/* Split a clean path in place. Return: the last component, NULL for the root itself. */
+static char *split(char *path, char **directory)
+{
+	static char here[] = ".";
+	char *slash = strrchr(path, '/');
+
+	*directory = slash ? path : here;
+	if (slash)
+		*slash = '\0';
+	return slash ? slash + 1 : *path ? path : NULL;
+}
+
+static int keep_parent(struct layer *l, int fd, const char *directory)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || strlen(directory) >= sizeof l->directory) {
+		close(fd);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	forget_parent(l);
+	l->parent = fd;
+	l->parent_inode = st.st_ino;
+	strcpy(l->directory, directory);
+	return 0;
+}
+
+/* Make l->parent the directory of that path. */
+static int enter(struct layer *l, const char *directory, bool make)
+{
+	if (l->parent >= 0 && !l->stale && strcmp(directory, l->directory) == 0)
+		return 0;
+	int fd = make ? resolve_make(l->target->root, directory, true)
+		      : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
+	return fd < 0 ? -1 : keep_parent(l, fd, directory);
+}
+
+/* Remove whatever has the name. What is removed may have been part of the way to the directory that is kept. */
+static int remove_name(struct layer *l, int directory, const char *name)
+{
+	l->stale = l->target->removed = true;
+	if (tree_remove_at(directory, name, l->err) < 0)
+		return -1;
+	err_clear(l->err); /* of attempts on the way */
+	return 0;
+}
+
+static int clear_name(struct layer *l, const char *name)
+{
+	return remove_name(l, l->parent, name);
+}
+
+/* ---- whiteouts ------------------------------------------------------------------------------------------------- */
+
+static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth);
+
+/* Remove from a directory what this layer has not made. @dir is closed. */
+static int hide_lower(struct layer *l, int dir, uint64_t inode, unsigned depth)
+{
+	cleanup_dir DIR *list = fdopendir(dir);
+
+	if (!list) {
+		close(dir);
+		return err_sys(l->err, "apply", OPAQUE);
+	}
+	if (depth > OPAQUE_DEPTH)
+		return err_msg(l->err, ELOOP, "apply", OPAQUE, "directories are nested too deeply");
+	for (const struct dirent *entry; (entry = readdir(list));) {
+		const char *name = entry->d_name;
+		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && hide_one(l, dir, inode, name, depth) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Remove one name of directory @dir as far as it is not of this layer. */
+static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth)
+{
+	bool ours = is_ours(l, inode, name);
+	cleanup_fd int inner = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (inner >= 0 && fstat(inner, &st) == 0 && (ours || number_set_has(&l->directories, st.st_ino)))
+		return hide_lower(l, steal_fd(&inner), st.st_ino, depth + 1);
+	return ours ? 0 : remove_name(l, dir, name);
+}
+
+static int apply_whiteout(struct layer *l, const char *directory, const char *name)
+{
+	if (enter(l, directory, false) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(l->err, "apply", name);
+	if (strcmp(name, OPAQUE) == 0) {
+		int dir = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return dir < 0 ? err_sys(l->err, "apply", name) : hide_lower(l, dir, l->parent_inode, 0);
+	}
+	if (str_starts(name, WHITEOUT_META))
+		return 0; /* aufs' own */
+	const char *hidden = name + strlen(WHITEOUT);
+	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
+		return err_msg(l->err, EINVAL, "apply", name, "not a whiteout of anything");
+	return hide_one(l, l->parent, l->parent_inode, hidden, 0);
+}
+
+/* ---- what an entry becomes ------------------------------------------------------------------------------------- */
+
+static struct timespec modified(const struct layer *l)
+{
+	if (!archive_entry_mtime_is_set(l->entry))
+		return (struct timespec){ 0 };
+	return (struct timespec){ .tv_sec = archive_entry_mtime(l->entry),
+		.tv_nsec = archive_entry_mtime_nsec(l->entry) };
+}
+
+static mode_t mode_on_disk(mode_t mode)
+{
+	mode_t bits = mode & (S_ISDIR(mode) ? 01777 : 0777);
+
+	return bits | (S_ISDIR(mode) ? S_IRWXU : S_IRUSR);
+}
+
+/* A file that its owner may not write cannot be given attributes either. */
+static void set_xattr(int fd, mode_t mode, const char *name, const void *value, size_t size)
+{
+	if (fsetxattr(fd, name, value, size, 0) == 0 || errno != EACCES)
+		return; /* not every file system has them */
+	if (fchmod(fd, mode | S_IWUSR) == 0) {
+		(void)fsetxattr(fd, name, value, size, 0);
+		(void)fchmod(fd, mode);
+	}
+}
+
+/* Of all attributes those that any program may give its files, but overlay's marks and other tools' records: what they
+ * mean is decided by whoever mounts the tree. */
+static void set_xattrs(const struct layer *l, int fd, mode_t mode, struct owner *owner)
+{
+	static const char *const foreign[] = { "user.overlay.", "user.containers.", "user.rootlesscontainers" };
+	const char *name;
+	const void *value;
+	size_t size;
+
+	archive_entry_xattr_reset(l->entry);
+	while (archive_entry_xattr_next(l->entry, &name, &value, &size) == ARCHIVE_OK) {
+		bool wanted = name && str_starts(name, "user.");
+		for (size_t i = 0; wanted && i < sizeof foreign / sizeof *foreign; i++)
+			wanted = !str_starts(name, foreign[i]);
+		if (wanted)
+			set_xattr(fd, mode, name, value, size);
+		if (name && strcmp(name, "security.capability") == 0 && size <= CAPABILITY_MAX) {
+			owner->capability = value;
+			owner->capability_size = size;
+		}
+	}
+}
+
+static int write_data(struct layer *l, int fd)
+{
+	const void *data;
+	size_t size;
+	la_int64_t offset, end = 0;
+	int result;
+
+	if ((uint64_t)archive_entry_size(l->entry) > l->target->size_left)
+		return err_msg(l->err, EFBIG, "unpack", archive_entry_pathname(l->entry), "the files are too large");
+	l->target->size_left -= (uint64_t)archive_entry_size(l->entry);
+	while ((result = archive_read_data_block(l->archive, &data, &size, &offset)) == ARCHIVE_OK) {
+		while (size > 0) {
+			ssize_t n = pwrite(fd, data, size, offset);
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				return err_sys(l->err, "write", archive_entry_pathname(l->entry));
+			data = (const char *)data + n;
+			size -= (size_t)n;
+			offset += n;
+		}
+		end = offset;
+	}
+	if (result != ARCHIVE_EOF)
+		return 1; /* the archive's error */
+	if (archive_entry_size(l->entry) > end && ftruncate(fd, archive_entry_size(l->entry)) < 0)
+		return err_sys(l->err, "write", archive_entry_pathname(l->entry));
+	return 0;
+}
+
+static int make_file(struct layer *l, const char *name, mode_t mode, struct owner *owner)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	const struct timespec times[2] = { modified(l), modified(l) };
+	cleanup_fd int fd = openat(l->parent, name, flags, mode);
+
+	if (fd < 0 && errno == EEXIST) {
+		if (clear_name(l, name) < 0)
+			return -1;
+		fd = openat(l->parent, name, flags, mode);
+	}
+	if (fd < 0)
+		return err_sys(l->err, "make file", name);
+	int result = S_ISREG(owner->mode) ? write_data(l, fd) : 0; /* a device is an empty file */
+	if (result != 0)
+		return result;
+	set_xattrs(l, fd, mode, owner);
+	return futimens(fd, times) < 0 ? err_sys(l->err, "set the time of", name) : 0;
+}
+
+static void later(struct layer *l, const char *name)
+{
+	struct timespec time = modified(l);
+
+	fprintf(l->times, "%lld %ld /%s/%s%c", (long long)time.tv_sec, time.tv_nsec, l->directory, name, '\0');
+}
+
+static int make_directory(struct layer *l, const char *name, mode_t mode, struct owner *owner)
+{
+	if (mkdirat(l->parent, name, mode) < 0) {
+		struct stat st;
+		if (errno != EEXIST || fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys(l->err, "make directory", name);
+		if (!S_ISDIR(st.st_mode) && (clear_name(l, name) < 0 || mkdirat(l->parent, name, mode) < 0))
+			return l->err->code ? -1 : err_sys(l->err, "make directory", name);
+		l->existed = S_ISDIR(st.st_mode);
+	}
+	cleanup_fd int fd = openat(l->parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, mode) < 0)
+		return err_sys(l->err, "make directory", name);
+	set_xattrs(l, fd, mode, owner);
+	later(l, name);
+	return 0;
+}
+
+static int make_symlink(struct layer *l, const char *name)
+{
+	const struct timespec times[2] = { modified(l), modified(l) };
+	const char *text = archive_entry_symlink(l->entry);
+
+	if (!text || !*text)
+		return err_msg(l->err, EINVAL, "make link", name, "the archive does not say where it leads");
+	if (symlinkat(text, l->parent, name) < 0 &&
+		(errno != EEXIST || clear_name(l, name) < 0 || symlinkat(text, l->parent, name) < 0))
+		return l->err->code ? -1 : err_sys(l->err, "make link", name);
+	(void)utimensat(l->parent, name, times, AT_SYMLINK_NOFOLLOW);
+	return 0;
+}
+
+static int make_fifo(struct layer *l, const char *name, mode_t mode)
+{
+	const struct timespec times[2] = { modified(l), modified(l) };
+
+	if (mknodat(l->parent, name, S_IFIFO | mode, 0) < 0 &&
+		(errno != EEXIST || clear_name(l, name) < 0 || mknodat(l->parent, name, S_IFIFO | mode, 0) < 0))
+		return l->err->code ? -1 : err_sys(l->err, "make fifo", name);
+	(void)utimensat(l->parent, name, times, AT_SYMLINK_NOFOLLOW);
+	return 0;
+}
+
+/* A second name of a file of the tree, which must be there already. */
+static int make_hard_link(struct layer *l, const char *path, const char *name)
+{
+	cleanup_free char *given = xstrdup(archive_entry_hardlink(l->entry));
+	char *directory;
+	struct stat st, there;
+
+	clean_path(given);
+	const char *target = split(given, &directory);
+	cleanup_fd int from = target ? resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY) : -1;
+	if (from < 0 || fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_msg(l->err, ENOENT, "make hard link", name, "there is no \"%s\" in the image",
+			archive_entry_hardlink(l->entry));
+	if (S_ISDIR(st.st_mode))
+		return err_msg(l->err, EISDIR, "make hard link", name, "it names a directory");
+	if (fstatat(l->parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
+			return 0;
+		if (clear_name(l, name) < 0)
+			return -1;
+	}
+	if (linkat(from, target, l->parent, name, 0) < 0)
+		return err_sys(l->err, "make hard link", name);
+	return owner_log_add_link(l->target->owners, path, st.st_ino, l->err);
+}
+
+/* ---- one entry ------------------------------------------------------------------------------------------------- */
+
+/* Where the tree says all and nothing else was ever said about that inode number, nothing is looked at. */
+static int note_owner(struct layer *l, const char *name, const char *path, mode_t on_disk, const struct owner *owner)
+{
+	struct stat st;
+	bool plain = owner->uid == 0 && owner->gid == 0 && !owner->capability &&
+		     (S_ISLNK(owner->mode) || (owner->mode & 07777) == on_disk) && !S_ISCHR(owner->mode) &&
+		     !S_ISBLK(owner->mode);
+
+	if (plain && !l->existed && !l->target->removed)
+		return 0;
+	if (fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(l->err, "look at", name);
+	return owner_log_add(l->target->owners, path, st.st_ino, owner, plain, l->err);
+}
+
+static int make_entry(struct layer *l, const char *name, mode_t on_disk, struct owner *owner)
+{
+	switch (owner->mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFCHR:
+	case S_IFBLK:
+		return make_file(l, name, on_disk, owner);
+	case S_IFDIR:
+		return make_directory(l, name, on_disk, owner);
+	case S_IFLNK:
+		return make_symlink(l, name);
+	case S_IFIFO:
+		return make_fifo(l, name, on_disk);
+	default:
+		return err_msg(l->err, EINVAL, "unpack", name, "the archive has an entry of unknown type");
+	}
+}
+
+static uint32_t id_of(la_int64_t id)
+{
+	return id < 0 || id > UINT32_MAX - 1 ? 0 : (uint32_t)id;
+}
+
+static struct owner owner_of(const struct layer *l)
+{
+	return (struct owner){ .uid = id_of(archive_entry_uid(l->entry)),
+		.gid = id_of(archive_entry_gid(l->entry)),
+		.mode = archive_entry_mode(l->entry),
+		.major = (uint32_t)archive_entry_rdevmajor(l->entry),
+		.minor = (uint32_t)archive_entry_rdevminor(l->entry) };
+}
+
+static int apply_named(struct layer *l, const char *path, const char *directory, const char *name)
+{
+	struct owner owner = owner_of(l);
+	mode_t on_disk = mode_on_disk(owner.mode);
+
+	if (l->target->whiteouts && str_starts(name, WHITEOUT))
+		return apply_whiteout(l, directory, name);
+	if (enter(l, directory, true) < 0)
+		return err_sys(l->err, "make directory", directory);
+	l->existed = false;
+	int result =
+		archive_entry_hardlink(l->entry) ? make_hard_link(l, path, name) : make_entry(l, name, on_disk, &owner);
+	if (result != 0)
+		return result;
+	remember(l, name);
+	return archive_entry_hardlink(l->entry) ? 0 : note_owner(l, name, path, on_disk, &owner);
+}
+
+/* "." and what comes to the same: the tree itself. */
+static int apply_root(struct layer *l)
+{
+	struct owner owner = owner_of(l);
+	mode_t on_disk = mode_on_disk(owner.mode);
+
+	if (!S_ISDIR(owner.mode) || archive_entry_hardlink(l->entry))
+		return err_msg(l->err, EINVAL, "unpack", "/", "the archive has something else than a directory for it");
+	if (enter(l, ".", true) < 0 || fchmod(l->target->root, on_disk) < 0)
+		return err_sys(l->err, "unpack", "/");
+	set_xattrs(l, l->target->root, on_disk, &owner);
+	later(l, ".");
+	l->existed = true;
+	return note_owner(l, ".", ".", on_disk, &owner);
+}
+
+/* Return: 0; 1 when the archive has the error; -1 with the error set. */
+static int apply_entry(struct layer *l)
+{
+	const char *given = archive_entry_pathname(l->entry);
+
+	if (!given || !*given)
+		return err_msg(l->err, EINVAL, "unpack", NULL, "an entry has no name");
+	cleanup_free char *path = xstrdup(given);
+	clean_path(path);
+	cleanup_free char *pieces = xstrdup(path);
+	char *directory;
+	const char *name = split(pieces, &directory);
+	return name ? apply_named(l, path, directory, name) : apply_root(l);
+}
+
+/* ---- the whole layer ------------------------------------------------------------------------------------------- */
+
+static int set_times(struct layer *l)
+{
+	cleanup_free char *line = NULL;
+	size_t room = 0;
+	long long seconds;
+	long nanoseconds;
+	int begin;
+
+	if (fflush(l->times) != 0 || fseek(l->times, 0, SEEK_SET) != 0)
+		return err_sys(l->err, "keep the times of directories", NULL);
+	while (getdelim(&line, &room, '\0', l->times) > 0) {
+		if (sscanf(line, "%lld %ld %n", &seconds, &nanoseconds, &begin) != 2)
+			continue;
+		const struct timespec times[2] = { { seconds, nanoseconds }, { seconds, nanoseconds } };
+		cleanup_fd int fd = resolve_in_root(l->target->root, line + begin, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+		if (fd >= 0)
+			(void)futimens(fd, times);
+	}
+	return 0;
+}
+
+static la_ssize_t next_bytes(struct archive *archive, void *context, const void **data)
+{
+	struct layer *l = context;
+	ssize_t n = stream_next(l->stream, data, l->err);
+
+	if (n < 0)
+		archive_set_error(archive, EINVAL, "%s", "stream");
+	return n;
+}
+
+/* The stream's own error says more than libarchive's about it. */
+static int archive_failed(const struct layer *l)
+{
+	if (l->err->code)
+		return -1;
+	const char *text = archive_error_string(l->archive);
+	return err_msg(l->err, EINVAL, "read", "the archive", "%s", text ? text : "it is damaged");
+}
+
+/* See above: only names that could not be converted are as good as any. */
+static bool is_about_names(struct archive *archive)
+{
+	const char *text = archive_error_string(archive);
+
+	return text && strstr(text, "can't be converted from");
+}
+
+/* A tar that is cut off between two entries looks whole; where no digest tells, its end does. */
+static int check_end(const struct layer *l)
+{
+	const void *data;
+	ssize_t n;
+
+	if (stream_is_verified(l->stream))
+		return 0;
+	while ((n = stream_next(l->stream, &data, l->err)) > 0)
+		;
+	if (n == 0 && !stream_ended_in_zeros(l->stream))
+		return err_msg(l->err, EINVAL, "read", "the archive", "it ends too early");
+	return n < 0 ? -1 : 0;
+}
+
+static int apply_all(struct layer *l)
+{
+	for (;;) {
+		int result = archive_read_next_header(l->archive, &l->entry);
+		if (result == ARCHIVE_EOF)
+			return 0;
+		if (result < ARCHIVE_WARN || (result == ARCHIVE_WARN && !is_about_names(l->archive)))
+			return archive_failed(l);
+		result = apply_entry(l);
+		if (result > 0)
+			return archive_failed(l);
+		if (result < 0)
+			return -1;
+		l->target->files++;
+	}
+}
+
+static FILE *temporary_file(int dir)
+{
+	cleanup_fd int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0) { /* a file system without O_TMPFILE */
+		char name[32];
+		snprintf(name, sizeof name, ".times-%d", (int)getpid());
+		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		unlinkat(dir, name, 0);
+	}
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w+e");
+	if (file)
+		steal_fd(&fd);
+	return file;
+}
+
+static int open_archive(struct layer *l)
+{
+	l->archive = archive_read_new();
+	if (!l->archive || archive_read_support_format_tar(l->archive) != ARCHIVE_OK ||
+		archive_read_support_format_empty(l->archive) != ARCHIVE_OK)
+		return err_code(l->err, ENOMEM, "read", "the archive");
+	return archive_read_open(l->archive, l, NULL, next_bytes, NULL) < ARCHIVE_WARN ? archive_failed(l) : 0;
+}
+
+int layer_apply(struct layer_target *target, struct stream *stream, struct azm_err *err)
+{
+	struct layer l = { .target = target, .stream = stream, .err = err, .parent = -1 };
+	mode_t mask = umask(0); /* the modes asked for are the modes made */
+	struct stat st = { 0 };
+	int result = -1;
+
+	err_clear(err);
+	(void)!getrandom(&l.key, sizeof l.key, 0);
+	(void)fstat(target->root, &st);
+	l.root_inode = st.st_ino;
+	l.times = temporary_file(target->scratch);
+	if (!l.times)
+		err_sys(err, "make a temporary file", NULL);
+	else if (open_archive(&l) == 0 && apply_all(&l) == 0 && set_times(&l) == 0 && check_end(&l) == 0)
+		result = stream_finish(stream, err);
+	archive_read_free(l.archive);
+	forget_parent(&l);
+	number_set_free(&l.made);
+	number_set_free(&l.directories);
+	cleanup_close_file(&l.times);
+	umask(mask);
+	return result;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/layer.h: apply one layer, a tar stream, to a tree (OCI image specification, layer.md). */
+#pragma once
+#include <stdint.h>
+
+#include "base/err.h"
+#include "rootfs-tools/owners.h"
+#include "rootfs-tools/stream.h"
+
+struct layer_target {
+	int root;		  /* directory the tree is below */
+	struct owner_log *owners; /* where owners and modes are remembered */
+	int scratch;		  /* directory for a temporary file */
+	bool whiteouts;		  /* the tar is a layer of several; else .wh. files are files */
+	uint64_t size_left;	  /* most bytes all files may still have, holes counted; counted down */
+	uint64_t files;		  /* counted up, for whoever shows progress (see stream.h, tick) */
+	bool removed;		  /* something was: inode numbers may be in use again; kept between layers */
+};
+
+/**
+ * layer_apply() - unpack a stream over what is there
+ *
+ * Every name is looked up inside the tree (mount.h, resolver): nothing outside is created, written, removed or linked
+ * to, whatever links the layers contain. The tree is for its maker alone until the whole image has been verified.
+ *
+ * A stream that nothing verifies has to end as a tar does, with zeros. Return: 0, or -1 with @err; the tree is
+ * half-changed then
+ */
+[[gnu::nonnull]] int layer_apply(struct layer_target *target, struct stream *stream, struct azm_err *err);

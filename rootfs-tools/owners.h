@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/owners.h: what an image says about its files and one id cannot say on disk.
+ *
+ * Everything on disk belongs to the user, no file is set-id, devices are empty files. What the image said instead is
+ * kept beside the tree, in DIR/owners.mtree (mtree(5)), a line for each such file:
+ *
+ *     ./usr/bin/passwd type=file uid=0 gid=0 mode=04755
+ *     ./dev/null type=char uid=0 gid=0 mode=0666 device=1,3
+ *     ./usr/bin/ping type=file uid=0 gid=0 mode=0755 xattr.security.capability=AQAAAg...
+ *
+ * so that export and commit give it back. Paths are those of the finished tree, free of symbolic links, escaped as
+ * mtree does it (\ooo). A file of uid 0 and gid 0 whose mode is the one on disk needs no line; of several lines of one
+ * path the last counts. Every name of a file with several names has its line.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct owner {
+	uint32_t uid, gid;
+	mode_t mode; /* type and permissions, as the image has them */
+	uint32_t major, minor;
+	const void *capability; /* of the xattr security.capability; NULL: none */
+	size_t capability_size;
+};
+
+/* Written while layers are applied. Memory does not grow with the image: entries go to an unnamed file. */
+struct owner_log;
+
+/** owner_log_new() - @dirfd: a directory on whose file system there is room. NULL with @err. */
+[[gnu::nonnull]] struct owner_log *owner_log_new(int dirfd, struct azm_err *err);
+
+/**
+ * owner_log_add() - remember one file
+ * @path:	as in the layer, without a leading "/"
+ * @inode:	of what was made for it: a file that is replaced later is recognised by that
+ * @plain:	the tree says all there is to say: remembered only where something else was, for the same inode
+ *
+ * Return: 0, or -1 with @err
+ */
+[[gnu::nonnull]] int owner_log_add(struct owner_log *log, const char *path, uint64_t inode, const struct owner *owner,
+	bool plain, struct azm_err *err);
+
+/** owner_log_add_link() - another name of a file: what is remembered of it holds for this name, too. */
+[[gnu::nonnull]] int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, struct azm_err *err);
+
+/**
+ * owner_log_save() - write owners.mtree into a directory; what was replaced or removed meanwhile is left out
+ * @root:	the tree
+ */
+[[gnu::nonnull]] int owner_log_save(struct owner_log *log, int root, int dirfd, struct azm_err *err);
+void owner_log_free(struct owner_log *log);
