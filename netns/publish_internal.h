@@ -66,7 +66,7 @@ struct publisher {
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
-	enum thread_state state;
+	_Atomic(enum thread_state) state;
 	int netns;		     /* what to enter; only during publish_start() */
 	struct azm_err *start_error; /* the same; filled when the state is FAILED */
 	struct inner_call *call;     /* what is to be done; NULL: nothing */
