@@ -40,11 +40,7 @@ resolvers() {
 	ps -u "$(id -u)" -o stat=,comm= | awk '$2 == "azm-resolver" && $1 !~ /Z/' | wc -l
 }
 
-no_has_allowed() { # NAME: the tally knows of a connection
-	azm egress "$1" | grep -q 'host\.azm\.internal  *[1-9]'
-}
-
-resolvers() {
+no_resolvers() {
 	[ "$(resolvers)" -eq 0 ]
 }
 
