@@ -244,15 +244,19 @@ def idle_memory(bench, base, note, row):
     if client.stdout.readline() != "open\n":
         note(f"{count} idle connections cannot be opened here")
         return
-    for status in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if f"bench-{base}\0".encode() in status.read_bytes() and b"azm-sandbox\0" in status.read_bytes():
-                held = len(list((status.parent / "fd").iterdir()))
-                pss = int(re.search(r"^Pss:\s+(\d+)", (status.parent / "smaps_rollup").read_text(), re.M)[1])
-                note(f"{count} idle connections: supervisor has {held} descriptors, PSS {pss} KiB")
-                if held > 2 * count:
-                    row(f"{count} idle connections", pss / 1024, "1 MiB", 1, 40, 8)
-                break
+            words = cmdline.read_bytes()
+            if f"bench-{base}\0".encode() not in words or not words.startswith(str(bench.azm).encode()):
+                continue
+            deadline, held = time.monotonic() + 20, 0
+            while held < 2 * count and time.monotonic() < deadline:
+                time.sleep(0.05)
+                held = len(list((cmdline.parent / "fd").iterdir()))
+            pss = int(re.search(r"^Pss:\s+(\d+)", (cmdline.parent / "smaps_rollup").read_text(), re.M)[1])
+            note(f"{count} idle connections: supervisor has {held} descriptors, PSS {pss} KiB")
+            if held >= 2 * count:
+                row(f"{count} idle connections", pss / 1024, "1 MiB", 1, 40, 8)
     client.stdin.close()
     client.wait()
 
