@@ -20,14 +20,13 @@ void endpoint_update_mcp_server(struct request *request)
 	json_error_t error;
 	json_t *body = body_json(&request->body, 0, &error);
 	cleanup_text struct text log = { 0 };
-	size_t i;
-	const json_t *config;
 
 	if (!body) {
 		request_invalid(request, error.text);
 		return;
 	}
-	json_array_foreach(body, i, config) add_name(&log, config);
+	for (size_t i = 0; i < json_array_size(body); i++)
+		add_name(&log, json_array_get(body, i));
 	if (json_is_array(body))
 		request_answer(request, 200,
 			json_pack("{s:s, s:o}", "detail", "MCP server updated successfully", "router_error_log",

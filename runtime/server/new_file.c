@@ -209,7 +209,7 @@ static int follow_links(const char *path, char target[static PATH_MAX])
 		if (size < 0) {
 			if (strlen(at) >= PATH_MAX)
 				return errno = ENAMETOOLONG, -1;
-			strcpy(target, at);
+			snprintf(target, PATH_MAX, "%s", at);
 			return 0;
 		}
 		text[size] = '\0';
@@ -227,7 +227,7 @@ int file_write(const char *path, const char *bytes, size_t size, mode_t mode)
 
 	if (follow_links(path, target) < 0)
 		return -1;
-	strcpy(directory, target);
+	snprintf(directory, sizeof directory, "%s", target);
 	cleanup_fd int dir = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || new_file_open(&file, dir, basename(target), mode) < 0)
 		return -1;

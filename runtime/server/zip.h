@@ -15,7 +15,7 @@ struct zip_limits zip_limits_for(uint64_t archive_size);
 
 /**
  * zip_extract() - unpack below a directory
- * @archive:	regular file, open for reading
+ * @archive_file: regular file, open for reading
  * @dir:	O_PATH descriptor of the directory
  *
  * Directories and regular files are made, whatever the archive says its members are; names that are absolute or go up
@@ -23,7 +23,7 @@ struct zip_limits zip_limits_for(uint64_t archive_size);
  * the place of a file is replaced: nothing outside of @dir is touched. Modes and owners are not restored. Files are
  * replaced as a whole (new_file.h); what was unpacked before an error stays.
  */
-int zip_extract(int archive, int dir, const struct zip_limits *limits, struct azm_err *err);
+int zip_extract(int archive_file, int dir, const struct zip_limits *limits, struct azm_err *err);
 
 /**
  * zip_create() - write an archive of a directory's regular files, or of one file, without compression

@@ -172,7 +172,7 @@ static bool is_empty(int file)
 	return pread(file, magic, sizeof magic, 0) == sizeof magic && memcmp(magic, "PK\5\6", sizeof magic) == 0;
 }
 
-int zip_extract(int file, int dir, const struct zip_limits *limits, struct azm_err *err)
+int zip_extract(int archive_file, int dir, const struct zip_limits *limits, struct azm_err *err)
 {
 	[[gnu::cleanup(cleanup_archive)]] struct archive *archive = archive_read_new();
 	struct archive_entry *entry;
@@ -181,7 +181,7 @@ int zip_extract(int file, int dir, const struct zip_limits *limits, struct azm_e
 
 	if (!archive || archive_read_support_format_zip_seekable(archive) != ARCHIVE_OK)
 		return err_msg(err, ENOMEM, "read the archive", NULL, "out of memory");
-	if (archive_read_open_fd(archive, file, BLOCK) != ARCHIVE_OK)
+	if (archive_read_open_fd(archive, archive_file, BLOCK) != ARCHIVE_OK)
 		return archive_failed(archive, NULL, err);
 	while ((result = archive_read_next_header(archive, &entry)) >= ARCHIVE_WARN && result != ARCHIVE_EOF) {
 		const char *member = archive_entry_pathname(entry);
@@ -194,5 +194,5 @@ int zip_extract(int file, int dir, const struct zip_limits *limits, struct azm_e
 	}
 	if (result != ARCHIVE_EOF)
 		return archive_failed(archive, NULL, err);
-	return entries || is_empty(file) ? 0 : err_msg(err, EINVAL, "read the archive", NULL, "it is damaged");
+	return entries || is_empty(archive_file) ? 0 : err_msg(err, EINVAL, "read the archive", NULL, "it is damaged");
 }

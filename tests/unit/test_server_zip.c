@@ -31,7 +31,7 @@ static int set_up(void **state)
 	struct azm_err err = { 0 };
 	char bytes[1000] = { 0 };
 
-	strcpy(place.path, "/tmp/azm-zip-XXXXXX");
+	snprintf(place.path, sizeof place.path, "/tmp/azm-zip-XXXXXX");
 	assert_non_null(mkdtemp(place.path));
 	place.dir = open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(mkdirat(place.dir, "from", 0700), 0);
