@@ -479,6 +479,7 @@ static int listen_and_wait(struct world *world, void *argument)
 	socklen_t size = sizeof any;
 	char byte;
 
+	close(victim->ends[0]); /* or its end would never come */
 	CHECK(become_served(world, &served) == 0);
 	cleanup_fd int listener = netns_socket(served.member.sandbox.netns, AF_INET, SOCK_STREAM, 0, &err);
 	CHECK(listener >= 0 && listen(listener, 1) == 0);
