@@ -177,7 +177,7 @@ static int evict(struct server *server, struct azm_err *err)
 
 	for (struct terminal *terminal = server->terminals; terminal; terminal = terminal->next) {
 		count++;
-		if (!terminal->viewer && (!oldest || terminal->seen_at < oldest->seen_at))
+		if (!terminal->viewer && (!oldest || terminal->seen_at <= oldest->seen_at))
 			oldest = terminal;
 	}
 	if (count < TERMINALS_MAX)

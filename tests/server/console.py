@@ -122,6 +122,10 @@ class Page:
     def wait_text(self, id, text, seconds=15):
         self.wait('document.getElementById(%s).textContent.includes(%s)' % (json.dumps(id), json.dumps(text)), seconds)
 
+    def wait_prompt(self):
+        self.wait("[...document.querySelectorAll('#lines > div:not(.cursor)')].map(row => row.textContent.trim())"
+                  ".filter(Boolean).pop() === 'prompt>'")
+
     def click(self, selector):
         point = self.js('(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%s).getBoundingClientRect())' % json.dumps(selector))
         for kind in ('mousePressed', 'mouseReleased'):
@@ -227,6 +231,7 @@ class Console(unittest.TestCase):
         page.key('Enter', 13)
         page.wait_text('lines', 'start')
         page.key('c', 67, modifiers=2)
+        page.wait_prompt()
         page.type('echo ag""ain')
         page.key('Enter', 13)
         page.wait_text('lines', 'again')
@@ -371,6 +376,7 @@ class Console(unittest.TestCase):
         page.wait_text('lines', 'start')
         page.click('#ctrl')
         page.type('c')
+        page.wait_prompt()
         page.type('echo ba""ck')
         page.click('#pad [data-key=Enter]')
         page.wait_text('lines', 'back')
