@@ -107,7 +107,8 @@ static void drop_first(struct bash_events *events, size_t count)
 			spool_drop(&events->spool, event->text_at, event->stdout_size + event->stderr_size);
 	}
 	events->count -= count;
-	memmove(events->events, events->events + count, events->count * sizeof *events->events);
+	if (count)
+		memmove(events->events, events->events + count, events->count * sizeof *events->events);
 }
 
 static void make_room(struct bash_events *events, size_t bytes)

@@ -84,9 +84,12 @@ static char *decode_extended(char *value)
 	char *out = value;
 	for (in = in ? in + 1 : ""; *in; in++) {
 		int high = *in == '%' ? hex_digit(in[1]) : -1, low = high >= 0 ? hex_digit(in[2]) : -1;
-		char byte = low >= 0 ? (char)(high << 4 | low) : *in;
-		*out++ = byte;
-		in += low >= 0 ? 2 : 0;
+		*out = *in;
+		if (low >= 0) {
+			*out = (char)(high * 16 + low);
+			in += 2;
+		}
+		out++;
 	}
 	*out = '\0';
 	return value;
@@ -158,21 +161,19 @@ static size_t continue_delimiter(struct multipart *multipart, const char *bytes,
 	return taken;
 }
 
-/* Bytes at the end that may be the start of a delimiter. */
-static size_t unfinished(const struct text *delimiter, const char *bytes, size_t size)
+/* Where a delimiter begins, the last one perhaps cut off by the end; @size: nowhere. Looking for its first byte is
+ * faster than memmem(), whose speed depends on the bytes.
+ */
+static size_t find_delimiter(const struct text *delimiter, const char *bytes, size_t size)
 {
-	size_t from = size > delimiter->size - 1 ? size - (delimiter->size - 1) : 0;
+	const char *end = bytes + size;
 
-	while (from < size) {
-		const char *found = memchr(bytes + from, '\r', size - from);
-		if (!found)
-			return 0;
-		from = (size_t)(found - bytes);
-		if (memcmp(found, delimiter->bytes, size - from) == 0)
-			return size - from;
-		from++;
+	for (const char *at = bytes; (at = memchr(at, '\r', (size_t)(end - at))); at++) {
+		size_t left = (size_t)(end - at);
+		if (memcmp(at, delimiter->bytes, left < delimiter->size ? left : delimiter->size) == 0)
+			return size - left;
 	}
-	return 0;
+	return size;
 }
 
 static size_t take_data(struct multipart *multipart, const char *bytes, size_t size)
@@ -181,15 +182,13 @@ static size_t take_data(struct multipart *multipart, const char *bytes, size_t s
 
 	if (multipart->held.size)
 		return continue_delimiter(multipart, bytes, size);
-	const char *found = memmem(bytes, size, delimiter->bytes, delimiter->size);
-	if (found) {
-		give(multipart, bytes, (size_t)(found - bytes));
+	size_t at = find_delimiter(delimiter, bytes, size);
+	give(multipart, bytes, at);
+	if (size - at >= delimiter->size) {
 		found_delimiter(multipart);
-		return (size_t)(found - bytes) + delimiter->size;
+		return at + delimiter->size;
 	}
-	size_t rest = unfinished(delimiter, bytes, size);
-	give(multipart, bytes, size - rest);
-	text_add(&multipart->held, bytes + size - rest, rest);
+	text_add(&multipart->held, bytes + at, size - at);
 	return size;
 }
 
