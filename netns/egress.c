@@ -39,6 +39,7 @@
 enum {
 	ACCEPTS = 32,
 	PAUSE_MS = 100,
+	DELIVER_MS = 2000,
 	TICK_MS = 250,
 	CONNECTIONS_MOST = 8192,
 	REMEMBER_MS = 5000, /* a client asks for a name several times */
@@ -246,24 +247,53 @@ static int patience(const struct broker *broker)
 	return LIST_EMPTY(&broker->timed) ? -1 : TICK_MS;
 }
 
+/* Wait for events and serve them. Return: 0, -1 when that is not possible any more. */
+static int turn(struct broker *broker, int timeout_ms)
+{
+	if (relay_turn(broker->relay, timeout_ms) < 0)
+		return -1;
+	int64_t now = clock_ms();
+	if (now >= broker->tick && !LIST_EMPTY(&broker->timed)) {
+		keep_time(broker);
+		broker->tick = now + TICK_MS;
+	}
+	free_connections(&broker->over);
+	atomic_store(&broker->resolves, broker->resolver && resolver_alive(broker->resolver));
+	bool fewer = relay_ended(broker->relay) != broker->ended_at && broker->count < broker->most;
+	if (broker->paused && (fewer || now >= broker->resume_at))
+		set_paused(broker, false);
+	return 0;
+}
+
+/* Whether something the sandbox sent is not on its way yet. */
+static bool is_delivering(const struct broker *broker)
+{
+	const struct connection *connection;
+	char byte;
+
+	LIST_FOREACH(connection, &broker->connections, all)
+	if (connection->state < CONNECTION_JOINED && recv(connection->client, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		return true;
+	return relay_delivering(broker->relay, 0);
+}
+
+/* The sandbox is gone, and its ends of the connections with it; what it said last may still be here: a command that
+ * sends something and exits expects it to arrive. */
+static void deliver_rest(struct broker *broker)
+{
+	int64_t deadline = clock_ms() + DELIVER_MS;
+	int result = turn(broker, 0);
+
+	while (result == 0 && is_delivering(broker) && clock_ms() < deadline)
+		result = turn(broker, TICK_MS);
+}
+
 static void serve(struct broker *broker)
 {
-	int64_t tick = 0;
-
-	while (!atomic_load(&broker->stopping)) {
-		if (relay_turn(broker->relay, patience(broker)) < 0)
+	while (!atomic_load(&broker->stopping))
+		if (turn(broker, patience(broker)) < 0)
 			return;
-		int64_t now = clock_ms();
-		if (now >= tick && !LIST_EMPTY(&broker->timed)) {
-			keep_time(broker);
-			tick = now + TICK_MS;
-		}
-		free_connections(&broker->over);
-		atomic_store(&broker->resolves, broker->resolver && resolver_alive(broker->resolver));
-		bool fewer = relay_ended(broker->relay) != broker->ended_at && broker->count < broker->most;
-		if (broker->paused && (fewer || now >= broker->resume_at))
-			set_paused(broker, false);
-	}
+	deliver_rest(broker);
 }
 
 static void *egress_thread(void *argument)

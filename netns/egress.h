@@ -57,5 +57,6 @@ struct broker;
 /** broker_resolves() - whether a resolver is there and alive. */
 [[gnu::nonnull]] bool broker_resolves(const struct broker *broker);
 
-/** broker_stop() - reset what is left and end the thread. NULL is allowed. */
+/** broker_stop() - let servers have what the sandbox had sent (two seconds at most), reset what is left and end the
+ * thread. NULL is allowed. Call it when the sandbox is gone. */
 void broker_stop(struct broker *broker);

@@ -72,6 +72,7 @@ struct broker {
 	bool paused; /* not accepting */
 	unsigned long ended_at; /* relay_ended() when that happened */
 	int64_t resume_at;
+	int64_t tick; /* when to look at the deadlines again */
 	struct remembered remembered[BROKER_REMEMBERED];
 	unsigned next_remembered;
 	uint8_t first_bytes[SNIFF_MOST]; /* of one connection, while they are looked at */

@@ -258,7 +258,7 @@ static void deliver_rest(struct publisher *publisher)
 	uint64_t deadline = now_ms() + DELIVER_MS;
 
 	set_paused(publisher, true);
-	while (relay_delivering(publisher->relay) && now_ms() < deadline)
+	while (relay_delivering(publisher->relay, 1) && now_ms() < deadline)
 		if (relay_turn(publisher->relay, (int)(deadline - now_ms())) < 0)
 			return;
 }

@@ -66,13 +66,15 @@ void socket_reset(int fd)
 	close(fd);
 }
 
+/* Of a reset, too, an end that was told everything is only closed: a reset would throw away what is still to be sent.
+ */
 static void pair_end(struct pair *pair, bool reset)
 {
 	struct relay *relay = pair->relay;
 
 	for (int i = 0; i < 2; i++) {
 		relay_unwatch(relay, pair->end[i].fd);
-		if (reset && !pair->end[i].spared)
+		if (reset && !pair->end[i].spared && !pair->flow[!i].eof)
 			socket_reset(pair->end[i].fd);
 		else
 			close(pair->end[i].fd);
@@ -343,12 +345,12 @@ int relay_turn(struct relay *relay, int timeout_ms)
 	return 0;
 }
 
-bool relay_delivering(const struct relay *relay)
+bool relay_delivering(const struct relay *relay, int from)
 {
 	const struct pair *pair;
 
 	LIST_FOREACH(pair, &relay->pairs, all)
-	if (!pair->flow[1].eof && !pair->dead)
+	if (!pair->flow[from].eof && !pair->dead)
 		return true;
 	return false;
 }

@@ -102,6 +102,15 @@ over to you b''" "$output"
 	wait_for 10 grep -q '^2000000$' "$INTERNET/half-close.log"
 }
 
+@test "what a command sends before its sandbox ends arrives" {
+	run client hostile.test:1009 python3 -c '
+import socket
+s = socket.create_connection(("hostile.test", 1009))
+s.sendall(b"last words" + bytes(1999990))'
+	is 0 "$status"
+	wait_for 10 grep -q '^2000000$' "$INTERNET/last-words.log"
+}
+
 # ---- rules ----------------------------------------------------------------------------------------------------------
 
 @test "an exact name: itself, on its ports, in any spelling; nothing beside it" {

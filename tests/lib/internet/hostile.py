@@ -52,6 +52,17 @@ def half_a_handshake(connection):
     hang(connection)
 
 
+def listen_late(connection):
+    """Reads nothing for a while, then everything."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    threading.Event().wait(0.5)
+    heard = 0
+    while data := connection.recv(65536):
+        heard += len(data)
+    with open(listen_late.log, "a") as log:
+        log.write(f"{heard}\n")
+
+
 def speak_first(connection):
     connection.sendall(b"220 I speak first\r\n")
     connection.sendall(b"you said " + connection.recv(4096))
@@ -68,7 +79,7 @@ def count(connection):
 
 
 PORTS = {1001: reset_at_once, 1002: reset_after_data, 1003: flood, 1004: hang, 1005: half_close,
-         1006: half_a_handshake, 1007: speak_first, 1008: count}
+         1006: half_a_handshake, 1007: speak_first, 1008: count, 1009: listen_late}
 
 
 def serve(listener, harm):
@@ -96,6 +107,7 @@ def udp_canary(log):
 
 def start(directory):
     half_close.log = directory / "half-close.log"
+    listen_late.log = directory / "last-words.log"
     threading.stack_size(1 << 18)
     for port, harm in PORTS.items():
         listener = socket.create_server((zone.HOSTILE, port), backlog=4096)

@@ -151,7 +151,7 @@ def main():
     DIR.mkdir(exist_ok=True)
     furnish_host()  # ssh-keygen wants a user with a name
     subprocess.run([HERE / "stock.sh", STOCK], check=True)
-    for log in ("dns", "web", "proxy", "udp", "half-close"):
+    for log in ("dns", "web", "proxy", "udp", "half-close", "last-words"):
         (DIR / f"{log}.log").touch()
     world = subprocess.Popen([sys.executable, "-B", *sys.argv, "world"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     if world.stdout.readline() != b"here\n":
