@@ -32,9 +32,13 @@ conform() { # [AREA...] VARIABLE=VALUE...: run the suite, show what failed
 	has "$(tail -n 1 <<<"$output")" '^[1-9][0-9]* passed, 0 failed'
 }
 
-conform_in_sandbox() { # [AREA...]: the suite on the server of a sandbox
-	local ready volume=()
-	[ -z "${PYTHON_LIB:-}" ] || volume=(-v "$PYTHON_LIB:$PYTHON_LIB:ro")
-	ready=$(azm run -d --json --name "$NAME" --rootfs "$ROOTFS" "${volume[@]}" -w /tmp -e NO_CHANGE_TIMEOUT_SECONDS=2)
+conform_in_sandbox() { # [--OPTION=VALUE of run...] [AREA...]: the suite on the server of a sandbox
+	local ready options=()
+	[ -z "${PYTHON_LIB:-}" ] || options=(-v "$PYTHON_LIB:$PYTHON_LIB:ro")
+	while [[ ${1:-} == --* ]]; do
+		options+=("$1")
+		shift
+	done
+	ready=$(azm run -d --json --name "$NAME" --rootfs "$ROOTFS" "${options[@]}" -w /tmp -e NO_CHANGE_TIMEOUT_SECONDS=2)
 	conform "$@" AZM_TEST_SOFT_TIMEOUT=2 AZM_TEST_URL="$(field "$ready" url)" AZM_TEST_KEY="$(field "$ready" api_key)"
 }

@@ -16,3 +16,8 @@ teardown() { remove_sandboxes; }
 	[ -n "${AZM_SUBUID_START:-}" ] || skip 'this user has no sub-ids (a run started by root makes one that has)'
 	conform_in_sandbox files editor transfer ipython tools protocol
 }
+
+@test "the shell holds with sub-ids, for a user of the image" {
+	[ -n "${AZM_SUBUID_START:-}" ] || skip 'this user has no sub-ids (a run started by root makes one that has)'
+	conform_in_sandbox --user=user shell commands rendering
+}

@@ -102,8 +102,8 @@ class Shell(Case):
 
 class Forgery(Case):
     """Whatever a program knows and writes, a command ends when the shell is at its prompt, with what the shell says."""
-    KEYS = (r"""mark=$(printenv PROMPT_COMMAND | grep -o '77;[0-9a-f]*' | cut -c 4-); """
-            r"""secret=$(printenv PROMPT_COMMAND | grep -o ';%s[0-9a-f]*%s' | tr -d ';%s'); """
+    KEYS = (r"""mark=$(printf %s "$PROMPT_COMMAND" | grep -o '77;[0-9a-f]*' | cut -c 4-); """
+            r"""secret=$(printf %s "$PROMPT_COMMAND" | grep -o ';%s[0-9a-f]*%s' | tr -d ';%s'); """
             r"""[ ${#mark}${#secret} = 3232 ] || exit 99; """)
 
     def forged(self, program):
