@@ -69,8 +69,8 @@ static void start_posix(struct text *out, const struct shell_keys *keys)
 	text_addf(out,
 		"unset ENV\n"
 		"PS2=\n"
-		"PS1='\033]77;%s;e;$?;${!-};%u;${PWD-}%s${PATH-}%s\007'\n",
-		keys->mark, (unsigned)geteuid(), keys->secret, keys->secret);
+		"PS1='\033]77;%s;e;%s$?;${!-};%u;${PWD-}%s${PATH-}%s\007'\n",
+		keys->mark, keys->secret, (unsigned)geteuid(), keys->secret, keys->secret);
 }
 
 void shell_script_start(struct text *out, enum shell_dialect dialect, const struct shell_keys *keys, bool user_files)
@@ -163,11 +163,18 @@ static size_t partial_tail(const char *bytes, size_t size, const char *prefix, s
 	return 0;
 }
 
-/* Behind "e;". Sets @whole to the bytes of report and end. */
+/* Behind "e;": the secret, the report, the secret again. Sets @whole to the bytes of all that. */
 static enum mark_kind find_report(char *text, size_t size, const struct shell_keys *keys, size_t *whole, char **report)
 {
 	char suffix[SHELL_KEY_LENGTH + 2];
+	size_t known = size < SHELL_KEY_LENGTH ? size : SHELL_KEY_LENGTH;
 
+	if (memcmp(text, keys->secret, known) != 0)
+		return MARK_NONE;
+	if (known < SHELL_KEY_LENGTH)
+		return MARK_PARTIAL;
+	text += known;
+	size -= known;
 	memcpy(suffix, keys->secret, SHELL_KEY_LENGTH);
 	suffix[SHELL_KEY_LENGTH] = '\007';
 	char *end = memmem(text, size, suffix, SHELL_KEY_LENGTH + 1);
@@ -175,7 +182,7 @@ static enum mark_kind find_report(char *text, size_t size, const struct shell_ke
 		return size < SHELL_MARK_MAX ? MARK_PARTIAL : MARK_NONE;
 	*end = '\0';
 	*report = text;
-	*whole = (size_t)(end - text) + SHELL_KEY_LENGTH + 1;
+	*whole = known + (size_t)(end - text) + SHELL_KEY_LENGTH + 1;
 	return MARK_END;
 }
 

@@ -182,8 +182,8 @@ static void marks_are_found_whole_and_in_pieces(void **state)
 
 static void an_end_mark_carries_a_report_where_shells_have_no_hook(void **state)
 {
-	char stream[] =
-		"output\n\033]77;" MARK_KEY ";e;3;42;1000;/a b;c\x01" SECRET_KEY "/bin:/usr/bin" SECRET_KEY "\007tail";
+	char stream[] = "output\n\033]77;" MARK_KEY ";e;" SECRET_KEY "3;42;1000;/a b;c\x01" SECRET_KEY
+			"/bin:/usr/bin" SECRET_KEY "\007tail";
 	size_t plain, whole, start = 7, size = sizeof stream - 1;
 	struct shell_prompt prompt;
 	char *report;
@@ -239,7 +239,7 @@ static void malformed_and_endless_marks_are_output(void **state)
 	assert_int_equal(shell_mark_find(stream, size, &plain_marks, &plain, &whole, &report), MARK_NONE);
 	assert_int_equal(plain, whole);
 	assert_true(plain > 0);
-	size = (size_t)snprintf(stream, sizeof stream, "\033]77;" MARK_KEY ";e;");
+	size = (size_t)snprintf(stream, sizeof stream, "\033]77;" MARK_KEY ";e;" SECRET_KEY);
 	memset(stream + size, 'x', sizeof stream - size);
 	assert_int_equal(
 		shell_mark_find(stream, sizeof stream, &marks_with_report, &plain, &whole, &report), MARK_NONE);
