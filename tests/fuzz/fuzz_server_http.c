@@ -109,7 +109,12 @@ static void start_server(void)
 
 static int dial(void)
 {
-	const struct linger reset = { 1, 0 }; /* ports that wait for stragglers would run out */
+	/* Ports that wait for stragglers would run out: none where we end a connection, another address each time where
+	 * the server did. */
+	static unsigned dialled;
+	const struct linger reset = { 1, 0 };
+	const struct sockaddr_in from = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + dialled++ % 10000) };
 	struct sockaddr_in address;
 	socklen_t size = sizeof address;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -117,7 +122,8 @@ static int dial(void)
 
 	must(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-	must(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+	must(fd >= 0 && bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
+	must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
 	return fd;
 }
 
