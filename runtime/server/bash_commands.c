@@ -97,11 +97,12 @@ static size_t whole_characters(const struct text *pending, bool last)
 
 static void take(struct text *pending, size_t size)
 {
+	if (!pending->bytes)
+		return;
 	pending->size -= size;
+	memmove(pending->bytes, pending->bytes + size, pending->size);
 	if (!pending->size)
 		text_free(pending);
-	else
-		memmove(pending->bytes, pending->bytes + size, pending->size);
 }
 
 /* An event of what is pending. @ended: it is the last one */
@@ -162,12 +163,12 @@ static int exit_code_of(const struct bash_command *command)
 	return WIFSIGNALED(command->status) ? -WTERMSIG(command->status) : WEXITSTATUS(command->status);
 }
 
-static void finish(struct bash_command *command)
+/* Make the last event and tell those who wait. */
+static void report(struct bash_command *command)
 {
-	struct bash_commands *all = command->all;
 	struct waiter *waiters = steal_ptr(&command->waiters);
 
-	loop_set(all->loop, &command->timer, 0);
+	loop_set(command->all->loop, &command->timer, 0);
 	if (command->timed_out) {
 		struct text *err = &command->pipes[1].pending;
 		text_addf(err, "%s[The command timed out after %ld seconds.]\n",
@@ -183,6 +184,11 @@ static void finish(struct bash_command *command)
 		waiter->done(waiter->context, command->id);
 		free(waiter);
 	}
+}
+
+static void finish(struct bash_command *command)
+{
+	report(command);
 	if (command->child.pid < 0 && command->pipes[0].source.fd < 0 && command->pipes[1].source.fd < 0)
 		command_free(command);
 }
@@ -417,15 +423,13 @@ void bash_commands_flush(struct bash_commands *commands, const char *id)
 
 void bash_commands_end(struct bash_commands *commands)
 {
-	while (commands->running) {
-		struct bash_command *command = commands->running;
+	for (struct bash_command *command = commands->running, *next; command; command = next) {
+		next = command->next;
 		if (command->child.pid >= 0)
 			kill(-command->group, SIGKILL);
-		command->stage = KILLED;
 		if (!command->reported)
-			finish(command);
-		if (commands->running == command)
-			command_free(command);
+			report(command);
+		command_free(command);
 	}
 	bash_events_clear(&commands->events);
 	free(commands->events.events);

@@ -100,6 +100,8 @@ static int64_t next_time(struct bash_events *events)
 
 static void drop_first(struct bash_events *events, size_t count)
 {
+	if (!count)
+		return;
 	for (size_t i = 0; i < count; i++) {
 		struct bash_event *event = &events->events[i];
 		json_decref(event->request);

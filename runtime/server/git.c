@@ -242,23 +242,27 @@ static void find_nested(const char *directory, struct str_list *nested)
 			str_list_add(nested, entry->d_name);
 }
 
+struct change {
+	json_t *json;
+};
+
 static int compare_paths(const void *a, const void *b)
 {
-	return strcmp(json_string_value(json_object_get(*(json_t *const *)a, "path")),
-		json_string_value(json_object_get(*(json_t *const *)b, "path")));
+	return strcmp(json_string_value(json_object_get(((const struct change *)a)->json, "path")),
+		json_string_value(json_object_get(((const struct change *)b)->json, "path")));
 }
 
 static json_t *sorted(json_t *list)
 {
 	size_t count = json_array_size(list);
-	cleanup_free json_t **items = xcalloc(count + 1, sizeof *items);
+	cleanup_free struct change *items = xcalloc(count + 1, sizeof *items);
 	json_t *result = json_array();
 
 	for (size_t i = 0; i < count; i++)
-		items[i] = json_array_get(list, i);
+		items[i].json = json_array_get(list, i);
 	qsort(items, count, sizeof *items, compare_paths);
 	for (size_t i = 0; i < count; i++)
-		json_array_append(result, items[i]);
+		json_array_append(result, items[i].json);
 	json_decref(list);
 	return result;
 }

@@ -321,6 +321,8 @@ void terminal_free(struct terminal *terminal)
 
 void terminals_free(struct server *server)
 {
-	while (server->terminals)
-		terminal_free(server->terminals);
+	for (struct terminal *terminal = server->terminals, *next; terminal; terminal = next) {
+		next = terminal->next;
+		terminal_free(terminal);
+	}
 }

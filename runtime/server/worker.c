@@ -184,6 +184,8 @@ void worker_start(struct request *request, const struct worker_job *job)
 
 void workers_abort(struct server *server)
 {
-	while (server->workers)
-		request_fail(leave(server->workers), 503, "The server is shutting down");
+	for (struct worker *worker = server->workers, *next; worker; worker = next) {
+		next = worker->next;
+		request_fail(leave(worker), 503, "The server is shutting down");
+	}
 }
