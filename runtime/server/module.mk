@@ -1,7 +1,7 @@
 # azm-runtime-server: fully static, so that it runs in any root filesystem.
 SERVER_SRC  := $(wildcard runtime/server/*.c)
 SERVER_BASE := $(BASE_SRC)
-ARCHIVE_LIBS := -l:libarchive.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a
+ARCHIVE_LIBS := -l:libarchive.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a -l:libdeflate.a -Wl,--wrap=crc32 -Wl,-u,__wrap_crc32
 SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) -lm
 
 # Python cells: the helper's source is in the program.

@@ -4,7 +4,7 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, publish, egress, members.
+Sections: start, cycles, burst, alive, memory, action, files, publish, egress, members.
 """
 import json
 import os
@@ -343,6 +343,41 @@ def bench_action():
     note(f"{results['action']['median'] / results['true']['median']:.1f}x of vfork+exec+wait of /bin/true")
 
 
+def bench_files():
+    size = 256 if QUICK else 1024
+    print(f"a file of {size} MiB to and from the server, the copy of cp beside it")
+    place = SCRATCH / "files"
+    user(["mkdir", "-p", place / "from", place / "to"])
+    user(["sh", "-c", f"head -c {size}M /dev/urandom > {place}/from/file"])
+    with open(SCRATCH / "files.log", "w") as log:
+        server = subprocess.Popen(AS_USER + [str(BUILD / "azm-runtime-server"), "0", "--host", "127.0.0.1", "--working-dir", str(place)],
+                                  stdout=log, stderr=log)
+    deadline = time.monotonic() + 10
+    while not (found := re.search(r":(\d+)$", (SCRATCH / "files.log").read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{found.group(1)}" if found else ""
+    ways = {"cp": f"cp {place}/from/file {place}/to/copy",
+            "upload": f"curl -sf -o /dev/null -H Expect: -F file=@{place}/from/file '{url}/upload_file?destination={place}/to'",
+            "download": f"curl -sf -o {place}/to/zip '{url}/download_files?path={place}/from'"}
+    times = {way: [] for way in ways}
+    for _ in range(3):
+        for way, command in ways.items():
+            user(["sh", "-c", f"rm -f {place}/to/*; sync -f {place}"])
+            begin = time.monotonic()
+            if user(["sh", "-c", command]).returncode == 0:
+                times[way].append(time.monotonic() - begin)
+    server.terminate()
+    server.wait()
+    shutil.rmtree(place, ignore_errors=True)
+    best = {way: min(taken, default=None) for way, taken in times.items()}
+    note("  ".join(f"{way} {taken:.2f} s" for way, taken in best.items() if taken))
+    for way in ("upload", "download"):
+        if best[way] and best["cp"]:
+            row(f"file {way}", best["cp"] / best[way], "speed of cp", 1, 0.5, 0.8, lower_is_better=False)
+        else:
+            missing(f"file {way}", "it does not work")
+
+
 def bench_publish():
     print("published port, ours and others'")
     publish.run(publish.Bench(WORK, BUILD, AZM, ROOT, SCRATCH, AS_USER, QUICK), note, row, missing)
@@ -407,7 +442,7 @@ def main():
     print(f"kernel {os.uname().release}, {os.cpu_count()} processors, as id {UID}\n")
     for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
-                          ("publish", bench_publish), ("egress", bench_egress), ("members", bench_members)):
+                          ("files", bench_files), ("publish", bench_publish), ("egress", bench_egress), ("members", bench_members)):
         if not ONLY or name in ONLY:
             try:
                 section()
