@@ -13,6 +13,7 @@ const struct man_section man_sections[] = {
 	{ "FILES", "DIR/rootfs and DIR/image.json: an image as a bundle; image.json is an OCI image configuration.\n\n"
 		   "STATE/sandboxes/NAME: config.json (what run was asked for), status.json, log, upper (the writable "
 		   "layer). STATE is the directory above; it belongs to the user alone.\n\n"
+		   "STATE/sandboxes/NAME/egress.log, egress.log.1: what it tried to reach, one JSON object a line.\n\n"
 		   "STATE/networks/NAME.json: a network that was created.\n" },
 	{ "EXAMPLES", "The runtime server, with a workspace, on port 3000 of the host's loopback:\n\n"
 		      "    azm-sandbox run --rootfs img/ --workspace workspace/ -p 127.0.0.1:3000:3000\n\n"
@@ -27,7 +28,11 @@ const struct man_section man_sections[] = {
 		      "Two that meet on a network of their own:\n\n"
 		      "    azm-sandbox network create shop\n"
 		      "    azm-sandbox run -d --name db --rootfs img/ --network shop -- postgres\n"
-		      "    azm-sandbox run --rm -it --rootfs img/ --network shop -- psql -h db\n" },
+		      "    azm-sandbox run --rm -it --rootfs img/ --network shop -- psql -h db\n\n"
+		      "One that may fetch packages and use a model server of this host, and what it did:\n\n"
+		      "    azm-sandbox run -d --name dev --rootfs img/ --egress "
+		      "pypi.org:443,files.pythonhosted.org:443,host:11434\n"
+		      "    azm-sandbox egress dev\n" },
 	{ "EXIT STATUS", "run, start -a and exec: the command's own; 128+n when it died of signal n; 125 when "
 			 "azm-sandbox itself "
 			 "failed, 126 when COMMAND cannot be executed, 127 when it was not found. Other commands: 0, "
