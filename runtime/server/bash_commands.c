@@ -254,7 +254,7 @@ static void terminate(struct bash_command *command)
 {
 	command->stage++;
 	if (command->stage <= KILLED)
-		kill(-command->group, command->stage == TERMINATED ? SIGTERM : SIGKILL);
+		child_kill(command->group, command->stage == TERMINATED ? SIGTERM : SIGKILL);
 	loop_set(command->all->loop, &command->timer, loop_now() + KILL_AFTER_MS);
 }
 
@@ -426,7 +426,7 @@ void bash_commands_end(struct bash_commands *commands)
 	for (struct bash_command *command = commands->running, *next; command; command = next) {
 		next = command->next;
 		if (command->child.pid >= 0)
-			kill(-command->group, SIGKILL);
+			child_kill(command->group, SIGKILL);
 		if (!command->reported)
 			report(command);
 		command_free(command);

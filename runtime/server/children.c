@@ -40,6 +40,13 @@ void children_reap(struct child **list, pid_t pid, int status)
 	child->ended(child, status);
 }
 
+/* Between fork() and setsid() the group does not exist. A signal is blocked until child_begin(), and strikes then. */
+void child_kill(pid_t pid, int number)
+{
+	if (kill(-pid, number) < 0)
+		kill(pid, number);
+}
+
 int child_begin(const int stdio[static 3])
 {
 	sigset_t none;

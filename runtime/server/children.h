@@ -18,6 +18,9 @@ void children_forget(struct child **list, struct child *child);
 /** children_reap() - a process ended: tell whom it concerns. */
 void children_reap(struct child **list, pid_t pid, int status);
 
+/** child_kill() - signal a child's process group; the child itself while it has none yet. */
+void child_kill(pid_t pid, int number);
+
 /**
  * child_begin() - in a child just forked, before exec: a session of its own, default signals, stdio
  * @stdio:	descriptors for 0, 1 and 2; -1 for one of them is /dev/null

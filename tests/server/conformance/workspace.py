@@ -204,6 +204,12 @@ class Commands(WorkspaceCase):
                              (200, {'success': True}))
         self.assertEqual(self.poll(command)[-1]['exit_code'], -15)
 
+    def test_stop_reaches_a_command_that_has_hardly_begun(self):
+        for _ in range(20):
+            command = self.start('sleep 60')
+            self.client.request('POST', '/api/bash/bash_commands/%s/stop' % command['id'])
+            self.assertEqual(self.poll(command)[-1]['exit_code'], -15)
+
     def test_stop_of_an_unknown_command_is_404(self):
         for path in ('%032x' % 7, 'nonsense'):
             self.assertEqual(self.client.request('POST', '/api/bash/bash_commands/%s/stop' % path)[0], 404)
