@@ -610,7 +610,7 @@ static void nobody_inherits_a_redirect(void **state)
 	struct world *world = *state;
 
 	world->options.subnet = (struct subnet){ IP(10, 111, 7, 0), 29 };
-	cleanup_fd int held = hold_all_but_one(world);
+	[[gnu::unused]] cleanup_fd int held = hold_all_but_one(world);
 	assert_int_equal(in_child(check_inheritance, world, NULL), 0);
 }
 
@@ -634,7 +634,7 @@ static void a_subnet_of_five_has_room_for_five(void **state)
 	struct world *world = *state;
 
 	world->options.subnet = (struct subnet){ IP(10, 111, 7, 0), 29 };
-	cleanup_fd int held = hold_all_but_one(world);
+	[[gnu::unused]] cleanup_fd int held = hold_all_but_one(world);
 	assert_int_equal(in_child(check_exhausted, world, NULL), 0);
 }
 
