@@ -27,8 +27,8 @@
  * PATIENCE_MOST_NS, the thread looks on for about that long, giving its CPU to whoever wants it, before it sleeps; the
  * first waits that take longer end that, so slow traffic and idle connections cost nothing. (One request at a time went
  * through half as fast again, 64 at once lost nothing.) Where somebody else wants the CPU meanwhile, being woken is as
- * fast as looking on and takes half the processor time: the thread sleeps at once, for some hundred waits. The same
- * goes for a single CPU.
+ * fast as looking on and takes half the processor time: the thread sleeps at once, for some hundred waits or more. The
+ * same goes for a single CPU.
  *
  * Ended pairs are freed after the batch of events that may still point to them; descriptors are taken out of epoll
  * before they are closed, because a child between fork() and exec() keeps their file alive.
@@ -50,9 +50,10 @@
 enum {
 	PATIENCE_FIRST_NS = 10000,
 	PATIENCE_MOST_NS = 50000,
-	CROWDED_NS = 3000,    /* a look and giving way that took longer: was somebody else on the CPU? */
-	CROWDED_WAITS = 1024, /* not looking on after that */
-	STEPS = 8,	      /* of each flow, before others get their turn */
+	CROWDED_NS = 3000,	/* a look and giving way that took longer: was somebody else on the CPU? */
+	CROWDED_LEAST = 256,	/* waits not to look on after that; more and more when it happens again and again, */
+	CROWDED_MOST = 1 << 16, /* because whoever gives way to many waits for all of them */
+	STEPS = 8,		/* of each flow, before others get their turn */
 	EVENTS = 64
 };
 
@@ -302,14 +303,19 @@ static int look_on(struct relay *relay, struct epoll_event *events, int64_t star
 
 	while (last - start < relay->patience) {
 		int count = epoll_wait(relay->epoll, events, EVENTS, 0);
-		if (count != 0)
+		if (count != 0) {
+			relay->caution -= relay->caution / 16;
 			return count;
+		}
 		sched_yield();
 		int64_t now = now_ns();
 		/* An interrupt takes as long, but hands the CPU to nobody. */
 		if (now - last > CROWDED_NS && gave_way(relay)) {
 			relay->patience = 0;
-			relay->crowded = CROWDED_WAITS;
+			relay->caution = relay->caution < CROWDED_LEAST ? CROWDED_LEAST : 4 * relay->caution;
+			if (relay->caution > CROWDED_MOST)
+				relay->caution = CROWDED_MOST;
+			relay->crowded = relay->caution;
 		}
 		last = now;
 	}

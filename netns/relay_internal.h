@@ -50,6 +50,7 @@ struct relay {
 	unsigned long ended;
 	int64_t patience;      /* ns to look on before sleeping, learnt from the last waits */
 	int64_t patience_most; /* 0 where there is one CPU */
+	unsigned caution;      /* how many the next time */
 	long gave_way;	       /* times the CPU was taken from this thread */
 	unsigned crowded;      /* waits for which not to look on, because others need the CPU */
 	LIST_HEAD(pair_list, pair) pairs;
