@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=bash disable=SC2153,SC2154 # set by bats and by the suite
+# shellcheck shell=bash disable=SC2034,SC2153,SC2154 # set by bats and by the suite
 # What the suites of the runtime server share: an image as agents know it, and the conformance suite.
 load ../lib/common
+
+# Areas that files.bats has, so that no test of the runner takes too long.
+FILE_AREAS=(editor files ipython tools transfer)
 
 # Beside busybox a shell as agents know it, git with the parts of it that are programs of their own, and python3, whose
 # modules come as a volume.

@@ -1,20 +1,23 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The runtime server's wire protocol (conformance/): on the host, and as `run` starts it, inside a sandbox.
+# The wire protocol (conformance/) without its files (files.bats): on the host, and as `run` starts it, in a sandbox.
 # runner: timeout=400
 # shellcheck disable=SC2154 # set by bats
 load conform
 
 setup_file() { make_agent_rootfs; }
-setup() { NAME=$(new_name); }
+setup() {
+	NAME=$(new_name)
+	export NAME
+}
 teardown() { remove_sandboxes; }
 
 @test "every statement of the protocol holds for the server alone" {
-	conform AZM_RUNTIME_SERVER="$AZM_BUILD/azm-runtime-server"
+	conform "${FILE_AREAS[@]/#/-}" AZM_RUNTIME_SERVER="$AZM_BUILD/azm-runtime-server"
 }
 
 @test "every statement that does not need a server of its own holds in a sandbox" {
-	conform_in_sandbox
+	conform_in_sandbox "${FILE_AREAS[@]/#/-}"
 }
 
 @test "an image without bash or a libc gets sh, and its statements hold" {

@@ -14,7 +14,7 @@ teardown() { remove_sandboxes; }
 
 @test "files, editor, transfers and Python cells hold with sub-ids" {
 	[ -n "${AZM_SUBUID_START:-}" ] || skip 'this user has no sub-ids (a run started by root makes one that has)'
-	conform_in_sandbox files editor transfer ipython tools protocol
+	conform_in_sandbox "${FILE_AREAS[@]}" protocol
 }
 
 @test "the shell holds with sub-ids, for a user of the image" {
