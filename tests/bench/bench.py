@@ -4,7 +4,7 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, files, publish, egress, members.
+Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members.
 """
 import json
 import os
@@ -378,6 +378,89 @@ def bench_files():
             missing(f"file {way}", "it does not work")
 
 
+# ---- the server by itself --------------------------------------------------------------------------------------------
+
+class LoneServer:
+    """azm-runtime-server or its floor on the host, as the user; a context."""
+
+    def __init__(self, *command):
+        self.command = AS_USER + [str(word) for word in command]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, cwd=SCRATCH)
+        self.port = int(re.search(r"(\d+)\s*$", self.process.stdout.readline())[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.terminate()
+        self.process.wait()
+
+    def pid(self):
+        """The program's: as-user.sh execs its way to it."""
+        return self.process.pid
+
+    def request(self, path, *options):
+        """Seconds that curl takes."""
+        done = user(["curl", "-sf", "-o", SCRATCH / "answer", "-w", "%{time_total}", *options,
+                     f"http://127.0.0.1:{self.port}{path}"], cwd=SCRATCH)
+        return float(done.stdout) if done.returncode == 0 else None
+
+    def run(self, command):
+        action = {"action": {"action": "run", "args": {"command": command, "blocking": True}, "timeout": 300.0}}
+        return self.request("/execute_action", "-d", json.dumps(action))
+
+
+def lone_server():
+    return LoneServer(BUILD / "azm-runtime-server", "0", "--host", "127.0.0.1", "--working-dir", SCRATCH)
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def timed(*command):
+    begin = time.monotonic()
+    user(command, cwd=SCRATCH)
+    return time.monotonic() - begin
+
+
+def bench_floor_action(server):
+    rounds = "100" if QUICK else "1000"
+    with LoneServer(BUILD / "bench/floor_http") as floor:
+        times = {}
+        for label, port in (("floor", floor.port), ("server", server.port)) * 2:
+            done = user([BUILD / "bench/action_bench", rounds, port, "none"])
+            times.setdefault(label, []).append(json.loads(done.stdout.splitlines()[0])["median"])
+    note(f"one action: server {min(times['server']):.0f} us, HTTP echo and /bin/true {min(times['floor']):.0f} us")
+    row("warm action", min(times["server"]), "echo on the same library + true", min(times["floor"]), 3, 1)
+
+
+def bench_output(server):
+    numbers = 200000 if QUICK else 2000000
+    ours, scripts = [], []
+    for _ in range(3):
+        ours.append(server.run(f"seq 1 {numbers}"))
+        scripts.append(timed("script", "-qec", f"seq 1 {numbers}", "/dev/null"))
+    row(f"seq 1 {numbers}", median(ours), "in script(1)", median(scripts), 2, 1.3)
+
+
+def bench_server():
+    print("the runtime server by itself: an action, much output, memory")
+    with lone_server() as server:
+        if os.getuid() == 0:
+            time.sleep(0.5)  # start-up ends with giving memory back, after the port was announced
+            row("memory of an idle server", memory({server.pid(): "server"})[1] / KIB, "1 MiB", 1, 1, 1)
+        bench_floor_action(server)
+        if os.getuid() == 0:
+            before = memory({server.pid(): "server"})[1]
+            user([BUILD / "bench/action_bench", "1000", server.port, "none"])
+            after = memory({server.pid(): "server"})[1]
+            note(f"after 1000 more actions: {before:.0f} -> {after:.0f} KiB")
+        bench_output(server)
+
+
 def bench_publish():
     print("published port, ours and others'")
     publish.run(publish.Bench(WORK, BUILD, AZM, ROOT, SCRATCH, AS_USER, QUICK), note, row, missing)
@@ -442,7 +525,8 @@ def main():
     print(f"kernel {os.uname().release}, {os.cpu_count()} processors, as id {UID}\n")
     for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
-                          ("files", bench_files), ("publish", bench_publish), ("egress", bench_egress), ("members", bench_members)):
+                          ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
+                          ("egress", bench_egress), ("members", bench_members)):
         if not ONLY or name in ONLY:
             try:
                 section()

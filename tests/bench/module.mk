@@ -10,13 +10,18 @@ $(O)/bench/bench_publish: $(O)/static/tests/bench/bench_publish.o $(BASE_STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^
 
+# What an action costs at least: see floor_http.c.
+$(O)/bench/floor_http: $(O)/static/tests/bench/floor_http.o $(O)/static/runtime/server/tls_absent.o $(BASE_STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $^ -l:libmicrohttpd.a
+
 BENCH_DRIVERS := $(O)/bench/spawn_bench $(O)/bench/action_bench
 
 $(BENCH_DRIVERS): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/obj/tests/bench/bench.o $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -o $@ $^
 
-BENCH_PROGRAMS += $(O)/bench/floor $(O)/bench/bench_publish $(BENCH_DRIVERS)
+BENCH_PROGRAMS += $(O)/bench/floor $(O)/bench/floor_http $(O)/bench/bench_publish $(BENCH_DRIVERS)
 
 bench: programs $(BENCH_PROGRAMS) $(O)/tests/probe
 	tests/bench/run-bench.sh $(O)
