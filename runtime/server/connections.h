@@ -37,7 +37,7 @@ void connections_init(struct connections *connections, struct loop *loop, unsign
 	void (*gone)(struct request *request));
 
 /** connection_start() / connection_end() - one was accepted; it is about to be closed. */
-struct connection *connection_start(struct connections *connections, int fd);
+struct connection *connection_start(struct connections *all, int fd);
 void connection_end(struct connection *connection);
 
 /** connection_busy() - the head is here. connection_body() - so is a piece of the body. */

@@ -215,6 +215,12 @@ static void handle_end_mark(struct shell *shell, char *report)
 		handle_prompt(shell, &prompt);
 }
 
+static bool same_modes(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+	       a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+}
+
 /* The shell waits for our word. What programs did to the terminal is undone. */
 static void handle_start_mark(struct shell *shell)
 {
@@ -222,7 +228,7 @@ static void handle_start_mark(struct shell *shell)
 
 	if (shell->phase != TYPED)
 		return;
-	if (tcgetattr(shell->terminal.fd, &modes) == 0 && memcmp(&modes, &shell->process.modes, sizeof modes) != 0)
+	if (tcgetattr(shell->terminal.fd, &modes) == 0 && !same_modes(&modes, &shell->process.modes))
 		tcsetattr(shell->terminal.fd, TCSANOW, &shell->process.modes);
 	shell_channel_receive(&shell->process.channel);
 	shell_channel_forget(&shell->process.channel);
