@@ -3,8 +3,10 @@
  * of the target's own: a body as JSON, in pieces, with a query, and one that is answered later. Whatever comes back is
  * HTTP, nothing is left of the connection, and the next client is served. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,7 +125,11 @@ static int dial(void)
 	must(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	must(fd >= 0 && bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
-	must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+	/* The fuzzer's alarm may interrupt it: it goes on then. */
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
+	must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EINTR);
+	while (poll(&writable, 1, -1) != 1)
+		;
 	return fd;
 }
 
