@@ -265,6 +265,18 @@ static struct request *new_request(
 	return request;
 }
 
+/* An end that came together with bytes is one event, and libmicrohttpd is content with the bytes: it would find the end
+ * of a client that broke off only by its silence. This makes another event.
+ */
+static void notice_end(struct MHD_Connection *connection)
+{
+	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	char byte;
+
+	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		shutdown(fd, SHUT_RD);
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
 	const char *method, const char *version, const char *bytes, size_t *size, void **state)
 {
@@ -283,6 +295,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (*size) {
 		connection_body(connection_of(connection), *size);
 		add_to_body(request, bytes, *size);
+		notice_end(connection);
 		*size = 0;
 		return MHD_YES;
 	}
