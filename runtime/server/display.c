@@ -198,8 +198,23 @@ void display_write(struct display *display, const char *bytes, size_t size)
 	vterm_screen_flush_damage(display->screen);
 }
 
+/* libvterm 0.1 keeps the upper and left margin when the window becomes smaller than they are, and moves a negative
+ * number of lines then. So there are no margins when the size changes; CAN ends a sequence that is not complete, and
+ * the cursor, which goes home with the margins, is put back. Programs that use margins draw anew when they learn the
+ * size.
+ */
+static void drop_margins(struct display *display)
+{
+	cleanup_text struct text reset = { 0 };
+
+	text_addf(&reset, "\x18\033[r\033[?69h\033[s\033[?69l\033[%d;%dH", display->cursor.row + 1,
+		display->cursor.col + 1);
+	filter_write(&display->filter, reset.bytes, reset.size);
+}
+
 void display_resize(struct display *display, int rows, int columns)
 {
+	drop_margins(display);
 	display->rows = rows;
 	display->columns = columns;
 	display->filter.repeat_max = columns;

@@ -3,8 +3,10 @@
 # What the suites of the runtime server share: an image as agents know it, and the conformance suite.
 load ../lib/common
 
-# Areas that files.bats has, so that no test of the runner takes too long.
+# Areas that files.bats and workspace.bats have, so that no test of the runner takes too long.
 FILE_AREAS=(editor files ipython tools transfer)
+WORKSPACE_AREAS=(workspace workspace_files workspace_git events origins)
+OTHER_AREAS=("${FILE_AREAS[@]/#/-}" "${WORKSPACE_AREAS[@]/#/-}")
 
 # Beside busybox a shell as agents know it, git with the parts of it that are programs of their own, and python3, whose
 # modules come as a volume.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The wire protocol (conformance/) without its files (files.bats): on the host, and as `run` starts it, in a sandbox.
+# The wire protocol (conformance/) without files.bats and workspace.bats: on the host, and as `run` starts it, in a sandbox.
 # runner: timeout=400
 # shellcheck disable=SC2154 # set by bats
 load conform
@@ -13,11 +13,11 @@ setup() {
 teardown() { remove_sandboxes; }
 
 @test "every statement of the protocol holds for the server alone" {
-	conform "${FILE_AREAS[@]/#/-}" AZM_RUNTIME_SERVER="$AZM_BUILD/azm-runtime-server"
+	conform "${OTHER_AREAS[@]}" AZM_RUNTIME_SERVER="$AZM_BUILD/azm-runtime-server"
 }
 
 @test "every statement that does not need a server of its own holds in a sandbox" {
-	conform_in_sandbox "${FILE_AREAS[@]/#/-}"
+	conform_in_sandbox "${OTHER_AREAS[@]}"
 }
 
 @test "an image without bash or a libc gets sh, and its statements hold" {
