@@ -5,10 +5,8 @@ import json
 import re
 import socket
 import time
-import unittest
 import urllib.parse
 
-from client import URL
 from events import Follower
 from workspace import WorkspaceCase
 
@@ -85,7 +83,6 @@ class Upload(FileCase):
         self.assertEqual(self.client.request('POST', path, b'{}', {'Content-Type': 'application/json'})[0], 422)
         self.assertEqual(self.execute('test -e a', cwd=self.dir)['exit_code'], 1)
 
-    @unittest.skipIf(URL, 'the HTTP library may notice the end of a relayed connection only after its 30 s of silence')
     def test_an_upload_that_breaks_off_leaves_the_old_file_and_nothing_else(self):
         self.sh('echo old > a')
         body = form(b'n' * 1000000)
