@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "server/children.h"
+#include "server/pty.h"
 #include "server/screen.h"
 
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
@@ -77,26 +78,6 @@ static int open_script(const struct shell_process *process, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "open the shell's script file", path) : fd;
 }
 
-/* Open both ends. The peer is taken by ioctl: its name may not be visible where we are. */
-static int open_terminal(struct termios *modes, int *peer, struct azm_err *err)
-{
-	const struct winsize size = { .ws_row = SCREEN_ROWS, .ws_col = SCREEN_COLUMNS };
-	int unlock = 0;
-	cleanup_fd int terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-
-	if (terminal < 0)
-		return err_sys(err, "open a terminal", "/dev/ptmx");
-	if (ioctl(terminal, TIOCSPTLCK, &unlock) < 0 || ioctl(terminal, TIOCSWINSZ, &size) < 0)
-		return err_sys(err, "set up a terminal", NULL);
-	cleanup_fd int other = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (other < 0 || tcgetattr(other, modes) < 0)
-		return err_sys(err, "open a terminal", "its other end");
-	modes->c_iflag |= IUTF8;
-	tcsetattr(other, TCSANOW, modes);
-	*peer = steal_fd(&other);
-	return steal_fd(&terminal);
-}
-
 struct shell_ends {
 	char *program;
 	int terminal, script, channel;
@@ -106,17 +87,8 @@ struct shell_ends {
 [[gnu::noreturn]] static void exec_shell(
 	const char *cwd, const struct shell_ends *ends, char *const argv[], char *const env[])
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A server started in the background of a script ignores SIGINT, and so would every command: C-c would be lost.
-	 */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	setsid();
-	if (ioctl(ends->terminal, TIOCSCTTY, 0) < 0 || dup2(ends->terminal, 0) < 0 || dup2(ends->terminal, 1) < 0 ||
-		dup2(ends->terminal, 2) < 0 || dup2(ends->script, SHELL_SCRIPT_FD) < 0 ||
+	if (child_begin((const int[]){ ends->terminal, ends->terminal, ends->terminal }) < 0 ||
+		ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0 || dup2(ends->script, SHELL_SCRIPT_FD) < 0 ||
 		dup2(ends->channel, SHELL_CHANNEL_FD) < 0)
 		_exit(EXIT_CANNOT_EXEC);
 	if (chdir(cwd) < 0 && chdir("/") < 0)
@@ -151,8 +123,12 @@ static int open_all(struct shell_process *process, struct shell_ends *ends, stru
 	ends->script = open_script(process, err);
 	if (ends->script < 0 || shell_channel_open(&process->channel, &ends->channel, err) < 0)
 		return -1;
-	process->terminal = open_terminal(&process->modes, &ends->terminal, err);
-	return process->terminal < 0 ? -1 : 0;
+	process->terminal = pty_open(SCREEN_ROWS, SCREEN_COLUMNS, &ends->terminal, err);
+	if (process->terminal < 0)
+		return -1;
+	if (tcgetattr(ends->terminal, &process->modes) < 0)
+		return err_sys(err, "read the modes of the shell's terminal", NULL);
+	return 0;
 }
 
 static void close_ends(struct shell_ends *ends)
