@@ -36,9 +36,9 @@ static void press(struct display *display, const char *text)
 {
 	static const char *const names[] = { "text", "key", "paste" };
 	json_t *value = json_string(text);
-	json_t *item =
-		value ? json_pack("{s:o, s:b, s:b}", names[(unsigned char)text[0] % 3], value, "ctrl", text[0] & 4, "alt", text[0] & 8)
-		      : json_null();
+	json_t *item = value ? json_pack("{s:o, s:b, s:b}", names[(unsigned char)text[0] % 3], value, "ctrl",
+				       text[0] & 4, "alt", text[0] & 8)
+			     : json_null();
 
 	display_key(display, item);
 	json_decref(item);
