@@ -9,10 +9,8 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <linux/limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -138,28 +136,15 @@ const struct option_row bootstrap_options[] = {
 	OPTIONS_END,
 };
 
-/* Options may stand before and after DIR. */
 static int parse(struct bootstrap *b, int argc, char **argv, struct azm_err *err)
 {
-	const struct command *command = program_find(&rootfs_program, "bootstrap");
+	int count = command_operands("bootstrap", b, argc, argv, &b->target, 1, err);
 
-	for (int at = 0; at < argc - 1;) {
-		int used = options_parse(command, b, argc - at, argv + at, err);
-		if (used < 0)
-			return -1;
-		at += used;
-		if (at >= argc)
-			break;
-		if (b->target) {
-			err_msg(err, EINVAL, "bootstrap", argv[at], "one DIR is enough");
-			return -1;
-		}
-		b->target = argv[at];
-	}
-	if (!b->target) {
-		err_msg(err, EINVAL, "bootstrap", NULL, "which directory is the image to be made in?");
-		err_hint(err, "%s bootstrap DIR", rootfs_program.name);
+	if (count < 0)
 		return -1;
+	if (count == 0) {
+		err_msg(err, EINVAL, "bootstrap", NULL, "which directory is the image to be made in?");
+		return err_hint(err, "%s bootstrap DIR", rootfs_program.name);
 	}
 	return 0;
 }
@@ -371,22 +356,6 @@ static void say_done(const struct bootstrap *b, const struct progress *progress,
 			fprintf(stderr, "%s: no %s found to put in: azm-sandbox will mount its own\n",
 				rootfs_program.name, SERVER_NAME);
 	}
-}
-
-/* Signals that end the program are held back from here on, so that the partial directory can be removed first. */
-static int watch_signals(struct azm_err *err)
-{
-	sigset_t watched;
-
-	sigemptyset(&watched);
-	sigaddset(&watched, SIGCHLD);
-	sigaddset(&watched, SIGINT);
-	sigaddset(&watched, SIGTERM);
-	sigaddset(&watched, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &watched, NULL);
-	int fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? err_sys(err, "watch signals", NULL) : fd;
 }
 
 static void say_waiting(const char *path)

@@ -8,3 +8,27 @@ extern const struct program rootfs_program;
 /* bootstrap.c: make a Debian image from packages. */
 extern const struct option_row bootstrap_options[];
 int bootstrap_main(int argc, char **argv);
+
+/* unpack.c: make an image of an archive or layout. */
+extern const struct option_row unpack_options[];
+int unpack_main(int argc, char **argv);
+
+/* ---- what commands share (commands.c) --- */
+
+/**
+ * command_operands() - parse the command line; options may stand before, between and after the operands
+ * @name:	of the command
+ * @config:	handed to the setters of its options
+ * @operands:	filled with at most @limit
+ *
+ * Return: how many operands there are, or -1 with @err (EINVAL: too many, a bad option)
+ */
+[[gnu::nonnull]] int command_operands(
+	const char *name, void *config, int argc, char **argv, const char **operands, int limit, struct azm_err *err);
+
+/**
+ * watch_signals() - hold back the signals that end a program, so that what is half made can be removed first
+ *
+ * Threads made later inherit that. Return: signalfd(2), not blocking, of these and of SIGCHLD; -1 with @err
+ */
+[[gnu::nonnull]] int watch_signals(struct azm_err *err);

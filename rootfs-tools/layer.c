@@ -44,8 +44,9 @@
 #include "base/tree.h"
 #include "mount/mount.h"
 #include "rootfs-tools/number_set.h"
+#include "rootfs-tools/scratch.h"
 
-enum { OPAQUE_DEPTH = 128, CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
+enum { OPAQUE_DEPTH = 128, LINKS_MAX = 40, CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
 
 #define WHITEOUT      ".wh."
 #define WHITEOUT_META ".wh..wh."
@@ -169,12 +170,58 @@ static int keep_parent(struct layer *l, int fd, const char *directory)
 	return 0;
 }
 
+static bool dangles(int root, const char *link)
+{
+	cleanup_fd int fd = resolve_in_root(root, link, O_PATH);
+
+	return fd < 0 && errno == ENOENT;
+}
+
+/* Put the text of the first link of a path that leads to something missing in its place. Return: false when there is
+ * none. */
+static bool replace_dangling_link(int root, const char *path, char **replaced)
+{
+	char text[PATH_MAX];
+
+	for (size_t length = strcspn(path, "/");; length += 1 + strcspn(path + length + 1, "/")) {
+		cleanup_free char *prefix = xasprintf("%.*s", (int)length, path);
+		cleanup_fd int link = *prefix ? resolve_in_root(root, prefix, O_PATH | O_NOFOLLOW) : -1;
+		ssize_t size = link < 0 ? -1 : readlinkat(link, "", text, sizeof text);
+		if (size > 0 && (size_t)size < sizeof text && dangles(root, prefix)) {
+			const char *slash = strrchr(prefix, '/');
+			int before = slash && text[0] != '/' ? (int)(slash + 1 - prefix) : 0;
+			*replaced = xasprintf("%.*s%.*s%s", before, prefix, (int)size, text, path + length);
+			return true;
+		}
+		if (!path[length])
+			return false;
+	}
+}
+
+/* resolve_make(), also where a link on the way leads to what is yet to come: /var/run before /run. */
+static int make_directories(int root, const char *directory)
+{
+	cleanup_free char *path = xstrdup(directory);
+
+	for (int links = 0; links < LINKS_MAX; links++) {
+		int fd = resolve_make(root, path, true);
+		char *replaced;
+		if (fd >= 0 || errno != ELOOP || strlen(path) >= PATH_MAX ||
+			!replace_dangling_link(root, path, &replaced))
+			return fd;
+		free(path);
+		path = replaced;
+	}
+	errno = ELOOP;
+	return -1;
+}
+
 /* Make l->parent the directory of that path. */
 static int enter(struct layer *l, const char *directory, bool make)
 {
 	if (l->parent >= 0 && !l->stale && strcmp(directory, l->directory) == 0)
 		return 0;
-	int fd = make ? resolve_make(l->target->root, directory, true)
+	int fd = make ? make_directories(l->target->root, directory)
 		      : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
 	return fd < 0 ? -1 : keep_parent(l, fd, directory);
 }
@@ -602,22 +649,6 @@ static int apply_all(struct layer *l)
 	}
 }
 
-static FILE *temporary_file(int dir)
-{
-	cleanup_fd int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd < 0) { /* a file system without O_TMPFILE */
-		char name[32];
-		snprintf(name, sizeof name, ".times-%d", (int)getpid());
-		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		unlinkat(dir, name, 0);
-	}
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w+e");
-	if (file)
-		steal_fd(&fd);
-	return file;
-}
-
 static int open_archive(struct layer *l)
 {
 	l->archive = archive_read_new();
@@ -638,10 +669,11 @@ int layer_apply(struct layer_target *target, struct stream *stream, struct azm_e
 	(void)!getrandom(&l.key, sizeof l.key, 0);
 	(void)fstat(target->root, &st);
 	l.root_inode = st.st_ino;
-	l.times = temporary_file(target->scratch);
-	if (!l.times)
-		err_sys(err, "make a temporary file", NULL);
-	else if (open_archive(&l) == 0 && apply_all(&l) == 0 && set_times(&l) == 0 && check_end(&l) == 0)
+	cleanup_fd int times = scratch_file(target->scratch, err);
+	l.times = times < 0 ? NULL : fdopen(times, "w+e");
+	if (l.times)
+		steal_fd(&times);
+	if (l.times && open_archive(&l) == 0 && apply_all(&l) == 0 && set_times(&l) == 0 && check_end(&l) == 0)
 		result = stream_finish(stream, err);
 	archive_read_free(l.archive);
 	forget_parent(&l);

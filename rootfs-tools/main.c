@@ -21,6 +21,23 @@ static const struct command commands[] = {
 			   "\"deb ...\" line, which\nstays in the image; it may be given more than once. http_proxy is "
 			   "honoured.",
 	},
+	{
+		.name = "unpack",
+		.operands = "SRC DIR",
+		.summary = "make an image of an archive, as an ordinary user",
+		.options = unpack_options,
+		.run = unpack_main,
+		.details =
+			"SRC is an archive of an image as docker save, podman save, skopeo and buildah make it "
+			"(docker-archive or\noci-archive), an OCI layout directory, the tar of docker export or of any "
+			"root file system, or - for one on\nstandard input. Archives may be compressed by gzip, zstd, "
+			"xz "
+			"or bzip2. What it is, is found out; oci:DIR[:TAG],\noci-archive:FILE[:TAG] and "
+			"docker-archive:FILE[:NAME] say it, and which image of several is meant.\n\n"
+			"Makes DIR/rootfs, the files, all yours; DIR/image.json, the image's configuration; and "
+			"DIR/owners.mtree, the\nowners, modes and devices that files of yours cannot have. DIR appears "
+			"when every digest and size has been\nverified.",
+	},
 	{ .name = NULL },
 };
 

@@ -26,6 +26,7 @@
 #include "base/str.h"
 #include "mount/mount.h"
 #include "rootfs-tools/number_set.h"
+#include "rootfs-tools/scratch.h"
 
 #define SIDECAR "owners.mtree"
 
@@ -37,15 +38,10 @@ struct owner_log {
 struct owner_log *owner_log_new(int dirfd, struct azm_err *err)
 {
 	struct owner_log *log = xcalloc(1, sizeof *log);
-	cleanup_fd int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cleanup_fd int fd = scratch_file(dirfd, err);
 
-	if (fd < 0) { /* a file system without O_TMPFILE */
-		fd = openat(dirfd, ".owners", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		unlinkat(dirfd, ".owners", 0);
-	}
 	log->file = fd < 0 ? NULL : fdopen(fd, "w+e");
 	if (!log->file) {
-		err_sys(err, "make a temporary file", NULL);
 		free(log);
 		return NULL;
 	}

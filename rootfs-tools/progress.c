@@ -52,9 +52,19 @@ static size_t terminal_columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
 }
 
+/* Seconds, -1 while nobody can know. */
+static double seconds_left(const struct progress *progress)
+{
+	double elapsed = progress_seconds(progress);
+
+	if (!progress->steady || progress->percent < 1 || elapsed < 1)
+		return -1;
+	return elapsed * (100 - progress->percent) / progress->percent;
+}
+
 static void draw_bar(struct progress *progress)
 {
-	char bar[BAR_WIDTH + 1], bytes[32], packages[32] = "", line[320];
+	char bar[BAR_WIDTH + 1], bytes[32], packages[32] = "", left[32] = "", line[320];
 	unsigned filled = (unsigned)(progress->percent / 100 * BAR_WIDTH);
 	unsigned elapsed = (unsigned)progress_seconds(progress);
 
@@ -64,9 +74,14 @@ static void draw_bar(struct progress *progress)
 	format_bytes(bytes, sizeof bytes, progress->bytes);
 	if (progress->packages)
 		snprintf(packages, sizeof packages, "%u packages", progress->packages);
-	int length = snprintf(line, sizeof line, "[%s] %3.0f%% %02u:%02u %s%s%s%s%s%s%s", bar, progress->percent,
-		elapsed / 60, elapsed % 60, progress->text, *packages ? ", " : "", packages, *bytes ? ", " : "", bytes,
-		*progress->detail ? " " : "", progress->detail);
+	if (progress->files)
+		snprintf(packages, sizeof packages, "%llu files", (unsigned long long)progress->files);
+	unsigned seconds = (unsigned)seconds_left(progress);
+	if (seconds_left(progress) >= 0)
+		snprintf(left, sizeof left, " (%02u:%02u left)", seconds / 60, seconds % 60);
+	int length = snprintf(line, sizeof line, "[%s] %3.0f%% %02u:%02u%s %s%s%s%s%s%s%s", bar, progress->percent,
+		elapsed / 60, elapsed % 60, left, progress->text, *packages ? ", " : "", packages, *bytes ? ", " : "",
+		bytes, *progress->detail ? " " : "", progress->detail);
 	/* A line as wide as the terminal would wrap, and the next one be drawn below it. */
 	size_t room = terminal_columns() - 1;
 	if (length > 0 && (size_t)length > room && room < sizeof line)
@@ -82,6 +97,12 @@ static void draw_json(const struct progress *progress)
 		(double)(long)(progress->percent * 10) / 10, "packages", (int)progress->packages, "bytes",
 		(json_int_t)progress->bytes, "elapsed", (double)(long)(progress_seconds(progress) * 10) / 10);
 
+	if (object && progress->steady) {
+		json_object_del(object, "packages");
+		json_object_set_new(object, "files", json_integer((json_int_t)progress->files));
+	}
+	if (object && seconds_left(progress) >= 0)
+		json_object_set_new(object, "left", json_real((double)(long)(seconds_left(progress) * 10) / 10));
 	if (object) {
 		json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 		putchar('\n');

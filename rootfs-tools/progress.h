@@ -25,7 +25,9 @@ struct progress {
 	const char *text;   /* the same for people: "downloading packages" */
 	double from, to;    /* percent of the whole job this phase covers */
 	double percent;	    /* of the whole job; never goes back */
-	uint64_t bytes;	    /* downloaded so far; 0: unknown */
+	uint64_t bytes;	    /* downloaded or read so far; 0: unknown */
+	uint64_t files;	    /* made so far; 0: not a job of files */
+	bool steady;	    /* percent are worth the same time: the time left is shown */
 	unsigned packages;  /* finished so far */
 	char detail[64];    /* what is being worked on right now */
 	bool line_is_drawn; /* a bar stands on the terminal's current line */

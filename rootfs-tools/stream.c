@@ -339,7 +339,7 @@ static int start_threads(struct stream *s, struct azm_err *err)
 	return code ? err_code(err, code, "start a thread", NULL) : 0;
 }
 
-struct stream *stream_open(const struct stream_source *source, struct azm_err *err)
+struct stream *stream_new(const struct stream_source *source, struct azm_err *err)
 {
 	struct stream *s = xcalloc(1, sizeof *s);
 

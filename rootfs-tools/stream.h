@@ -30,13 +30,13 @@ struct stream_source {
 struct stream;
 
 /**
- * stream_open() - begin
+ * stream_new() - begin
  * @source:	copied; the descriptor has to stay open until stream_close()
  *
  * The compression is recognised by its first bytes, whatever anybody says about it. Return: owned by the caller,
  * stream_close(); NULL with @err
  */
-[[gnu::nonnull]] struct stream *stream_open(const struct stream_source *source, struct azm_err *err);
+[[gnu::nonnull]] struct stream *stream_new(const struct stream_source *source, struct azm_err *err);
 
 /**
  * stream_next() - the next bytes

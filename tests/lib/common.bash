@@ -166,7 +166,7 @@ refused() {
 one_message() {
 	local lines
 	lines=$(grep -c '' <<<"$stderr")
-	if [ "$lines" -gt 2 ] || ! head -1 <<<"$stderr" | grep -q '^azm-sandbox: ' ||
+	if [ "$lines" -gt 2 ] || ! head -1 <<<"$stderr" | grep -Eq '^azm-(sandbox|rootfs): ' ||
 		{ [ "$lines" -eq 2 ] && ! tail -1 <<<"$stderr" | grep -q '^hint: '; }; then
 		printf 'not one clear message: %s\n' "$stderr"
 		return 1

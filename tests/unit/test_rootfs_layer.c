@@ -102,7 +102,7 @@ static int apply(struct world *w, const struct item *items, struct azm_err *err)
 		put_item(a, items);
 	archive_write_free(a);
 	struct stream_source source = { .fd = fd, .size = (uint64_t)lseek(fd, 0, SEEK_END) };
-	struct stream *stream = stream_open(&source, err);
+	struct stream *stream = stream_new(&source, err);
 	assert_non_null(stream);
 	int result = layer_apply(&w->target, stream, err);
 	stream_close(stream);

@@ -307,7 +307,7 @@ static struct digest digest_of(const void *data, size_t size)
 /* Read all of it. Return: what stream_finish() says; *size is what came out, *sum the sum of the bytes. */
 static int read_all(const struct stream_source *source, size_t *size, struct azm_err *err)
 {
-	struct stream *s = stream_open(source, err);
+	struct stream *s = stream_new(source, err);
 	const void *data;
 	ssize_t n;
 
@@ -373,7 +373,7 @@ static void a_silent_pipe_can_be_left(void **state)
 	struct stream_source source = {
 		.fd = ends[0], .size = STREAM_SIZE_UNKNOWN, .tick = give_up, .context = &ticks
 	};
-	struct stream *s = stream_open(&source, &err);
+	struct stream *s = stream_new(&source, &err);
 	assert_non_null(s);
 	assert_int_equal(stream_next(s, &data, &err), -1);
 	assert_true(err_is(&err, EINTR));
@@ -394,7 +394,7 @@ static void a_pipe_may_give_single_bytes(void **state)
 	size_t size = pack_gzip(plain, 100, packed);
 	assert_int_equal(pipe_pair(ends, &err), 0);
 	struct stream_source source = { .fd = ends[0], .size = STREAM_SIZE_UNKNOWN };
-	struct stream *s = stream_open(&source, &err);
+	struct stream *s = stream_new(&source, &err);
 	assert_non_null(s);
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(write_full(ends[1], packed + i, 1), 0);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/scratch.h: a file without a name, for what does not fit into memory. */
+#pragma once
+#include "base/err.h"
+
+/** scratch_file() - @dirfd: a directory with room. Return: descriptor for reading and writing; -1 with @err. */
+[[gnu::nonnull]] int scratch_file(int dirfd, struct azm_err *err);

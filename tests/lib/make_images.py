@@ -1,0 +1,675 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""make_images.py: images for tests/images/unpack.bats, honest and hostile, made of bytes.
+
+    make_images.py make DIR CANARY NAME...   DIR/NAME/, an OCI layout with the tag "t", of the case NAME; CANARY is the
+                                             absolute path of a directory that must not be touched
+    make_images.py tar FILE CANARY NAME      the topmost layer of a case alone
+    make_images.py list DIR                  a tree as text that can be compared: types, links, content, modes
+    make_images.py listing-strict DIR        with every mode, size, owner and time
+    make_images.py names                     all cases
+
+A case is a function that returns a list of layers (bytes of plain tars), or a dictionary with what else is special.
+"""
+import gzip
+import hashlib
+import io
+import json
+import os
+import stat
+import sys
+
+BLOCK = 512
+MTIME = 1_600_000_000
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+# ---- tar ------------------------------------------------------------------------------------------------------------
+
+def octal(value, size):
+    return b"%0*o\0" % (size - 1, value)
+
+
+def header(name, kind=b"0", size=0, link=b"", mode=0o644, uid=0, gid=0, mtime=MTIME, raw_size=None, device=(0, 0)):
+    field = bytearray(BLOCK)
+    for at, data in ((0, name[:100]), (100, octal(mode, 8)), (108, octal(uid, 8)), (116, octal(gid, 8)),
+                     (124, raw_size or octal(size, 12)), (136, octal(mtime, 12)), (148, b" " * 8), (156, kind),
+                     (157, link[:100]), (257, b"ustar\x0000"), (329, octal(device[0], 8)), (337, octal(device[1], 8))):
+        field[at:at + len(data)] = data
+    field[148:156] = b"%06o\0 " % sum(field)
+    return bytes(field)
+
+
+def padded(data):
+    return data + b"\0" * (-len(data) % BLOCK)
+
+
+def entry(name, data=b"", kind=b"0", **more):
+    """A file; what does not fit into its header goes into one of PAX in front of it."""
+    long = {}
+    if len(name) > 100:
+        long["path"] = name
+    if len(more.get("link", b"")) > 100:
+        long["linkpath"] = more["link"]
+    return (pax(**long) if long else b"") + header(name, kind, len(data), **more) + padded(data)
+
+
+def directory(name, mode=0o755, **more):
+    return entry(name, kind=b"5", mode=mode, **more)
+
+
+def symlink(name, target):
+    return entry(name, kind=b"2", link=target, mode=0o777)
+
+
+def hardlink(name, target):
+    return entry(name, kind=b"1", link=target)
+
+
+def pax(**records):
+    text = b""
+    for key, value in records.items():
+        line = b" " + key.replace("__", ".").encode() + b"=" + value + b"\n"
+        length = len(line)
+        while len(str(length)) + len(line) != length:
+            length = len(str(length)) + len(line)
+        text += str(length).encode() + line
+    return entry(b"PaxHeaders/x", text, kind=b"x")
+
+
+def pax_raw(pairs):
+    """As pax(), for keys that are not identifiers."""
+    return pax(**{key.replace(".", "__"): value for key, value in pairs})
+
+
+def tar(*entries):
+    return b"".join(entries) + b"\0" * (2 * BLOCK)
+
+
+# ---- honest ---------------------------------------------------------------------------------------------------------
+
+BASE = (directory(b"etc/"), entry(b"etc/passwd", b"root:x:0:0::/:/bin/sh\n"), directory(b"dir/"),
+        entry(b"dir/lower", b"lower\n"), entry(b"dir/other", b"other\n"))
+
+
+@case
+def plain():
+    """All that is usual: every type, long names, PAX and GNU, whiteouts, sub-second times."""
+    long_name = b"/".join([b"d" * 60] * 3) + b"/file"
+    return [tar(directory(b"./"), *BASE, hardlink(b"etc/again", b"etc/passwd"), symlink(b"link", b"dir"),
+                symlink(b"absolute", b"/etc/passwd"), entry(b"run.sh", b"#!/bin/sh\n", mode=0o755),
+                entry(b"empty"), entry(b"pipe", kind=b"6"), directory(b"tmp", mode=0o1777),
+                pax(path=long_name, mtime=b"1500000000.25"), entry(b"short", b"long name\n"),
+                entry(b"././@LongLink", b"gnu/" + b"n" * 150 + b"\0", kind=b"L"), entry(b"gnu", b"gnu\n"),
+                pax(path="pax-é".encode()), entry(b"pax", b"utf-8\n"), pax(path=b"pax-latin-\xe9"), entry(b"p2"),
+                entry(b"raw-latin-\xe9"), entry(b"owned", b"x", uid=1000, gid=100)),
+            tar(directory(b"dir/"), entry(b"dir/.wh.lower"), entry(b"dir/upper", b"upper\n"),
+                entry(b"run.sh", b"#!/bin/sh\nexit\n", mode=0o755)),
+            tar(directory(b"new/"), entry(b"new/.wh..wh..opq"), entry(b"new/file", b"1"), entry(b".wh.empty"))]
+
+
+@case
+def modes():
+    """What its owner could not read, enter or remove."""
+    return [tar(directory(b"closed", mode=0), entry(b"closed/file", b"x", mode=0), directory(b"closed/in", mode=0),
+                entry(b"closed/in/deep", b"y", mode=0o200), directory(b"read-only", mode=0o555),
+                entry(b"read-only/file", b"z", mode=0o444))]
+
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+@case
+def dotdot(canary):
+    up = b"../" * 40
+    return [tar(entry(b"../escape", b"1"), entry(up + canary[1:] + b"/escape", b"2"), entry(b"a/../../b/../c", b"3"),
+                directory(b"d/.."), entry(b"e/./f//g", b"4"))]
+
+
+@case
+def absolute(canary):
+    return [tar(entry(canary + b"/escape", b"1"), entry(b"//etc/x", b"2"))]
+
+
+@case
+def root_symlink(canary):
+    """umoci CVE-2021-29136: the root itself as a link."""
+    return [tar(symlink(b"/.", canary), entry(b"escape", b"1"))]
+
+
+@case
+def root_file():
+    return [tar(entry(b"./", b"1"))]
+
+
+@case
+def symlink_through(canary):
+    return [tar(symlink(b"link", canary), entry(b"link/escape", b"1"), entry(b"link/secret", b"2"))]
+
+
+@case
+def symlink_up(canary):
+    return [tar(symlink(b"link", b"../" * 40 + canary[1:]), entry(b"link/escape", b"1"))]
+
+
+@case
+def symlink_replaced(canary):
+    """A file of the name of a link must replace the link, not what it leads to."""
+    return [tar(symlink(b"link", canary + b"/secret"), entry(b"link", b"overwritten"))]
+
+
+@case
+def symlink_chain(canary):
+    return [tar(directory(b"a"), symlink(b"a/one", b".."), symlink(b"two", b"a/one/a/one/../.."),
+                symlink(b"three", b"two/../../../../../.." + canary), entry(b"three/escape", b"1"),
+                entry(b"two/kept", b"2"))]
+
+
+@case
+def symlink_loop():
+    return [tar(symlink(b"a", b"b"), symlink(b"b", b"a"), entry(b"a/file", b"1"))]
+
+
+@case
+def symlink_dir_replaced(canary):
+    """A directory that becomes a link between two of its files."""
+    return [tar(directory(b"d"), entry(b"d/one", b"1"), symlink(b"d", canary), entry(b"d/secret", b"2"))]
+
+
+@case
+def hardlink_up():
+    return [tar(hardlink(b"link", b"../../../../../../../../etc/passwd"))]
+
+
+@case
+def hardlink_outside(canary):
+    return [tar(hardlink(b"link", canary + b"/secret"))]
+
+
+@case
+def hardlink_through_symlink(canary):
+    return [tar(symlink(b"d", canary), hardlink(b"link", b"d/secret"))]
+
+
+@case
+def hardlink_to_symlink(canary):
+    """The link gets a second name; what it leads to is not touched when that name is written."""
+    return [tar(symlink(b"s", canary + b"/secret"), hardlink(b"h", b"s"), entry(b"h", b"overwritten"))]
+
+
+@case
+def hardlink_to_whiteout():
+    return [tar(entry(b"dir/.wh.gone"), hardlink(b"link", b"dir/.wh.gone"))]
+
+
+@case
+def hardlink_to_directory():
+    return [tar(directory(b"d"), hardlink(b"link", b"d"))]
+
+
+# ---- whiteouts ------------------------------------------------------------------------------------------------------
+
+@case
+def whiteout_dotdot():
+    return [tar(*BASE), tar(entry(b"dir/.wh..."))]
+
+
+@case
+def whiteout_alone():
+    return [tar(*BASE), tar(entry(b"dir/.wh."))]
+
+
+@case
+def whiteout_dot():
+    return [tar(*BASE), tar(entry(b"dir/.wh.."))]
+
+
+@case
+def opaque():
+    return [tar(*BASE), tar(directory(b"dir"), entry(b"dir/.wh..wh..opq"), entry(b"dir/new", b"n"))]
+
+
+@case
+def opaque_late():
+    """The mark after what it must not hide."""
+    return [tar(*BASE), tar(entry(b"dir/sub/new", b"n"), entry(b"dir/.wh..wh..opq"))]
+
+
+@case
+def opaque_through_symlink(canary):
+    return [tar(symlink(b"link", canary)), tar(entry(b"link/.wh..wh..opq"))]
+
+
+@case
+def whiteout_through_symlink(canary):
+    return [tar(symlink(b"link", canary)), tar(entry(b"link/.wh.secret"))]
+
+
+@case
+def whiteout_of_symlink(canary):
+    return [tar(symlink(b"link", canary)), tar(entry(b".wh.link"))]
+
+
+@case
+def whiteout_up(canary):
+    return [tar(*BASE), tar(entry(b"../" * 40 + canary[1:] + b"/.wh.secret"))]
+
+
+@case
+def whiteout_same_layer():
+    return [tar(*BASE), tar(directory(b"dir"), entry(b"dir/mine", b"1"), entry(b"dir/.wh.mine"))]
+
+
+@case
+def parent_is_a_file():
+    return [tar(entry(b"file", b"1"), entry(b"file/below", b"2"))]
+
+
+@case
+def duplicates():
+    return [tar(entry(b"a", b"1"), entry(b"a", b"22"), directory(b"a"), entry(b"a/x", b"3"), entry(b"b"), symlink(b"b", b"a"),
+                symlink(b"b", b"a/x"), directory(b"c"), entry(b"c/x"), entry(b"c", b"4"))]
+
+
+# ---- what one id cannot have ----------------------------------------------------------------------------------------
+
+@case
+def devices():
+    return [tar(entry(b"dev/null", kind=b"3", device=(1, 3), mode=0o666), entry(b"dev/sda", kind=b"4", device=(8, 0)),
+                entry(b"dev/pipe", kind=b"6"))]
+
+
+@case
+def setuid():
+    return [tar(entry(b"su", b"x", mode=0o4755), entry(b"sg", b"x", mode=0o2755), directory(b"shared", mode=0o2775),
+                hardlink(b"su2", b"su"))]
+
+
+@case
+def xattrs():
+    capability = bytes.fromhex("0100000200200000000000000000000000000000")
+    return [tar(pax_raw([("SCHILY.xattr.security.capability", capability), ("SCHILY.xattr.user.note", b"kept")]),
+                entry(b"ping", b"x", mode=0o755),
+                pax_raw([("SCHILY.xattr.user.overlay.opaque", b"y"), ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+                         ("SCHILY.xattr.user.overlay.redirect", b"/etc"), ("SCHILY.xattr.security.selinux", b"s"),
+                         ("SCHILY.xattr.user.containers.override_stat", b"0:0:04755")]), directory(b"smuggled"),
+                pax_raw([("SCHILY.xattr.user.note", b"read-only")]), entry(b"fixed", b"x", mode=0o444))]
+
+
+# ---- numbers and headers --------------------------------------------------------------------------------------------
+
+@case
+def pax_path(canary):
+    return [tar(pax(path=b"../.." + canary + b"/escape"), entry(b"innocent", b"1"),
+                pax(linkpath=canary), entry(b"link", kind=b"2", link=b"x"), entry(b"link/escape2", b"2"))]
+
+
+@case
+def pax_size():
+    return [tar(pax(size=b"5"), header(b"file", size=0) + padded(b"12345"), entry(b"next", b"n"))]
+
+
+@case
+def negative_size():
+    return [tar(header(b"file", raw_size=b"\xff" * 12), entry(b"next"))]
+
+
+@case
+def huge_size():
+    return [tar(header(b"file", raw_size=b"\x80" + b"\0" * 3 + b"\x7f" + b"\xff" * 7), entry(b"next"))]
+
+
+@case
+def pax_size_huge():
+    return [tar(pax(size=b"9223372036854775807"), entry(b"file", b"x"))]
+
+
+@case
+def mtime_far():
+    return [tar(pax(mtime=b"9223372036854775807"), entry(b"far", b"x"), pax(mtime=b"-9223372036854775808"),
+                entry(b"near", b"x"), pax(mtime=b"1e99"), directory(b"dir"))]
+
+
+@case
+def sparse_huge():
+    """A few bytes of data that claim to be a file of exabytes."""
+    return [tar(pax_raw([("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.name", b"sparse"),
+                         ("GNU.sparse.realsize", b"4611686018427387904")]),
+                entry(b"GNUSparseFile.0/sparse", padded(b"1\n0\n0\n")))]
+
+
+@case
+def sparse_map():
+    """A map of millions of pieces: each costs the reader memory."""
+    pieces = 20_000_000
+    data = padded(b"%d\n" % pieces + b"0\n0\n" * pieces)
+    return [tar(pax_raw([("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.name", b"sparse"),
+                         ("GNU.sparse.realsize", b"1"), ("size", b"%d" % len(data))]),
+                entry(b"GNUSparseFile.0/sparse", data))]
+
+
+@case
+def long_name():
+    return [tar(pax(path=b"/".join([b"n" * 250] * 20)), entry(b"x", b"1"))]
+
+
+@case
+def long_component():
+    return [tar(pax(path=b"n" * 300), entry(b"x", b"1"))]
+
+
+@case
+def nul_name():
+    return [tar(pax(path=b"cut\0/../../escape"), entry(b"x", b"1"))]
+
+
+@case
+def odd_names():
+    return [tar(entry(b"new\nline", b"1"), entry(b"esc\x1b[2J\x1b]0;title\x07", b"2"), entry(b"blank here", b"3"),
+                entry(b"-rf", b"4"), entry(b"back\\slash", b"5"), entry(b"owned\n \x1b[1m", b"6", uid=5),
+                directory(b" "), directory(b" / "))]
+
+
+@case
+def odd_error():
+    """A message about a name must not drive the terminal."""
+    return [tar(hardlink(b"esc\x1b[2J", b"gone\x1b]0;title\x07"))]
+
+
+@case
+def case_twins():
+    return [tar(entry(b"File", b"1"), entry(b"file", b"2"), directory(b"FILE"))]
+
+
+@case
+def unknown_type():
+    return [tar(entry(b"what", b"1", kind=b"Z"))]
+
+
+@case
+def many_entries():
+    return [directory(b"d") * 1_000_000 + b"\0" * (2 * BLOCK)]
+
+
+@case
+def many_files():
+    return [b"".join(header(b"d%d/f%d" % (i % 100, i)) for i in range(30_000)) + b"\0" * (2 * BLOCK)]
+
+
+@case
+def deep():
+    return [tar(pax(path=b"d/" * 1500 + b"f"), entry(b"x", b"1"), entry(b".wh.d"))]
+
+
+@case
+def no_end():
+    return [b"".join(BASE)]
+
+
+@case
+def cut_tar():
+    return [tar(*BASE)[:-3 * BLOCK - 100]]
+
+
+@case
+def not_a_tar():
+    return [b"this is not a tar\n" * 100]
+
+
+# ---- compressions ---------------------------------------------------------------------------------------------------
+
+@case
+def gzip_cut():
+    whole = gzip.compress(tar(*BASE, entry(b"random", os.urandom(5000))), mtime=0)
+    return {"layers": [tar(*BASE)], "packed": [whole[:-300]]}
+
+
+@case
+def gzip_members():
+    plain_tar = tar(*BASE, entry(b"more", b"m" * 5000))
+    parts = [plain_tar[i:i + 700] for i in range(0, len(plain_tar), 700)]
+    return {"layers": [plain_tar], "packed": [b"".join(gzip.compress(part, mtime=0) for part in parts)]}
+
+
+@case
+def gzip_tail():
+    return {"layers": [tar(*BASE)], "packed": [gzip.compress(tar(*BASE), mtime=0) + b"tail"]}
+
+
+@case
+def gzip_bomb():
+    """Gigabytes of zeros in a megabyte."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=1) as stream:
+        stream.write(header(b"bomb", size=1 << 30))
+        for _ in range(1 << 10):
+            stream.write(b"\0" * (1 << 20))
+        stream.write(b"\0" * 1024)
+    return {"layers": [b""], "packed": [packed.getvalue()], "type": "tar+gzip"}
+
+
+@case
+def zeros_after_end():
+    return {"layers": [tar(*BASE) + b"\0" * (100 << 20)], "packed": None}
+
+
+@case
+def zstd_window():
+    frame = bytes.fromhex("28b52ffd00ff") + (0 << 3 | 1).to_bytes(3, "little")
+    return {"layers": [b""], "packed": [frame], "type": "tar+zstd"}
+
+
+# ---- documents ------------------------------------------------------------------------------------------------------
+
+@case
+def foreign_layer():
+    return {"layers": [tar(*BASE)], "type": "nondistributable"}
+
+
+@case
+def layer_urls():
+    return {"layers": [tar(*BASE)], "layer_extra": {"urls": ["http://127.0.0.1:1/layer"]}}
+
+
+@case
+def blob_digest():
+    return {"layers": [tar(*BASE)], "spoil": "layer"}
+
+
+@case
+def config_digest():
+    return {"layers": [tar(*BASE)], "spoil": "config"}
+
+
+@case
+def manifest_digest():
+    return {"layers": [tar(*BASE)], "spoil": "manifest"}
+
+
+@case
+def layer_size():
+    return {"layers": [tar(*BASE)], "layer_extra": {"size": 12345}}
+
+
+@case
+def layer_size_negative():
+    return {"layers": [tar(*BASE)], "layer_extra": {"size": -1}}
+
+
+@case
+def diff_id():
+    return {"layers": [tar(*BASE)], "diff_ids": ["sha256:" + "0" * 64]}
+
+
+@case
+def diff_ids_count():
+    return {"layers": [tar(*BASE), tar(entry(b"x"))], "diff_ids": 1}
+
+
+@case
+def digest_traversal():
+    return {"layers": [tar(*BASE)], "layer_extra": {"digest": "sha256:../../../../etc/passwd"}}
+
+
+@case
+def media_type_confusion():
+    """CVE-2021-41190: an index that is a manifest, too."""
+    return {"layers": [tar(*BASE)], "manifest_extra": {"manifests": []}}
+
+
+@case
+def media_type_lies():
+    return {"layers": [tar(*BASE)], "manifest_extra": {"mediaType": "application/vnd.oci.image.index.v1+json"}}
+
+
+@case
+def duplicate_keys():
+    return {"layers": [tar(*BASE)], "manifest_text": lambda text: text[:-1] + b',"layers":[]}'}
+
+
+@case
+def deep_json():
+    return {"layers": [tar(*BASE)], "manifest_text": lambda text: b"[" * 100_000}
+
+
+@case
+def index_nested():
+    return {"layers": [tar(*BASE)], "indices": 3}
+
+
+@case
+def index_recursion():
+    return {"layers": [tar(*BASE)], "indices": 30}
+
+
+@case
+def artifact():
+    return {"layers": [tar(*BASE)], "config_type": "application/vnd.oci.empty.v1+json"}
+
+
+# ---- layouts --------------------------------------------------------------------------------------------------------
+
+OCI = "application/vnd.oci.image."
+
+
+def digest_of(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Layout:
+    def __init__(self, path):
+        self.path = path
+        os.makedirs(os.path.join(path, "blobs", "sha256"))
+        with open(os.path.join(path, "oci-layout"), "w", encoding="ascii") as out:
+            out.write('{"imageLayoutVersion":"1.0.0"}')
+
+    def blob(self, data, media_type, spoil=False, **more):
+        digest = digest_of(data)
+        if spoil:
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        with open(os.path.join(self.path, "blobs", *digest.split(":")), "wb") as out:
+            out.write(data)
+        return {"mediaType": OCI + media_type, "digest": digest, "size": len(data), **more}
+
+    def index(self, descriptor):
+        document = {"schemaVersion": 2, "manifests": [descriptor]}
+        return json.dumps(document).encode()
+
+
+def build(path, name, canary):
+    function = CASES[name]
+    spec = function(canary) if function.__code__.co_argcount else function()
+    if isinstance(spec, list):
+        spec = {"layers": spec}
+    layout = Layout(path)
+    packed = spec.get("packed", spec["layers"]) or [gzip.compress(layer, 1, mtime=0) for layer in spec["layers"]]
+    kind = "layer.nondistributable.v1.tar" if spec.get("type") == "nondistributable" else \
+        "layer.v1." + spec.get("type", "tar+gzip" if packed is not spec["layers"] else "tar")
+    layers = [{**layout.blob(data, kind, spec.get("spoil") == "layer"), **spec.get("layer_extra", {})}
+              for data in packed]
+    diff_ids = [digest_of(layer) for layer in spec["layers"]]
+    if isinstance(spec.get("diff_ids"), list):
+        diff_ids = spec["diff_ids"]
+    elif "diff_ids" in spec:
+        diff_ids = diff_ids[:spec["diff_ids"]]
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+              "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    config_blob = layout.blob(json.dumps(config).encode(), "config.v1+json", spec.get("spoil") == "config")
+    if "config_type" in spec:
+        config_blob["mediaType"] = spec["config_type"]
+    manifest = {"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "config": config_blob, "layers": layers,
+                **spec.get("manifest_extra", {})}
+    text = spec.get("manifest_text", lambda same: same)(json.dumps(manifest).encode())
+    top = layout.blob(text, "manifest.v1+json", spec.get("spoil") == "manifest")
+    for _ in range(spec.get("indices", 0)):
+        top = layout.blob(layout.index(top), "index.v1+json")
+    top["annotations"] = {"org.opencontainers.image.ref.name": "t"}
+    with open(os.path.join(path, "index.json"), "wb") as out:
+        out.write(layout.index(top))
+
+
+def make_tar(path, name, canary):
+    function = CASES[name]
+    spec = function(canary) if function.__code__.co_argcount else function()
+    with open(path, "wb") as out:
+        out.write((spec if isinstance(spec, list) else spec["layers"])[-1])
+
+
+# ---- listings -------------------------------------------------------------------------------------------------------
+
+def describe(path, name, strict, inodes):
+    st = os.lstat(path)
+    mode = stat.S_IMODE(st.st_mode)
+    text = [ascii(name)]
+    if stat.S_ISLNK(st.st_mode):
+        text += ["link", ascii(os.readlink(path))]
+    elif stat.S_ISDIR(st.st_mode):
+        text += ["dir", oct(mode if strict else mode & 0o1777 | 0o700)]
+    elif stat.S_ISREG(st.st_mode):
+        with open(path, "rb") as file:
+            content = hashlib.sha256(file.read()).hexdigest()[:16]
+        text += ["file", oct(mode if strict else mode & 0o777 | 0o400), str(st.st_size), content]
+        if st.st_nlink > 1:
+            text.append("same as " + ascii(inodes.setdefault(st.st_ino, name)))
+    else:
+        text += ["special", oct(st.st_mode)]
+    if strict:
+        text += [str(st.st_uid), str(st.st_mtime_ns)]
+    elif stat.S_ISREG(st.st_mode):
+        text.append(str(int(st.st_mtime)))
+    return " ".join(text)
+
+
+def listing(top, strict):
+    lines, inodes = [], {}
+    top = os.fsencode(top)
+    for directory_path, directories, files in os.walk(top):
+        directories.sort()
+        lines.append(describe(directory_path, os.path.relpath(directory_path, top), strict, inodes))
+        links = [d for d in directories if os.path.islink(os.path.join(directory_path, d))]
+        for name in sorted(files + links):
+            path = os.path.join(directory_path, name)
+            lines.append(describe(path, os.path.relpath(path, top), strict, inodes))
+    return "\n".join(lines)
+
+
+def main():
+    command, arguments = sys.argv[1], sys.argv[2:]
+    if command == "make":
+        for name in arguments[2:]:
+            build(os.path.join(arguments[0], name), name, os.fsencode(arguments[1]))
+    elif command == "tar":
+        make_tar(arguments[0], arguments[2], os.fsencode(arguments[1]))
+    elif command in ("list", "listing-strict"):
+        print(listing(arguments[0], command == "listing-strict"))
+    elif command == "names":
+        print("\n".join(CASES))
+    else:
+        sys.exit(__doc__)
+
+
+main()
