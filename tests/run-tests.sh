@@ -52,14 +52,14 @@ chmod 0755 "$work"
 if [ "$(id -u)" -eq 0 ]; then
 	# An id of its own for every file of every run: limits counted per user do not meet, and what is left at the end is
 	# surely ours.
-	for slot in $(seq 0 31); do
-		first_id=$((61000 + slot * 100))
-		last_id=$((first_id + 98))
+	for slot in $(seq 0 21); do
+		first_id=$((61000 + slot * 200))
+		last_id=$((first_id + 198))
 		exec 9>"/run/azm-check-ids-$first_id" && flock -n 9 && [ -z "$(processes_left)" ] && break
 		first_id=
 	done
-	[ -n "$first_id" ] || die 'thirty-two test runs at once are enough'
-	other_id=$((first_id + 99))
+	[ -n "$first_id" ] || die 'twenty-two test runs at once are enough'
+	other_id=$((first_id + 199))
 else
 	first_id=$(id -u)
 	last_id=$first_id
@@ -231,7 +231,7 @@ copy_tree || die 'could not copy the programs and tests'
 mkdir -p "$work/logs" && mkdir -m 0711 "$work/home"
 mapfile -t files < <(list_files "$@")
 [ ${#files[@]} -gt 0 ] || die 'no tests found'
-[ ${#files[@]} -lt 99 ] || die 'more files than ids: widen first_id..last_id'
+[ ${#files[@]} -lt 199 ] || die 'more files than ids: widen first_id..last_id'
 
 cd "$work" || exit 1
 # A second user of the host, for what such a user must not be able to do.
