@@ -21,7 +21,7 @@ struct inflater;
 
 /** inflater_new() - Return: owned by the caller, inflater_free(); NULL with @err. */
 [[gnu::nonnull]] struct inflater *inflater_new(enum codec codec, struct azm_err *err);
-void inflater_free(struct inflater *inflater);
+void inflater_free(struct inflater *f);
 
 /**
  * inflater_run() - decompress some bytes
@@ -34,5 +34,5 @@ void inflater_free(struct inflater *inflater);
  *
  * Return: bytes written to @out, 0 when more input is needed or, at the end, when everything is out; -1 with @err
  */
-[[gnu::nonnull]] ssize_t inflater_run(struct inflater *inflater, const unsigned char **in, size_t *in_size,
-	unsigned char *out, size_t room, bool end, struct azm_err *err);
+[[gnu::nonnull]] ssize_t inflater_run(struct inflater *f, const unsigned char **in, size_t *in_size, unsigned char *out,
+	size_t room, bool end, struct azm_err *err);

@@ -166,7 +166,7 @@ static int keep_parent(struct layer *l, int fd, const char *directory)
 	forget_parent(l);
 	l->parent = fd;
 	l->parent_inode = st.st_ino;
-	strcpy(l->directory, directory);
+	memcpy(l->directory, directory, strlen(directory) + 1);
 	return 0;
 }
 

@@ -42,7 +42,8 @@ static void grow(struct number_set *set, bool values)
 		if (values)
 			larger.values[to] = set->values[i];
 	}
-	number_set_free(set);
+	free(set->slots);
+	free(set->values);
 	*set = larger;
 }
 

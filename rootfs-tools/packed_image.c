@@ -122,8 +122,8 @@ static int find_manifest(
 		struct index index = { 0 };
 		const struct descriptor *d = NULL;
 		if (depth > INDEX_DEPTH)
-			result = err_msg(err, ELOOP, "read the image's", "index", "indices are nested too deeply");
-		else if ((result = index_parse(text, size, media_type, &index, err)) == 0)
+			err_msg(err, ELOOP, "read the image's", "index", "indices are nested too deeply");
+		else if (index_parse(text, size, media_type, &index, err) == 0)
 			d = choose(&index, choice, depth == 0, err);
 		free(text);
 		free(media_type);
@@ -218,8 +218,9 @@ static const struct docker_image *choose_docker_image(
 	}
 	if (!found) {
 		err_msg(err, ENOENT, "choose the image", tag, "there is none of that name");
-		if (images->count && images->items[0].tags.count)
-			err_hint(err, "there is: %s", images->items[0].tags.items[0]);
+		const struct str_list *tags = images->count ? &images->items[0].tags : NULL;
+		if (tags && tags->items)
+			err_hint(err, "there is: %s", tags->items[0]);
 	}
 	return found;
 }

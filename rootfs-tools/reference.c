@@ -123,6 +123,10 @@ int reference_parse(const char *text, struct reference *reference, struct azm_er
 	r.domain = xstrdup(rest != copy && strcmp(copy, "index.docker.io") != 0 ? copy : "docker.io");
 	bool official = strcmp(r.domain, "docker.io") == 0 && !strchr(rest, '/');
 	r.path = xasprintf("%s%s", official ? "library/" : "", rest);
+	if (strlen(r.path) > PATH_LENGTH_MAX) {
+		reference_free(&r);
+		return bad(text, "it is too long", err);
+	}
 	*reference = r;
 	return 0;
 }

@@ -202,7 +202,7 @@ static void produce(struct production *p, struct azm_err *err)
 static void *producer_thread(void *argument)
 {
 	struct stream *s = argument;
-	struct production production = { .stream = s, .left = s->source.size };
+	struct production production = { .stream = s, .in = s->input, .left = s->source.size };
 	struct azm_err err = { 0 };
 	struct digest digest;
 

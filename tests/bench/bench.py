@@ -4,7 +4,7 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members.
+Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack.
 """
 import json
 import os
@@ -18,6 +18,7 @@ import sys
 import time
 
 import publish
+import unpack
 
 WORK = pathlib.Path(sys.argv[1])
 QUICK = "--quick" in sys.argv
@@ -509,6 +510,22 @@ def bench_members():
             missing(f"sandbox to sandbox, {way}", "a contender fails")
 
 
+def bench_unpack():
+    print("an image of one gzip layer, verified and unpacked")
+    size, files, results = unpack.bench(AS_USER, BUILD, SCRATCH, QUICK)
+    note(f"{size >> 20} MiB, {files} files")
+    for name, (seconds, kib) in results.items():
+        note(f"{name:12} {seconds:6.2f} s  {kib / KIB:6.1f} MiB")
+    if "azm-rootfs" not in results or "tar" not in results:
+        missing("unpack", "a contender fails")
+        return
+    ours, kib = results["azm-rootfs"]
+    row("gzip image unpacked", ours, "tar -xf of the plain layer", results["tar"][0], 1.0, 0.7)
+    if "umoci" in results:
+        row("gzip image unpacked", ours, "umoci", results["umoci"][0], 0.5, 0.35)
+    row("memory to unpack", kib, "64 MiB", 64 * KIB, 1.0, 0.5)
+
+
 def end_leftovers():
     """Peers leave helpers behind (podman's pause process); the id is this run's own."""
     if os.getuid() == 0:
@@ -526,7 +543,7 @@ def main():
     for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
-                          ("egress", bench_egress), ("members", bench_members)):
+                          ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack)):
         if not ONLY or name in ONLY:
             try:
                 section()

@@ -31,6 +31,7 @@ busybox busybox-static
 iperf3 iperf3
 redis-cli redis-tools
 dropbear dropbear-bin
+umoci umoci
 END
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" -eq 0 ]; then
@@ -66,7 +67,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 chmod 0755 "$work"
 mkdir "$work/build"
 cp -a "$here/$build/azm-sandbox" "$here/$build/bench" "$work/build/"
-for optional in azm-runtime-server tests; do
+for optional in azm-runtime-server azm-rootfs tests; do
 	[ ! -e "$here/$build/$optional" ] || cp -a "$here/$build/$optional" "$work/build/"
 done
 cp -a "$here/tests" "$work/tests"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/fuzz/fuzz_image_manifest.c: any bytes as the documents of an image: the first says which one, the rest is it.
  */
-#include "base/cleanup.h"
 #include "rootfs-tools/manifest.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -69,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	cleanup_free char *text = fuzz_text(data + 1, size - 1);
+	char *text = fuzz_text(data + 1, size - 1);
 	checks[data[0] % 4](text, size - 1);
+	free(text);
 	return 0;
 }

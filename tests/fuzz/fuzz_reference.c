@@ -26,7 +26,7 @@ static void check_reference(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	cleanup_free char *text = fuzz_text(data, size);
+	char *text = fuzz_text(data, size);
 	struct azm_err err = { 0 };
 	struct source_name source;
 	struct platform platform;
@@ -45,5 +45,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		digest_text(&digest, written);
 		must(strcmp(written, text) == 0);
 	}
+	free(text);
 	return 0;
 }

@@ -58,11 +58,15 @@ refuses() {
 # The tree is umoci's, but for set-id bits and what its owner must be able to do.
 as_umoci() {
 	umoci raw unpack --rootless --image "$IMG:t" "$BATS_TEST_TMPDIR/umoci" >/dev/null 2>&1
-	diff <(python3 "$IMAGES" list "$BATS_TEST_TMPDIR/umoci") <(python3 "$IMAGES" list "$ROOT")
+	same_trees "$BATS_TEST_TMPDIR/umoci" "$ROOT"
+}
+
+same_trees() {
+	diff <(python3 "$IMAGES" list "$1") <(python3 "$IMAGES" list "$2")
 }
 
 same_tree() { # ROOT: as $ROOT
-	diff <(python3 "$IMAGES" list "$ROOT") <(python3 "$IMAGES" list "$1")
+	same_trees "$ROOT" "$1"
 }
 
 # Peak memory of the last unpack through this, in KiB, in $PEAK.
@@ -267,8 +271,7 @@ END
 	done
 	wait "${others[@]}"
 	[ "$won" -ge 1 ]
-	ROOT=$OUT/same/rootfs # shellcheck disable=SC2030
-	for i in 1 2 3 4; do same_tree "$OUT/$i/rootfs"; done
+	for i in 1 2 3 4; do same_trees "$OUT/same/rootfs" "$OUT/$i/rootfs"; done
 	outside_is_untouched "$(printf '1\n2\n3\n4\nsame')"
 }
 

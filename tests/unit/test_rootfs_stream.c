@@ -81,9 +81,8 @@ static const struct packer {
 	{ CODEC_ZSTD, pack_zstd },
 	{ CODEC_XZ, pack_xz },
 	{ CODEC_BZIP2, pack_bzip2 },
+	{ CODEC_NONE, NULL },
 };
-
-#define FOR_PACKERS(p) for (const struct packer *p = packers; (p) < packers + sizeof packers / sizeof *packers; (p)++)
 
 /* All of an input, given @step bytes at a time. Return: bytes that came out, -1 with @err. */
 static ssize_t unpack(enum codec codec, const unsigned char *in, size_t size, size_t step, unsigned char *out,
@@ -156,8 +155,7 @@ static void every_compression_is_undone_in_pieces_of_any_size(void **state)
 
 	(void)state;
 	fill_plain(plain, sizeof plain);
-	FOR_PACKERS(p)
-	{
+	for (const struct packer *p = packers; p->pack; p++) {
 		size_t size = p->pack(plain, sizeof plain, packed);
 		assert_int_equal(codec_detect(packed, size), p->codec);
 		for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -175,8 +173,7 @@ static void streams_one_after_the_other_are_one(void **state)
 	(void)state;
 	fill_plain(plain, sizeof plain);
 	/* Small first parts end anywhere in the words a decoder reads ahead. */
-	FOR_PACKERS(p)
-	{
+	for (const struct packer *p = packers; p->pack; p++) {
 		for (size_t first = 0; first < 40; first++) {
 			size_t size = p->pack(plain, first, packed);
 			size += p->pack(plain + first, 100, packed + size);
@@ -198,8 +195,7 @@ static void what_follows_the_last_stream_is_refused(void **state)
 
 	(void)state;
 	fill_plain(plain, sizeof plain);
-	FOR_PACKERS(p)
-	{
+	for (const struct packer *p = packers; p->pack; p++) {
 		size_t size = p->pack(plain, 100, packed);
 		packed[size] = 'x';
 		assert_int_equal(unpack(p->codec, packed, size + 1, ROOM, out, sizeof out, &err), -1);
@@ -216,8 +212,7 @@ static void an_end_in_the_middle_is_an_error_wherever_it_is(void **state)
 
 	(void)state;
 	fill_plain(plain, sizeof plain);
-	FOR_PACKERS(p)
-	{
+	for (const struct packer *p = packers; p->pack; p++) {
 		size_t size = p->pack(plain, 300, packed);
 		for (size_t cut = 1; cut < size; cut++)
 			assert_int_equal(unpack(p->codec, packed, cut, ROOM, out, sizeof out, &err), -1);
@@ -231,8 +226,7 @@ static void damage_is_an_error(void **state)
 
 	(void)state;
 	fill_plain(plain, sizeof plain);
-	FOR_PACKERS(p)
-	{
+	for (const struct packer *p = packers; p->pack; p++) {
 		if (p->codec == CODEC_ZSTD)
 			continue; /* frames need not have a checksum: these have none */
 		size_t size = p->pack(plain, sizeof plain, packed);
@@ -328,7 +322,7 @@ static void a_blob_is_read_and_verified(void **state)
 
 	(void)state;
 	fill_plain(plain, LARGE);
-	memcpy(packed, "before", 6);
+	memset(packed, 'b', 6);
 	size_t length = ZSTD_compress(packed + 6, LARGE - 6, plain, LARGE, 1);
 	const struct digest digest = digest_of(packed + 6, length), diff_id = digest_of(plain, LARGE);
 	cleanup_fd int fd = file_of(packed, 6 + length);

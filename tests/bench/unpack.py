@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""unpack.py: what it costs to unpack and verify an image: ours, umoci's, and GNU tar of the plain layer.
+
+The layer is made of this machine's own programs and libraries, some three hundred megabytes in thousands of files, as
+one gzip layer of an OCI layout. Contenders take turns; each figure is the median of its rounds. Trees are removed between
+the clocks.
+"""
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import time
+
+TREES = ("/usr/bin", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/share/perl", "/usr/share/doc", "/usr/include",
+         "/usr/lib/x86_64-linux-gnu", "/usr/share")
+OCI = "application/vnd.oci.image."
+
+# Runs a command, prints its seconds and the most memory it had, in KiB.
+CLOCK = """
+import os, sys, time
+begin = time.monotonic()
+pid = os.fork()
+if pid == 0:
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(time.monotonic() - begin, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
+def choose_files(limit):
+    """Paths of regular files and links anybody may read, up to a sum of sizes."""
+    paths, seen, total = [], set(), 0
+    for tree in TREES:
+        for directory, directories, files in os.walk(tree):
+            directories.sort()
+            for name in sorted(files):
+                path = os.path.join(directory, name)
+                if path in seen or "\n" in path or total >= limit:
+                    continue
+                seen.add(path)
+                status = os.lstat(path)
+                if status.st_mode & 0o004 and status.st_size < 20 << 20:
+                    paths.append(path)
+                    total += status.st_size
+    return paths
+
+
+def digest_of(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def make_layout(path, layer, packed):
+    blobs = path / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(data, kind):
+        (blobs / digest_of(data)[7:]).write_bytes(data)
+        return {"mediaType": OCI + kind, "digest": digest_of(data), "size": len(data)}
+
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers",
+                                                                               "diff_ids": [digest_of(layer)]}}
+    manifest = {"schemaVersion": 2, "config": blob(json.dumps(config).encode(), "config.v1+json"),
+                "layers": [blob(packed, "layer.v1.tar+gzip")]}
+    top = {**blob(json.dumps(manifest).encode(), "manifest.v1+json"),
+           "annotations": {"org.opencontainers.image.ref.name": "t"}}
+    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+
+
+def prepare(scratch, limit):
+    """layer.tar, layer.tar.gz and the layout below scratch. Return: bytes and files of the layer."""
+    scratch.mkdir(parents=True)
+    paths = choose_files(limit)
+    (scratch / "list").write_text("\n".join(path[1:] for path in paths))
+    tar = scratch / "layer.tar"
+    subprocess.run(["tar", "-C", "/", "--owner=0", "--group=0", "--no-recursion", "-T", scratch / "list", "-cf", tar],
+                   check=True, stderr=subprocess.DEVNULL)
+    layer = tar.read_bytes()
+    packed = gzip.compress(layer, 6, mtime=0)
+    (scratch / "layer.tar.gz").write_bytes(packed)
+    make_layout(scratch / "image", layer, packed)
+    return len(layer), len(paths)
+
+
+def measure(as_user, tool, scratch, rounds):
+    """Return: contender -> (seconds, KiB), medians; those that fail have none."""
+    image, out = scratch / "image", scratch / "out"
+    contenders = {
+        "tar": ["tar", "-C", out, "-xf", scratch / "layer.tar"],
+        "tar -z": ["tar", "-C", out, "-xzf", scratch / "layer.tar.gz"],
+        "gzip": ["gzip", "-dc", scratch / "layer.tar.gz"],
+        "azm-rootfs": [tool, "unpack", "-q", image, out / "x"],
+    }
+    if shutil.which("umoci"):
+        contenders["umoci"] = ["umoci", "raw", "unpack", "--rootless", "--image", f"{image}:t", out / "x"]
+    results = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, command in contenders.items():
+            subprocess.run(as_user + ["mkdir", str(out)], check=True)
+            done = subprocess.run(as_user + ["python3", "-c", CLOCK] + [str(word) for word in command], text=True,
+                                  capture_output=True, check=False)
+            if done.returncode == 0:
+                seconds, kib = done.stdout.split()[-2:]
+                results[name].append((float(seconds), int(kib)))
+            subprocess.run(as_user + ["rm", "-rf", str(out)], check=True)
+            os.sync()
+            time.sleep(0.2)
+    return {name: tuple(statistics.median(column) for column in zip(*figures))
+            for name, figures in results.items() if figures}
+
+
+def bench(as_user, build, scratch, quick):
+    scratch = pathlib.Path(scratch) / "unpack"
+    size, files = prepare(scratch, (60 if quick else 300) << 20)
+    if os.getuid() == 0:
+        subprocess.run(["chmod", "-R", "a+rwX", scratch], check=True)
+    try:
+        return size, files, measure(as_user, build / "azm-rootfs", scratch, 3 if quick else 5)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
