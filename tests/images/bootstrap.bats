@@ -261,7 +261,7 @@ make_package() { # REPOSITORY
 	tool_refused 'not the name of a package' bootstrap "$dir" --include 'jq,;reboot'
 	tool_refused 'neither a URL' bootstrap "$dir" --mirror debian
 	tool_refused 'not a program' bootstrap "$dir" --server /nonexistent
-	tool_refused 'one DIR' bootstrap "$dir" "$dir"
+	tool_refused 'more than is expected' bootstrap "$dir" "$dir"
 	[ ! -e "$dir" ]
 }
 

@@ -376,9 +376,15 @@ function entryRow(directory, entry) {
 		make('td', {textContent: new Date(entry.modified * 1000).toLocaleString()}), make('td', {textContent: entry.mode}));
 }
 
+// Answers may overtake each other: what was asked for last is what is shown.
+let listings = 0;
+
 async function list(path) {
 	await attempt('Files', async () => {
+		const mine = ++listings;
 		const listing = await get('/api/console/files', {path});
+		if (mine !== listings)
+			return;
 		$('path').value = listing.path;
 		$('view').hidden = true;
 		$('entries').replaceChildren(...listing.entries.map(entry => entryRow(listing.path, entry)));
