@@ -442,11 +442,11 @@ def gzip_tail():
 
 @case
 def gzip_bomb():
-    """Gigabytes of zeros in a megabyte."""
+    """A quarter of a gigabyte of zeros in a megabyte."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=1) as stream:
-        stream.write(header(b"bomb", size=1 << 30))
-        for _ in range(1 << 10):
+        stream.write(header(b"bomb", size=1 << 28))
+        for _ in range(1 << 8):
             stream.write(b"\0" * (1 << 20))
         stream.write(b"\0" * 1024)
     return {"layers": [b""], "packed": [packed.getvalue()], "type": "tar+gzip"}
