@@ -4,7 +4,7 @@
 # azm-rootfs bootstrap: a Debian image made by an id without privileges, sub-ids or a line in /etc/passwd.
 #
 # One image is built for the whole file (a minute and 110 MB), unless AZM_TEST_IMAGE names one of this id's own.
-load ../lib/common
+load ../server/conform
 
 ROOTFS_TOOL=$BUILD/azm-rootfs
 
@@ -321,4 +321,9 @@ make_package() { # REPOSITORY
 	XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache HOME=$BATS_TEST_TMPDIR/home run bootstrap "$BATS_TEST_TMPDIR/image" --suite nosuch
 	is '' "$(left_in "$BATS_TEST_TMPDIR/cache/azm-rootfs")" used
 	[ -d "$BATS_TEST_TMPDIR/home/.cache/azm-rootfs/archives" ]
+}
+
+@test "every statement of the server's protocol holds in the Debian image" {
+	NAME=$(new_name)
+	ROOTFS=$IMAGE conform_in_sandbox
 }

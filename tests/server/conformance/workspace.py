@@ -272,7 +272,9 @@ class Events(WorkspaceCase):
         command = self.start('echo mine')
         self.poll(command)
         dashed = re.sub(r'(.{8})(.{4})(.{4})(.{4})(.*)', r'\1-\2-\3-\4-\5', command['id'])
-        self.assertEqual(len(self.search(command_id__eq=dashed)['items']), 1)
+        found = self.search(command_id__eq=dashed)['items']
+        self.assertTrue(found)
+        self.assertEqual(found, self.search(command_id__eq=command['id'])['items'])
         self.assertEqual(self.get('/api/bash/bash_events/' + dashed)[1]['id'], command['id'])
 
     def test_order_gt_leaves_out_what_was_seen(self):
