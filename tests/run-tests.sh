@@ -15,7 +15,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 jobs=${AZM_TEST_JOBS:-2}
 default_limit=${AZM_TEST_TIMEOUT:-300}
-test_limit=${AZM_TEST_LIMIT:-120}
+test_limit=${AZM_TEST_LIMIT:-240}
 source_dir=$(cd "$(dirname "$0")/.." && pwd -P)
 passed=0 failed=0 skipped=0
 failures=()

@@ -325,5 +325,6 @@ make_package() { # REPOSITORY
 
 @test "every statement of the server's protocol holds in the Debian image" {
 	NAME=$(new_name)
+	export NAME
 	ROOTFS=$IMAGE conform_in_sandbox
 }

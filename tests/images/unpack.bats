@@ -79,6 +79,11 @@ sys.exit(status)' "$ROOTFS_TOOL" unpack -q "$@"
 	PEAK=$(awk '/^peak/ { print $2 }' <<<"$output")
 }
 
+# in_memory KIB: so much was enough for the last `measured`. What sanitizers keep beside each byte does not count.
+in_memory() {
+	[[ $BUILD == *-san ]] || [ "$PEAK" -lt "$1" ]
+}
+
 # ---- forms of archives ----------------------------------------------------------------------------------------------
 
 @test "an OCI layout, by itself, with its tag, and as umoci unpacks it" {
@@ -389,7 +394,7 @@ except OSError:
 	measured "$IMG" "$OUT/x" --max-size 100m
 	is "$status" 125
 	has "$output" 'too large|larger than'
-	[ "$PEAK" -lt 65536 ]
+	in_memory 65536
 	outside_is_untouched
 }
 
@@ -398,23 +403,26 @@ except OSError:
 	measured "$IMG" "$OUT/x"
 	is "$status" 125
 	has "$output" 'follow its end'
-	[ "$PEAK" -lt 65536 ]
+	in_memory 65536
 }
 
 @test "t-i1: a million entries, in little memory" {
 	make many_entries
 	measured "$IMG" "$OUT/x"
 	is "$status" 0
-	[ "$PEAK" -lt 65536 ]
+	in_memory 65536
 	is "$(ls "$OUT/x/rootfs")" d
 }
 
 @test "t-i1: a sparse map of millions of pieces ends, it does not eat the machine" {
 	make sparse_map
 	measured "$IMG" "$OUT/x"
-	[ "$status" -eq 125 ] || [ "$status" -eq 0 ]
-	[ "$PEAK" -lt 700000 ]
-	[ "$status" -eq 0 ] || outside_is_untouched
+	# The sanitizers' allocator ends the program where ours gets an error, as a kill would.
+	if [[ $BUILD != *-san ]]; then
+		[ "$status" -eq 125 ] || [ "$status" -eq 0 ]
+		[ "$status" -eq 0 ] || outside_is_untouched
+	fi
+	in_memory 700000
 }
 
 # ---- t-i1: documents ------------------------------------------------------------------------------------------------
@@ -439,7 +447,8 @@ except OSError:
 
 @test "t-i1: no system call names a path outside but the archive, the target and the libraries" {
 	make symlink_chain
-	strace -f -e trace=%file -e signal=none -o "$BATS_TEST_TMPDIR/trace" "$ROOTFS_TOOL" unpack -q "$IMG" "$OUT/x" 3>&-
+	# The sanitizer build looks for leaks with ptrace, which strace has already.
+	ASAN_OPTIONS=detect_leaks=0 strace -f -e trace=%file -e signal=none -o "$BATS_TEST_TMPDIR/trace" "$ROOTFS_TOOL" unpack -q "$IMG" "$OUT/x" 3>&-
 	run grep -F "canary" "$BATS_TEST_TMPDIR/trace"
 	# The link's own text may be written, the tree's names read: never opened absolutely.
 	has_not "$(grep -E '^[0-9]+ +(open|openat|mkdir|stat|unlink)[a-z]*\((AT_FDCWD, )?"/[^"]*canary' "$BATS_TEST_TMPDIR/trace" || true)" canary

@@ -153,7 +153,7 @@ hidden() { # PATH
 
 @test "t-n3: a service on the host's loopback is not reachable, by no address of the host" {
 	local port address
-	port=$(free_port)
+	port=$(free_range 1)
 	canary 0.0.0.0 "$port"
 	for address in 127.0.0.1 ::1 10.0.2.2 169.254.169.254 $(hostname -I 2>/dev/null); do
 		run sandbox -- /bin/probe connect "$address" "$port" 2000

@@ -49,7 +49,7 @@ addresses_of_host() {
 
 @test "t-n3: a service of the host's loopback or network is not reached by any address" {
 	local name port network address gateway
-	port=$(free_port)
+	port=$(free_range 1)
 	canary 0.0.0.0 "$port"
 	azm network create shop
 	for network in private shop; do

@@ -462,7 +462,7 @@ static void a_spare_directory_is_as_good_as_a_new_one(void **state)
 static void an_upper_whose_attributes_were_changed_is_not_used_again(void **state)
 {
 	struct state store;
-	cleanup_free char *names[3] = { NULL };
+	char *names[3] = { NULL };
 	int lock;
 
 	(void)state;
@@ -483,6 +483,8 @@ static void an_upper_whose_attributes_were_changed_is_not_used_again(void **stat
 	cleanup_fd int spare = openat(store.sandboxes, ".spare-0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_not_equal(inode_of(spare, "upper"), before);
 	close(lock);
+	for (size_t i = 0; i < 3; i++)
+		free(names[i]);
 	state_close(&store);
 }
 
@@ -510,7 +512,7 @@ static void a_spare_that_is_still_locked_is_left_alone(void **state)
 static void few_spares_are_kept_and_gc_removes_them(void **state)
 {
 	struct state store;
-	cleanup_free char *names[6] = { NULL };
+	char *names[6] = { NULL };
 	int locks[6], given = 0;
 
 	(void)state;
@@ -519,8 +521,10 @@ static void few_spares_are_kept_and_gc_removes_them(void **state)
 		close(ended_sandbox(&store, &names[i], &locks[i]));
 	for (size_t i = 0; i < 6; i++)
 		given += spare_give(store.sandboxes, names[i]) == 0;
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < 6; i++) {
 		close(locks[i]);
+		free(names[i]);
+	}
 	assert_int_equal(given, 4);
 	assert_int_equal(access("state/sandboxes/.spare-3", F_OK), 0);
 	assert_int_equal(access("state/sandboxes/.spare-4", F_OK), -1);
