@@ -4,17 +4,17 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/footprint.h"
 #include "server/children.h"
 #include "server/events.h"
 #include "server/cells.h"
@@ -22,7 +22,7 @@
 #include "server/terminal.h"
 #include "server/worker.h"
 
-enum { MAPPED_FROM = 64 << 10 };
+enum { MAPPED_FROM = 64 << 10, IDLE_MS = 1000 };
 
 struct signals {
 	struct loop_source source;
@@ -83,16 +83,36 @@ static void protect_self(struct server *server)
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* Unmap the pages of the program that only start-up needed. They stay in the page cache; what the server goes on using
- * is mapped again as it is touched. Hundreds of idle servers may sit on a machine, each in a sandbox of its own.
- */
-static void forget_startup(void)
-{
-	extern char __executable_start, etext; /* from the linker */
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = (uintptr_t)&__executable_start & -page;
+/* A server that nobody has asked anything for a while rests: the pages of the program that it used go back, and come
+ * again from the page cache as they are touched. Hundreds of idle servers may sit on a machine, each in a sandbox of
+ * its own. */
+struct idleness {
+	struct loop_timer timer;
+	bool resting;
+};
 
-	madvise((void *)start, ((uintptr_t)&etext - start) & -page, MADV_DONTNEED);
+static void rest(struct loop_timer *timer)
+{
+	struct idleness *idleness = (struct idleness *)((char *)timer - offsetof(struct idleness, timer));
+
+	footprint_trim();
+	idleness->resting = true;
+}
+
+static int serve_requests(struct server *server, struct azm_err *err)
+{
+	struct idleness idleness = { .timer.fire = rest };
+	int result = 0;
+
+	while (!server->loop.stopping && result == 0) {
+		/* Not after the rest itself: an idle server sleeps. */
+		if (!idleness.resting)
+			loop_set(&server->loop, &idleness.timer, loop_now() + IDLE_MS);
+		idleness.resting = false;
+		result = loop_turn(&server->loop, http_run(server), err);
+	}
+	loop_set(&server->loop, &idleness.timer, 0);
+	return result;
 }
 
 static int serve(struct server *server, struct azm_err *err)
@@ -117,10 +137,7 @@ static int serve(struct server *server, struct azm_err *err)
 		.changed = events_bash_changed,
 		.printed = events_bash_printed,
 	};
-	forget_startup();
-	int result = 0;
-	while (!server->loop.stopping && result == 0)
-		result = loop_turn(&server->loop, http_run(server), err);
+	int result = serve_requests(server, err);
 	jobs_abort(server);
 	bash_commands_end(&server->bash);
 	workers_abort(server);
