@@ -4,14 +4,8 @@
  * Theory of operation
  *
  * libarchive reads the tar (every dialect of it); this file decides what an entry does to the tree. A path is cleaned
- * as text first, as every tool does that reads layers: "a/../../b" is "b". Then it is split into its directory, which
- * is resolved inside the tree, links included, and made when it is missing, and its last component, which is never
- * followed: what has that name is replaced, unless both are directories. Entries come in directory order, so the
- * descriptor of the last directory is kept; removing anything that could be part of a path forgets it.
- *
- * Whiteouts hide what the layers below have, not what this one brings, and may come after it. So each name this layer
- * makes is remembered, as 64 bits of a keyed hash of its directory's inode and its name; and each directory that has
- * such a name somewhere below it, which need not have an entry of its own, by its inode.
+ * as text first, as every tool does that reads layers: "a/../../b" is "b". Where that is in the tree, and what a
+ * whiteout hides, is layer_tree.c's.
  *
  * libarchive converts the names of PAX headers from UTF-8 to the locale's encoding. This program stays in the C locale,
  * where that fails for all but ASCII and libarchive, with a warning, gives the bytes as they are, which is what we
@@ -21,16 +15,10 @@
  * devices are empty files. owners.h remembers the truth. Times of directories are set at the end, when nothing is put
  * into them any more; until then they wait in a temporary file.
  */
-#include "rootfs-tools/layer.h"
+#include "rootfs-tools/layer_internal.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -41,256 +29,10 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "base/tree.h"
 #include "mount/mount.h"
-#include "rootfs-tools/number_set.h"
 #include "rootfs-tools/scratch.h"
 
-enum { OPAQUE_DEPTH = 128, LINKS_MAX = 40, CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
-
-#define WHITEOUT      ".wh."
-#define WHITEOUT_META ".wh..wh."
-#define OPAQUE	      ".wh..wh..opq"
-
-struct layer {
-	struct layer_target *target;
-	struct stream *stream;
-	struct azm_err *err;
-	struct archive *archive;
-	struct archive_entry *entry;
-
-	char directory[PATH_MAX]; /* of the last entry; what `parent` is */
-	int parent;		  /* O_PATH; -1 */
-	bool stale;		  /* something was removed: its path may lead elsewhere by now */
-	bool marked;		  /* `directories` has it */
-	bool existed;		  /* the entry's directory was there already */
-	uint64_t parent_inode, root_inode;
-	uint64_t key;			     /* of the hash */
-	struct number_set made, directories; /* what this layer has made, and where */
-	FILE *times;
-};
-
-/* ---- names this layer has made --------------------------------------------------------------------------------- */
-
-static uint64_t name_hash(const struct layer *l, uint64_t directory, const char *name)
-{
-	uint64_t hash = l->key ^ number_set_mix(directory);
-
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-	return number_set_mix(hash);
-}
-
-/* The directory and all above it now have something of this layer's. */
-static void mark_directories(struct layer *l)
-{
-	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
-
-	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, st.st_ino)) {
-		number_set_add(&l->directories, st.st_ino);
-		if (st.st_ino == l->root_inode)
-			break;
-		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(fd);
-		fd = above;
-	}
-	l->marked = true;
-}
-
-static void remember(struct layer *l, const char *name)
-{
-	if (!l->target->whiteouts)
-		return;
-	if (!l->marked)
-		mark_directories(l);
-	number_set_add(&l->made, name_hash(l, l->parent_inode, name));
-}
-
-static bool is_ours(const struct layer *l, uint64_t directory, const char *name)
-{
-	return number_set_has(&l->made, name_hash(l, directory, name));
-}
-
-/* ---- directories and last components --------------------------------------------------------------------------- */
-
-static void forget_parent(struct layer *l)
-{
-	cleanup_close_fd(&l->parent);
-	l->parent = -1;
-	l->stale = l->marked = false;
-}
-
-/* Take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
-static void clean_path(char *path)
-{
-	char *end = path;
-
-	for (const char *from = path; *from;) {
-		size_t length = strcspn(from, "/");
-		if (length == 2 && from[0] == '.' && from[1] == '.') {
-			while (end > path && *--end != '/')
-				;
-		} else if (length > 0 && !(length == 1 && *from == '.')) {
-			if (end > path)
-				*end++ = '/';
-			memmove(end, from, length);
-			end += length;
-		}
-		from += length + (from[length] == '/');
-	}
-	*end = '\0';
-}
-
-/* Split a clean path in place. Return: the last component, NULL for the root itself. */
-static char *split(char *path, char **directory)
-{
-	static char here[] = ".";
-	char *slash = strrchr(path, '/');
-
-	*directory = slash ? path : here;
-	if (slash)
-		*slash = '\0';
-	return slash ? slash + 1 : *path ? path : NULL;
-}
-
-static int keep_parent(struct layer *l, int fd, const char *directory)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || strlen(directory) >= sizeof l->directory) {
-		close(fd);
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	forget_parent(l);
-	l->parent = fd;
-	l->parent_inode = st.st_ino;
-	memcpy(l->directory, directory, strlen(directory) + 1);
-	return 0;
-}
-
-static bool dangles(int root, const char *link)
-{
-	cleanup_fd int fd = resolve_in_root(root, link, O_PATH);
-
-	return fd < 0 && errno == ENOENT;
-}
-
-/* Put the text of the first link of a path that leads to something missing in its place. Return: false when there is
- * none. */
-static bool replace_dangling_link(int root, const char *path, char **replaced)
-{
-	char text[PATH_MAX];
-
-	for (size_t length = strcspn(path, "/");; length += 1 + strcspn(path + length + 1, "/")) {
-		cleanup_free char *prefix = xasprintf("%.*s", (int)length, path);
-		cleanup_fd int link = *prefix ? resolve_in_root(root, prefix, O_PATH | O_NOFOLLOW) : -1;
-		ssize_t size = link < 0 ? -1 : readlinkat(link, "", text, sizeof text);
-		if (size > 0 && (size_t)size < sizeof text && dangles(root, prefix)) {
-			const char *slash = strrchr(prefix, '/');
-			int before = slash && text[0] != '/' ? (int)(slash + 1 - prefix) : 0;
-			*replaced = xasprintf("%.*s%.*s%s", before, prefix, (int)size, text, path + length);
-			return true;
-		}
-		if (!path[length])
-			return false;
-	}
-}
-
-/* resolve_make(), also where a link on the way leads to what is yet to come: /var/run before /run. */
-static int make_directories(int root, const char *directory)
-{
-	cleanup_free char *path = xstrdup(directory);
-
-	for (int links = 0; links < LINKS_MAX; links++) {
-		int fd = resolve_make(root, path, true);
-		char *replaced;
-		if (fd >= 0 || errno != ELOOP || strlen(path) >= PATH_MAX ||
-			!replace_dangling_link(root, path, &replaced))
-			return fd;
-		free(path);
-		path = replaced;
-	}
-	errno = ELOOP;
-	return -1;
-}
-
-/* Make l->parent the directory of that path. */
-static int enter(struct layer *l, const char *directory, bool make)
-{
-	if (l->parent >= 0 && !l->stale && strcmp(directory, l->directory) == 0)
-		return 0;
-	int fd = make ? make_directories(l->target->root, directory)
-		      : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
-	return fd < 0 ? -1 : keep_parent(l, fd, directory);
-}
-
-/* Remove whatever has the name. What is removed may have been part of the way to the directory that is kept. */
-static int remove_name(struct layer *l, int directory, const char *name)
-{
-	l->stale = l->target->removed = true;
-	if (tree_remove_at(directory, name, l->err) < 0)
-		return -1;
-	err_clear(l->err); /* of attempts on the way */
-	return 0;
-}
-
-static int clear_name(struct layer *l, const char *name)
-{
-	return remove_name(l, l->parent, name);
-}
-
-/* ---- whiteouts ------------------------------------------------------------------------------------------------- */
-
-static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth);
-
-/* Remove from a directory what this layer has not made. @dir is closed. */
-static int hide_lower(struct layer *l, int dir, uint64_t inode, unsigned depth)
-{
-	cleanup_dir DIR *list = fdopendir(dir);
-
-	if (!list) {
-		close(dir);
-		return err_sys(l->err, "apply", OPAQUE);
-	}
-	if (depth > OPAQUE_DEPTH)
-		return err_msg(l->err, ELOOP, "apply", OPAQUE, "directories are nested too deeply");
-	for (const struct dirent *entry; (entry = readdir(list));) {
-		const char *name = entry->d_name;
-		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && hide_one(l, dir, inode, name, depth) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Remove one name of directory @dir as far as it is not of this layer. */
-static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth)
-{
-	bool ours = is_ours(l, inode, name);
-	cleanup_fd int inner = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (inner >= 0 && fstat(inner, &st) == 0 && (ours || number_set_has(&l->directories, st.st_ino)))
-		return hide_lower(l, steal_fd(&inner), st.st_ino, depth + 1);
-	return ours ? 0 : remove_name(l, dir, name);
-}
-
-static int apply_whiteout(struct layer *l, const char *directory, const char *name)
-{
-	if (enter(l, directory, false) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(l->err, "apply", name);
-	if (strcmp(name, OPAQUE) == 0) {
-		int dir = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		return dir < 0 ? err_sys(l->err, "apply", name) : hide_lower(l, dir, l->parent_inode, 0);
-	}
-	if (str_starts(name, WHITEOUT_META))
-		return 0; /* aufs' own */
-	const char *hidden = name + strlen(WHITEOUT);
-	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
-		return err_msg(l->err, EINVAL, "apply", name, "not a whiteout of anything");
-	return hide_one(l, l->parent, l->parent_inode, hidden, 0);
-}
+enum { CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
 
 /* ---- what an entry becomes ------------------------------------------------------------------------------------- */
 
@@ -380,7 +122,7 @@ static int make_file(struct layer *l, const char *name, mode_t mode, struct owne
 	cleanup_fd int fd = openat(l->parent, name, flags, mode);
 
 	if (fd < 0 && errno == EEXIST) {
-		if (clear_name(l, name) < 0)
+		if (layer_clear_name(l, name) < 0)
 			return -1;
 		fd = openat(l->parent, name, flags, mode);
 	}
@@ -406,7 +148,7 @@ static int make_directory(struct layer *l, const char *name, mode_t mode, struct
 		struct stat st;
 		if (errno != EEXIST || fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_sys(l->err, "make directory", name);
-		if (!S_ISDIR(st.st_mode) && (clear_name(l, name) < 0 || mkdirat(l->parent, name, mode) < 0))
+		if (!S_ISDIR(st.st_mode) && (layer_clear_name(l, name) < 0 || mkdirat(l->parent, name, mode) < 0))
 			return l->err->code ? -1 : err_sys(l->err, "make directory", name);
 		l->existed = S_ISDIR(st.st_mode);
 	}
@@ -426,7 +168,7 @@ static int make_symlink(struct layer *l, const char *name)
 	if (!text || !*text)
 		return err_msg(l->err, EINVAL, "make link", name, "the archive does not say where it leads");
 	if (symlinkat(text, l->parent, name) < 0 &&
-		(errno != EEXIST || clear_name(l, name) < 0 || symlinkat(text, l->parent, name) < 0))
+		(errno != EEXIST || layer_clear_name(l, name) < 0 || symlinkat(text, l->parent, name) < 0))
 		return l->err->code ? -1 : err_sys(l->err, "make link", name);
 	(void)utimensat(l->parent, name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
@@ -437,7 +179,7 @@ static int make_fifo(struct layer *l, const char *name, mode_t mode)
 	const struct timespec times[2] = { modified(l), modified(l) };
 
 	if (mknodat(l->parent, name, S_IFIFO | mode, 0) < 0 &&
-		(errno != EEXIST || clear_name(l, name) < 0 || mknodat(l->parent, name, S_IFIFO | mode, 0) < 0))
+		(errno != EEXIST || layer_clear_name(l, name) < 0 || mknodat(l->parent, name, S_IFIFO | mode, 0) < 0))
 		return l->err->code ? -1 : err_sys(l->err, "make fifo", name);
 	(void)utimensat(l->parent, name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
@@ -450,8 +192,8 @@ static int make_hard_link(struct layer *l, const char *path, const char *name)
 	char *directory;
 	struct stat st, there;
 
-	clean_path(given);
-	const char *target = split(given, &directory);
+	layer_clean_path(given);
+	const char *target = layer_split(given, &directory);
 	cleanup_fd int from = target ? resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY) : -1;
 	if (from < 0 || fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_msg(l->err, ENOENT, "make hard link", name, "there is no \"%s\" in the image",
@@ -461,7 +203,7 @@ static int make_hard_link(struct layer *l, const char *path, const char *name)
 	if (fstatat(l->parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
 			return 0;
-		if (clear_name(l, name) < 0)
+		if (layer_clear_name(l, name) < 0)
 			return -1;
 	}
 	if (linkat(from, target, l->parent, name, 0) < 0)
@@ -524,15 +266,15 @@ static int apply_named(struct layer *l, const char *path, const char *directory,
 	mode_t on_disk = mode_on_disk(owner.mode);
 
 	if (l->target->whiteouts && str_starts(name, WHITEOUT))
-		return apply_whiteout(l, directory, name);
-	if (enter(l, directory, true) < 0)
+		return layer_whiteout(l, directory, name);
+	if (layer_enter(l, directory, true) < 0)
 		return err_sys(l->err, "make directory", directory);
 	l->existed = false;
 	int result =
 		archive_entry_hardlink(l->entry) ? make_hard_link(l, path, name) : make_entry(l, name, on_disk, &owner);
 	if (result != 0)
 		return result;
-	remember(l, name);
+	layer_remember(l, name);
 	return archive_entry_hardlink(l->entry) ? 0 : note_owner(l, name, path, on_disk, &owner);
 }
 
@@ -544,7 +286,7 @@ static int apply_root(struct layer *l)
 
 	if (!S_ISDIR(owner.mode) || archive_entry_hardlink(l->entry))
 		return err_msg(l->err, EINVAL, "unpack", "/", "the archive has something else than a directory for it");
-	if (enter(l, ".", true) < 0 || fchmod(l->target->root, on_disk) < 0)
+	if (layer_enter(l, ".", true) < 0 || fchmod(l->target->root, on_disk) < 0)
 		return err_sys(l->err, "unpack", "/");
 	set_xattrs(l, l->target->root, on_disk, &owner);
 	later(l, ".");
@@ -560,10 +302,10 @@ static int apply_entry(struct layer *l)
 	if (!given || !*given)
 		return err_msg(l->err, EINVAL, "unpack", NULL, "an entry has no name");
 	cleanup_free char *path = xstrdup(given);
-	clean_path(path);
+	layer_clean_path(path);
 	cleanup_free char *pieces = xstrdup(path);
 	char *directory;
-	const char *name = split(pieces, &directory);
+	const char *name = layer_split(pieces, &directory);
 	return name ? apply_named(l, path, directory, name) : apply_root(l);
 }
 
@@ -676,7 +418,7 @@ int layer_apply(struct layer_target *target, struct stream *stream, struct azm_e
 	if (l.times && open_archive(&l) == 0 && apply_all(&l) == 0 && set_times(&l) == 0 && check_end(&l) == 0)
 		result = stream_finish(stream, err);
 	archive_read_free(l.archive);
-	forget_parent(&l);
+	layer_forget_parent(&l);
 	number_set_free(&l.made);
 	number_set_free(&l.directories);
 	cleanup_close_file(&l.times);

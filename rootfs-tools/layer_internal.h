@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/layer_internal.h: what layer.c (the entries of a tar) and layer_tree.c (the tree) share. */
+#pragma once
+#include <archive.h>
+#include <archive_entry.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "rootfs-tools/layer.h"
+#include "rootfs-tools/number_set.h"
+
+#define WHITEOUT ".wh."
+
+struct layer {
+	struct layer_target *target;
+	struct stream *stream;
+	struct azm_err *err;
+	struct archive *archive;
+	struct archive_entry *entry;
+
+	char directory[PATH_MAX]; /* of the last entry; what `parent` is */
+	int parent;		  /* O_PATH; -1 */
+	bool stale;		  /* something was removed: its path may lead elsewhere by now */
+	bool marked;		  /* `directories` has it */
+	bool existed;		  /* the entry's directory was there already */
+	uint64_t parent_inode, root_inode;
+	uint64_t key;			     /* of the hash */
+	struct number_set made, directories; /* what this layer has made, and where */
+	FILE *times;
+};
+
+/** layer_clean_path() - take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
+void layer_clean_path(char *path);
+
+/** layer_split() - split a clean path in place. Return: the last component, NULL for the root itself. */
+char *layer_split(char *path, char **directory);
+
+/** layer_enter() - make l->parent the directory of that path, and @make what is missing of it. Return: 0, -1 with
+ * errno. */
+int layer_enter(struct layer *l, const char *directory, bool make);
+
+/** layer_forget_parent() - close l->parent. */
+void layer_forget_parent(struct layer *l);
+
+/** layer_clear_name() - remove whatever has the name in l->parent. Return: 0, -1 with the layer's error set. */
+int layer_clear_name(struct layer *l, const char *name);
+
+/** layer_remember() - this layer has made the name in l->parent: its whiteouts do not hide it. */
+void layer_remember(struct layer *l, const char *name);
+
+/** layer_whiteout() - remove what the whiteout @name in @directory hides of the layers below. Return: 0, -1 with the
+ * layer's error set. */
+int layer_whiteout(struct layer *l, const char *directory, const char *name);

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/layer_tree.c: where a path of a layer is in the tree, and what its whiteouts hide; see layer_internal.h.
+ *
+ * Theory of operation
+ *
+ * A path is split into its directory, which is resolved inside the tree, links included, and made when it is missing,
+ * and its last component, which is never followed. Entries come in directory order, so the descriptor of the last
+ * directory is kept; removing anything that could be part of a path forgets it.
+ *
+ * Whiteouts hide what the layers below have, not what this one brings, and may come after it. So each name this layer
+ * makes is remembered, as 64 bits of a keyed hash of its directory's inode and its name; and each directory that has
+ * such a name somewhere below it, which need not have an entry of its own, by its inode.
+ */
+#include "rootfs-tools/layer_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/tree.h"
+#include "mount/mount.h"
+
+enum { OPAQUE_DEPTH = 128, LINKS_MAX = 40 };
+
+#define WHITEOUT_META ".wh..wh."
+#define OPAQUE	      ".wh..wh..opq"
+
+/* ---- names this layer has made --------------------------------------------------------------------------------- */
+
+static uint64_t name_hash(const struct layer *l, uint64_t directory, const char *name)
+{
+	uint64_t hash = l->key ^ number_set_mix(directory);
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+	return number_set_mix(hash);
+}
+
+/* The directory and all above it now have something of this layer's. */
+static void mark_directories(struct layer *l)
+{
+	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, st.st_ino)) {
+		number_set_add(&l->directories, st.st_ino);
+		if (st.st_ino == l->root_inode)
+			break;
+		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = above;
+	}
+	l->marked = true;
+}
+
+void layer_remember(struct layer *l, const char *name)
+{
+	if (!l->target->whiteouts)
+		return;
+	if (!l->marked)
+		mark_directories(l);
+	number_set_add(&l->made, name_hash(l, l->parent_inode, name));
+}
+
+static bool is_ours(const struct layer *l, uint64_t directory, const char *name)
+{
+	return number_set_has(&l->made, name_hash(l, directory, name));
+}
+
+/* ---- directories and last components --------------------------------------------------------------------------- */
+
+void layer_forget_parent(struct layer *l)
+{
+	cleanup_close_fd(&l->parent);
+	l->parent = -1;
+	l->stale = l->marked = false;
+}
+
+/* Take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
+void layer_clean_path(char *path)
+{
+	char *end = path;
+
+	for (const char *from = path; *from;) {
+		size_t length = strcspn(from, "/");
+		if (length == 2 && from[0] == '.' && from[1] == '.') {
+			while (end > path && *--end != '/')
+				;
+		} else if (length > 0 && !(length == 1 && *from == '.')) {
+			if (end > path)
+				*end++ = '/';
+			memmove(end, from, length);
+			end += length;
+		}
+		from += length + (from[length] == '/');
+	}
+	*end = '\0';
+}
+
+/* Split a clean path in place. Return: the last component, NULL for the root itself. */
+char *layer_split(char *path, char **directory)
+{
+	static char here[] = ".";
+	char *slash = strrchr(path, '/');
+
+	*directory = slash ? path : here;
+	if (slash)
+		*slash = '\0';
+	return slash ? slash + 1 : *path ? path : NULL;
+}
+
+static int keep_parent(struct layer *l, int fd, const char *directory)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || strlen(directory) >= sizeof l->directory) {
+		close(fd);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	layer_forget_parent(l);
+	l->parent = fd;
+	l->parent_inode = st.st_ino;
+	memcpy(l->directory, directory, strlen(directory) + 1);
+	return 0;
+}
+
+static bool dangles(int root, const char *link)
+{
+	cleanup_fd int fd = resolve_in_root(root, link, O_PATH);
+
+	return fd < 0 && errno == ENOENT;
+}
+
+/* Put the text of the first link of a path that leads to something missing in its place. Return: false when there is
+ * none. */
+static bool replace_dangling_link(int root, const char *path, char **replaced)
+{
+	char text[PATH_MAX];
+
+	for (size_t length = strcspn(path, "/");; length += 1 + strcspn(path + length + 1, "/")) {
+		cleanup_free char *prefix = xasprintf("%.*s", (int)length, path);
+		cleanup_fd int link = *prefix ? resolve_in_root(root, prefix, O_PATH | O_NOFOLLOW) : -1;
+		ssize_t size = link < 0 ? -1 : readlinkat(link, "", text, sizeof text);
+		if (size > 0 && (size_t)size < sizeof text && dangles(root, prefix)) {
+			const char *slash = strrchr(prefix, '/');
+			int before = slash && text[0] != '/' ? (int)(slash + 1 - prefix) : 0;
+			*replaced = xasprintf("%.*s%.*s%s", before, prefix, (int)size, text, path + length);
+			return true;
+		}
+		if (!path[length])
+			return false;
+	}
+}
+
+/* resolve_make(), also where a link on the way leads to what is yet to come: /var/run before /run. */
+static int make_directories(int root, const char *directory)
+{
+	cleanup_free char *path = xstrdup(directory);
+
+	for (int links = 0; links < LINKS_MAX; links++) {
+		int fd = resolve_make(root, path, true);
+		char *replaced;
+		if (fd >= 0 || errno != ELOOP || strlen(path) >= PATH_MAX ||
+			!replace_dangling_link(root, path, &replaced))
+			return fd;
+		free(path);
+		path = replaced;
+	}
+	errno = ELOOP;
+	return -1;
+}
+
+/* Make l->parent the directory of that path. */
+int layer_enter(struct layer *l, const char *directory, bool make)
+{
+	if (l->parent >= 0 && !l->stale && strcmp(directory, l->directory) == 0)
+		return 0;
+	int fd = make ? make_directories(l->target->root, directory)
+		      : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
+	return fd < 0 ? -1 : keep_parent(l, fd, directory);
+}
+
+/* Remove whatever has the name. What is removed may have been part of the way to the directory that is kept. */
+static int remove_name(struct layer *l, int directory, const char *name)
+{
+	l->stale = l->target->removed = true;
+	if (tree_remove_at(directory, name, l->err) < 0)
+		return -1;
+	err_clear(l->err); /* of attempts on the way */
+	return 0;
+}
+
+int layer_clear_name(struct layer *l, const char *name)
+{
+	return remove_name(l, l->parent, name);
+}
+
+/* ---- whiteouts ------------------------------------------------------------------------------------------------- */
+
+static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth);
+
+/* Remove from a directory what this layer has not made. @dir is closed. */
+static int hide_lower(struct layer *l, int dir, uint64_t inode, unsigned depth)
+{
+	cleanup_dir DIR *list = fdopendir(dir);
+
+	if (!list) {
+		close(dir);
+		return err_sys(l->err, "apply", OPAQUE);
+	}
+	if (depth > OPAQUE_DEPTH)
+		return err_msg(l->err, ELOOP, "apply", OPAQUE, "directories are nested too deeply");
+	for (const struct dirent *entry; (entry = readdir(list));) {
+		const char *name = entry->d_name;
+		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && hide_one(l, dir, inode, name, depth) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Remove one name of directory @dir as far as it is not of this layer. */
+static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth)
+{
+	bool ours = is_ours(l, inode, name);
+	cleanup_fd int inner = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (inner >= 0 && fstat(inner, &st) == 0 && (ours || number_set_has(&l->directories, st.st_ino)))
+		return hide_lower(l, steal_fd(&inner), st.st_ino, depth + 1);
+	return ours ? 0 : remove_name(l, dir, name);
+}
+
+int layer_whiteout(struct layer *l, const char *directory, const char *name)
+{
+	if (layer_enter(l, directory, false) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(l->err, "apply", name);
+	if (strcmp(name, OPAQUE) == 0) {
+		int dir = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return dir < 0 ? err_sys(l->err, "apply", name) : hide_lower(l, dir, l->parent_inode, 0);
+	}
+	if (str_starts(name, WHITEOUT_META))
+		return 0; /* aufs' own */
+	const char *hidden = name + strlen(WHITEOUT);
+	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
+		return err_msg(l->err, EINVAL, "apply", name, "not a whiteout of anything");
+	return hide_one(l, l->parent, l->parent_inode, hidden, 0);
+}
