@@ -471,10 +471,12 @@ static void send_key_to_idle_shell(struct session *session, char letter)
 		return;
 	}
 	session->ended = false;
-	if (letter == 'c')
+	if (letter == 'c') {
+		shell_await_line(session->shell);
 		shell_type(session->shell, &interrupt, 1);
-	else if (shell_run(session->shell, "exit", &err) < 0)
+	} else if (shell_run(session->shell, "exit", &err) < 0) {
 		session->ended = true;
+	}
 	arm_timer(session);
 }
 

@@ -150,6 +150,15 @@ static bool reads_line(const struct shell *shell, pid_t pid)
 	       !(modes.c_lflag & (ICANON | ECHO));
 }
 
+void shell_await_line(const struct shell *shell)
+{
+	enum { PAUSE_US = 500, PAUSES = 100 };
+
+	for (int i = 0; shell->process.dialect == SHELL_BASH && i < PAUSES && !reads_line(shell, shell->process.pid);
+		i++)
+		usleep(PAUSE_US);
+}
+
 /* By the file it runs; of another user's process only the name can be had. */
 static bool is_bash(pid_t pid)
 {

@@ -59,6 +59,14 @@ void shell_free(struct shell *shell);
 /** shell_run() - execute a command line (it may have many lines, but no NUL); only while the shell waits for one. */
 int shell_run(struct shell *shell, const char *command, struct azm_err *err);
 
+/**
+ * shell_await_line() - wait until an idle bash reads its line, 50 ms at most
+ *
+ * Between its prompt's report and readline's taking the terminal over, half a millisecond usually, bash loses an
+ * interrupt. Other shells need no waiting for.
+ */
+void shell_await_line(const struct shell *shell);
+
 /** shell_type() - type bytes on the terminal: input of the running program, control characters. */
 void shell_type(struct shell *shell, const char *bytes, size_t size);
 

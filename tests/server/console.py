@@ -248,7 +248,7 @@ class Console(unittest.TestCase):
         page.type(r"printf '\033[31mred\033[0m \033[1;4mbold\033[0m \033[7mback\033[0m \033[38;2;1;2;3mrgb\033[0m 你x\n'")
         page.key('Enter', 13)
         find = "[...document.querySelectorAll('#lines span')].find(s => s.textContent === '%s')"
-        page.wait(find % 'red')
+        page.wait(find % '你')
         self.assertEqual(page.js((find % 'red') + '.style.color'), 'rgb(204, 59, 51)')
         self.assertEqual(page.js((find % 'bold') + '.className'), 'bold')
         self.assertEqual(page.js((find % 'bold') + '.style.textDecoration'), 'underline')
