@@ -53,3 +53,29 @@ struct owner_log;
  */
 [[gnu::nonnull]] int owner_log_save(struct owner_log *log, int root, int dirfd, struct azm_err *err);
 void owner_log_free(struct owner_log *log);
+
+/* What is remembered of a tree, for reading. Memory: 16 bytes a line. */
+struct owner_book;
+
+/**
+ * owner_book_open() - read DIR/owners.mtree
+ * @dirfd:	the directory beside or above the tree; one without the file is a book without lines
+ *
+ * Return: owned by the caller, owner_book_free(); NULL with @err
+ */
+[[gnu::nonnull]] struct owner_book *owner_book_open(int dirfd, struct azm_err *err);
+void owner_book_free(struct owner_book *book);
+
+/**
+ * owner_book_find() - what is remembered of a path
+ * @path:	of the tree, without a leading "/"; "" or "." is the tree itself
+ * @owner:	set when there is a line; its capability is valid until the next call
+ *
+ * A line that cannot be understood is an error, never a guess. Return: 1, 0 when nothing is, -1 with @err
+ */
+[[gnu::nonnull]] int owner_book_find(
+	struct owner_book *book, const char *path, struct owner *owner, struct azm_err *err);
+
+/** owner_mode_on_disk() - what the mode of an image's file is on disk: its owner can read and remove it, and nothing is
+ * set-id. */
+mode_t owner_mode_on_disk(mode_t mode);
