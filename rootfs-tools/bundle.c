@@ -39,6 +39,13 @@ const char *bundle_architecture(void)
 	return NULL;
 }
 
+struct platform bundle_platform(void)
+{
+	const char *architecture = bundle_architecture();
+
+	return (struct platform){ .os = xstrdup("linux"), .architecture = architecture ? xstrdup(architecture) : NULL };
+}
+
 static int creation_time(char text[static 32], struct azm_err *err)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");

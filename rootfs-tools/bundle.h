@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "rootfs-tools/manifest.h"
 
 /* The part of the OCI image configuration that we make ourselves. Lists end with NULL. */
 struct bundle_config {
@@ -20,6 +21,9 @@ struct bundle_config {
 
 /** bundle_architecture() - this machine's name in OCI terms, or NULL when we do not know it. */
 const char *bundle_architecture(void);
+
+/** bundle_platform() - this machine's, "linux/amd64"; release with platform_free(). */
+struct platform bundle_platform(void);
 
 /**
  * bundle_write_config() - write image.json
