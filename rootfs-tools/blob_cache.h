@@ -62,9 +62,8 @@ struct blob_writer;
  *
  * Return: owned by the caller; NULL with @err, where EEXIST means that it is there by now
  */
-[[gnu::nonnull(1, 2, 4, 6)]] struct blob_writer *blob_writer_begin(struct blob_cache *cache,
-	const struct digest *digest, uint64_t size, int (*wait)(void *context, struct azm_err *err), void *context,
-	struct azm_err *err);
+[[gnu::nonnull(1, 2, 6)]] struct blob_writer *blob_writer_begin(struct blob_cache *cache, const struct digest *digest,
+	uint64_t size, int (*wait)(void *context, struct azm_err *err), void *context, struct azm_err *err);
 
 /** blob_writer_offset() - how many bytes are there already. */
 [[gnu::nonnull]] uint64_t blob_writer_offset(const struct blob_writer *writer);
