@@ -15,8 +15,8 @@
 #include "mount/newapi.h"
 
 enum {
-	OPTION_MAX = 255,   /* longest value fsconfig(2) takes; a list of many overlay layers is longer */
-	OPTIONS_MAX = 1024, /* longer ones are mount(2)'s business anyway */
+	OPTION_MAX = 255,    /* longest value fsconfig(2) takes; a list of many overlay layers is longer */
+	OPTIONS_MAX = 16384, /* an overlay's layers one by one */
 };
 
 static bool is_missing(int code)

@@ -1,6 +1,6 @@
 # The sandbox's file system. No library: it is part of azm-init; the resolver is used by the host programs too.
 MOUNT_SRC         := $(wildcard mount/*.c)
-MOUNT_RESOLVE_SRC := mount/resolve.c mount/host_path.c
+MOUNT_RESOLVE_SRC := mount/resolve.c mount/host_path.c mount/stack.c
 
 MOUNT_OBJ         := $(MOUNT_SRC:%.c=$(O)/obj/%.o)
 MOUNT_STATIC      := $(MOUNT_SRC:%.c=$(O)/static/%.o)

@@ -25,6 +25,10 @@ struct host_path {
 	uint32_t type; /* st_mode & S_IFMT */
 };
 
+/* Lower directories of one overlay: what the kernel stacks (OVL_MAX_STACK); more is E2BIG. OCI images have up to 127.
+ */
+enum { OVERLAY_LAYERS_MAX = 500 };
+
 enum root_mode {
 	ROOT_OVERLAY, /* image untouched, upper and work hold the changes */
 	ROOT_DIRECT,  /* the image directory itself, writable */
@@ -59,7 +63,8 @@ enum proc_mode { PROC_FRESH, PROC_BIND, PROC_NONE };
 
 struct mount_plan {
 	enum root_mode mode;
-	struct host_path *lowers; /* ROOT_OVERLAY: top-most first, at least one; else exactly one, the root */
+	struct host_path *lowers; /* ROOT_OVERLAY: top-most first, 1 to OVERLAY_LAYERS_MAX; else exactly
+				     one, the root */
 	size_t lower_count;
 	struct host_path upper, work; /* ROOT_OVERLAY */
 	bool read_only;		      /* --read-only: the finished root is remounted read-only */
@@ -123,6 +128,25 @@ void host_path_free(struct host_path *path);
  * Return: allocated, NUL-terminated text; NULL with errno
  */
 [[gnu::nonnull(2)]] char *resolve_read(int rootfd, const char *path, size_t limit, size_t *size);
+
+/* The lower directories of an overlay, open (O_PATH), top-most first. */
+struct stack {
+	int *fds;
+	size_t count;
+};
+
+/**
+ * stack_open() - as resolve_in_root(), for the tree that an overlay of several layers would show
+ * @flags:	O_PATH or for reading; O_CLOEXEC is added. A final link is followed
+ *
+ * Whiteouts (character device 0:0) and opaque directories (user.overlay.opaque) count as overlay(5) says. With one
+ * layer it is resolve_in_root(). Return: descriptor owned by the caller, or -1 with errno
+ */
+[[gnu::nonnull]] int stack_open(const struct stack *stack, const char *path, int flags);
+
+/** stack_read() - likewise resolve_read(). */
+[[gnu::nonnull(1, 2)]] char *stack_read(const struct stack *stack, const char *path, size_t limit, size_t *size);
+void stack_close(struct stack *stack);
 
 /**
  * mount_build() - make the whole root of a sandbox (azm-init side)

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mount/overlay.c: see overlay.h.
  *
- * The layers are given to the kernel as /proc/self/fd/N: the objects that were verified, nothing to escape (a path may
- * contain ':' ',' and '\'), and no path of the host in the sandbox's /proc/self/mountinfo.
+ * The layers are given to the kernel as names in /proc/self/fd: the objects that were verified, nothing to escape (a
+ * path may contain ':' ',' and '\'), and no path of the host in the sandbox's /proc/self/mountinfo. That directory is
+ * the working directory meanwhile, so a layer is three or four bytes long and as many as the kernel stacks fit into
+ * the page of options that mount(2) takes. Few go into one "lowerdir" of fsconfig(2), which takes 255 bytes; more are
+ * handed over one by one as "lowerdir+" (Linux 6.5), and in one page by mount(2) where the kernel does not know it.
  *
  * userxattr (Linux 5.11) keeps overlay's marks in user.* attributes, the only ones a user namespace may write.
  *
@@ -28,14 +31,14 @@
 #include "mount/handle.h"
 
 enum {
-	LAYERS_MAX = 200,    /* what fits into the page of options that mount(2) takes; OCI images have up to 127 */
-	LAYER_TEXT_MAX = 20, /* "/proc/self/fd/NNNN:" */
-	OPTIONS_SIZE = LAYERS_MAX * LAYER_TEXT_MAX + 128,
+	FEW_LAYERS = 40, /* their list is shorter than the 255 bytes of one value of fsconfig(2) */
+	OPTIONS_SIZE = OVERLAY_LAYERS_MAX * (int)sizeof ",lowerdir+=12345" + 64,
 };
 
 struct layers {
 	size_t count;
-	int fds[LAYERS_MAX];
+	int fds[OVERLAY_LAYERS_MAX];
+	int upper, work;
 };
 
 static void layers_close(const struct layers *layers)
@@ -108,48 +111,78 @@ static void remove_mark(int work)
 	unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
 }
 
-static int mount_volatile(const char *options, int work, uint64_t attributes)
+/* "key=value,flag,..." with every layer in one list, or each as an option of its own. */
+static void write_options(const struct layers *layers, bool one_by_one, bool is_volatile, char options[OPTIONS_SIZE])
 {
-	char with_volatile[OPTIONS_SIZE + sizeof ",volatile"];
+	size_t used = (size_t)snprintf(options, OPTIONS_SIZE, "userxattr,upperdir=%d,workdir=%d%s", layers->upper,
+		layers->work, is_volatile ? ",volatile" : "");
 
+	for (size_t i = 0; i < layers->count; i++)
+		used += (size_t)snprintf(options + used, OPTIONS_SIZE - used, "%s%d",
+			one_by_one ? ",lowerdir+="
+			: i	   ? ":"
+				   : ",lowerdir=",
+			layers->fds[i]);
+}
+
+static int try_mount(const struct layers *layers, uint64_t attributes)
+{
+	/* One by one is unknown before 6.5; volatile where overlay in user namespaces was backported (5.10). */
+	static const struct {
+		bool one_by_one, is_volatile;
+	} ways[] = { { true, true }, { false, true }, { false, false } };
+	char options[OPTIONS_SIZE];
+	int mnt = -1;
+
+	for (size_t i = layers->count <= FEW_LAYERS; i < sizeof ways / sizeof *ways; i++) {
+		write_options(layers, ways[i].one_by_one, ways[i].is_volatile, options);
+		mnt = mnt_new("overlay", options, attributes);
+		if (mnt >= 0 || (errno != EINVAL && errno != E2BIG))
+			break;
+	}
+	return mnt;
+}
+
+/* The working directory is /proc/self/fd meanwhile: azm-init has one thread, and no use for another one yet. */
+static int mount_layers(const struct layers *layers, uint64_t attributes)
+{
+	cleanup_fd int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (before < 0 || chdir("/proc/self/fd") < 0)
+		return -1;
 	/* In advance, not after a refusal: an attempt that fails costs a whole mount. */
-	remove_mark(work);
-	snprintf(with_volatile, sizeof with_volatile, "%s,volatile", options);
-	int mnt = mnt_new("overlay", with_volatile, attributes);
-	/* Kernels with a backport of overlay in user namespaces may know no volatile (5.10). */
-	return mnt < 0 && errno == EINVAL ? mnt_new("overlay", options, attributes) : mnt;
+	remove_mark(layers->work);
+	cleanup_fd int mnt = try_mount(layers, attributes);
+	int saved = errno;
+	if (fchdir(before) < 0)
+		return -1;
+	errno = saved;
+	return steal_fd(&mnt);
 }
 
 int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err)
 {
 	[[gnu::cleanup(layers_close)]] struct layers layers = { 0 };
-	char options[OPTIONS_SIZE];
-	size_t used = 0;
 
-	if (count < 1 || count > LAYERS_MAX)
-		return err_msg(err, EINVAL, "mount overlay", upper->path, "%zu layers (1 to %d are possible)", count,
-			LAYERS_MAX);
+	if (count < 1 || count > OVERLAY_LAYERS_MAX) {
+		err_msg(err, E2BIG, "mount overlay", upper->path, "%zu layers (1 to %d are possible)", count,
+			OVERLAY_LAYERS_MAX);
+		return err_hint(err, "flatten the image: azm-rootfs unpack makes one tree of its layers");
+	}
 	cleanup_fd int upper_fd = open_directory(upper, err);
 	if (upper_fd < 0)
 		return -1;
 	cleanup_fd int work_fd = open_directory(work, err);
 	if (work_fd < 0)
 		return -1;
-	used += (size_t)snprintf(options, sizeof options,
-		"userxattr,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d", upper_fd, work_fd);
+	layers.upper = upper_fd;
+	layers.work = work_fd;
 	for (; layers.count < count; layers.count++) {
-		int fd = open_directory(&lowers[layers.count], err);
-		if (fd < 0)
+		layers.fds[layers.count] = open_directory(&lowers[layers.count], err);
+		if (layers.fds[layers.count] < 0)
 			return -1;
-		layers.fds[layers.count] = fd;
-		used += (size_t)snprintf(options + used, sizeof options - used, "%s/proc/self/fd/%d",
-			layers.count ? ":" : ",lowerdir=", fd);
-		if (used >= sizeof options) {
-			layers.count++;
-			return err_code(err, E2BIG, "mount overlay", upper->path);
-		}
 	}
-	int mnt = mount_volatile(options, work_fd, attributes);
+	int mnt = mount_layers(&layers, attributes);
 	return mnt < 0 ? explain(upper_fd, upper->path, err) : mnt;
 }

@@ -5,7 +5,7 @@
 
 /**
  * overlay_new() - make an overlay (detached; see mnt_new())
- * @lowers:	top-most first
+ * @lowers:	top-most first, each verified (mount_source_open()); 1 to OVERLAY_LAYERS_MAX
  * @attributes:	MOUNT_ATTR_*
  *
  * Return: descriptor of its root, or -1 with @err set; the hint says what this host or these directories lack

@@ -237,6 +237,14 @@ int resolve_in_root(int rootfd, const char *path, int flags)
 	return fd;
 }
 
+int resolve_beneath(int rootfd, const char *path, int flags)
+{
+	flags |= O_NOFOLLOW;
+	int fd = open_with(rootfd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+
+	return fd < 0 && is_missing(errno) ? walk(rootfd, path, flags, false) : fd;
+}
+
 int resolve_no_links(const char *path, int flags)
 {
 	flags |= O_NOFOLLOW;

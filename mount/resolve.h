@@ -13,3 +13,6 @@
  * Return: descriptor owned by the caller, or -1 with errno (ELOOP or ENOTDIR for a link)
  */
 [[gnu::nonnull]] int resolve_no_links(const char *path, int flags);
+
+/** resolve_beneath() - the same for a path below @rootfd; ".." does not lead out of it. */
+[[gnu::nonnull]] int resolve_beneath(int rootfd, const char *path, int flags);

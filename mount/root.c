@@ -57,8 +57,9 @@ int root_new(const struct mount_plan *plan, struct azm_err *err)
 {
 	if (plan->lower_count < 1)
 		return err_msg(err, EINVAL, "open image", NULL, "the plan names none");
-	if (plan->mode != ROOT_READ_ONLY && refuse_foreign(&plan->lowers[0], err) < 0)
-		return -1;
+	for (size_t i = 0; plan->mode != ROOT_READ_ONLY && i < plan->lower_count; i++)
+		if (refuse_foreign(&plan->lowers[i], err) < 0)
+			return -1;
 	if (plan->mode == ROOT_OVERLAY)
 		return overlay_new(plan->lowers, plan->lower_count, &plan->upper, &plan->work, MOUNT_ATTR_NODEV, err);
 	return clone_image(plan, err);

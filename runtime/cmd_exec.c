@@ -117,7 +117,7 @@ static int settle_identity(
 
 	snprintf(own, sizeof own, "%u:%u", uid, gid);
 	entry->wide = json_is_false(json_object_get(status, "single_id"));
-	if (user_resolve(options->user ? options->user : own, entry->image.rootfd, &entry->identity, err) < 0)
+	if (user_resolve(options->user ? options->user : own, &entry->image.stack, &entry->identity, err) < 0)
 		return -1;
 	if (entry->wide || (entry->identity.uid == uid && entry->identity.gid == gid))
 		return 0;
@@ -151,7 +151,7 @@ static int prepare_entry(const struct state *state, const char *name, const stru
 		return -1;
 	int result = config_load(&entry->config, dir, err);
 	if (result == 0)
-		result = image_open(entry->config.rootfs, &entry->image, err);
+		result = image_open(entry->config.rootfs, &entry->config.layers, &entry->image, err);
 	if (result == 0)
 		result = settle_identity(entry, status, options, err);
 	json_decref(status);
@@ -292,7 +292,7 @@ int command_exec(int argc, char **argv)
 {
 	struct azm_err err = { 0 };
 	struct exec_options options = { 0 };
-	struct entry entry = { .target = -1, .image = { .rootfd = -1 } };
+	struct entry entry = { .target = -1, .image = { 0 } };
 	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
 	int first = options_parse(program_find(the_program(), "exec"), &options, argc, argv, &err);
 

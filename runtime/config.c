@@ -24,6 +24,7 @@ static const struct field {
 	}
 	F(TEXT, name),
 	F(TEXT, rootfs),
+	F(LIST, layers),
 	F(TEXT, rootfs_mode),
 	F(TEXT, server),
 	F(TEXT, workspace),

@@ -18,10 +18,12 @@
 
 struct config {
 	char *name;
-	char *rootfs;	   /* as given; absolute */
-	char *rootfs_mode; /* overlay, direct, read-only */
-	char *server;	   /* auto, builtin, image, or a path of the host */
-	char *workspace;   /* directory of the host, or NULL */
+	char *rootfs;		/* as given; absolute */
+	struct str_list layers; /* directories between the writable layer and rootfs, top-most first: frozen layers, the
+				   layers of a stored image */
+	char *rootfs_mode;	/* overlay, direct, read-only */
+	char *server;		/* auto, builtin, image, or a path of the host */
+	char *workspace;	/* directory of the host, or NULL */
 	char *workspace_target;
 	struct str_list volumes; /* HOST:CTR[:MODE] */
 	struct str_list tmpfs;	 /* PATH[:OPTIONS] */

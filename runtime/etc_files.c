@@ -91,23 +91,23 @@ static int hosts_file(const struct config *config, uint32_t address, char **host
 }
 
 /* The stand-in goes over what the image has, so that scripts which name the path find it too. */
-static void add_sudo(int rootfd, struct mount_plan *plan)
+static void add_sudo(const struct stack *stack, struct mount_plan *plan)
 {
-	cleanup_fd int found = resolve_in_root(rootfd, "/usr/bin/sudo", O_PATH);
+	cleanup_fd int found = stack_open(stack, "/usr/bin/sudo", O_PATH);
 
 	if (found >= 0)
 		add_file(plan, "/usr/bin/sudo", xstrdup(sudo_stand_in), 0755);
 }
 
 /* An id the image does not know gets a line, as podman does: git, ssh, npm and whoami look their user up. */
-static void add_passwd(
-	const struct config *config, const struct identity *identity, int rootfd, struct mount_plan *plan)
+static void add_passwd(const struct config *config, const struct identity *identity, const struct stack *stack,
+	struct mount_plan *plan)
 {
 	size_t size = 0;
 
 	if (identity->name)
 		return;
-	cleanup_free char *passwd = resolve_read(rootfd, "/etc/passwd", 1 << 20, &size);
+	cleanup_free char *passwd = stack_read(stack, "/etc/passwd", 1 << 20, &size);
 	if (!passwd)
 		return;
 	add_file(plan, "/etc/passwd",
@@ -147,7 +147,7 @@ static char *resolv_conf(const struct config *config, uint32_t gateway)
 }
 
 int etc_files_plan(const struct config *config, uint32_t address, uint32_t gateway, bool wide,
-	const struct identity *identity, int rootfd, struct mount_plan *plan, struct azm_err *err)
+	const struct identity *identity, const struct stack *stack, struct mount_plan *plan, struct azm_err *err)
 {
 	cleanup_free char *hosts = NULL;
 	const char *hostname = config->hostname ? config->hostname : config->name;
@@ -157,8 +157,8 @@ int etc_files_plan(const struct config *config, uint32_t address, uint32_t gatew
 	add_file(plan, "/etc/hosts", steal_ptr(&hosts), 0644);
 	add_file(plan, "/etc/hostname", xasprintf("%s\n", hostname), 0644);
 	add_file(plan, "/etc/resolv.conf", resolv_conf(config, gateway), 0644);
-	add_passwd(config, identity, rootfd, plan);
+	add_passwd(config, identity, stack, plan);
 	if (!wide)
-		add_sudo(rootfd, plan);
+		add_sudo(stack, plan);
 	return 0;
 }

@@ -118,7 +118,7 @@ int image_read_config(struct image *image, const char *text, size_t size, struct
 
 /* An image of another architecture fails at the first exec with a riddle; say it now. Looks at what most images have.
  */
-static int check_architecture(const struct image *image, struct azm_err *err)
+static int check_architecture(const struct image *image, const char *path, struct azm_err *err)
 {
 	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/env" };
 #if defined __x86_64__
@@ -130,12 +130,12 @@ static int check_architecture(const struct image *image, struct azm_err *err)
 #endif
 	for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
 		Elf64_Ehdr header;
-		cleanup_fd int fd = resolve_in_root(image->rootfd, programs[i], O_RDONLY | O_NONBLOCK);
+		cleanup_fd int fd = stack_open(&image->stack, programs[i], O_RDONLY | O_NONBLOCK);
 		if (fd < 0 || read_full(fd, &header, sizeof header) != (ssize_t)sizeof header ||
 			memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
 			continue;
 		if (header.e_machine != OURS && header.e_machine != EM_386 && header.e_machine != EM_ARM) {
-			err_msg(err, ENOEXEC, "use image", image->root.path,
+			err_msg(err, ENOEXEC, "use image", path,
 				"its programs are for another architecture (ELF machine %u)", header.e_machine);
 			return err_hint(err, "get the image for this machine's architecture");
 		}
@@ -160,25 +160,45 @@ static bool is_empty(int rootfd)
 	return dir != NULL;
 }
 
-static int open_root(const char *path, struct image *image, struct azm_err *err)
+/* Append a directory below those there are. */
+static int add_lower(const char *path, struct image *image, struct azm_err *err)
 {
 	struct stat st;
+	struct host_path lower;
 
-	if (host_path_open(path, &image->root, err) < 0)
-		return err_is(err, ENOENT) ? err_hint(err, "make an image with `azm-rootfs bootstrap %s`", path) : -1;
-	if (image->root.type != S_IFDIR) {
+	if (host_path_open(path, &lower, err) < 0)
+		return -1;
+	image->lowers = xrealloc(image->lowers, image->lower_count + 1, sizeof *image->lowers);
+	image->lowers[image->lower_count++] = lower;
+	if (lower.type != S_IFDIR) {
 		err_msg(err, ENOTDIR, "use image", path, "it is not a directory");
 		return err_hint(err, "unpack it first; --rootfs takes a directory");
 	}
-	image->rootfd = open(image->root.path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (image->rootfd < 0 || fstat(image->rootfd, &st) < 0)
+	cleanup_fd int fd = open(lower.path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "open image", path);
-	if (st.st_dev != image->root.dev || st.st_ino != image->root.ino)
+	if (st.st_dev != lower.dev || st.st_ino != lower.ino)
 		return err_msg(err, EAGAIN, "open image", path, "it changed just now");
-	if (faccessat(image->rootfd, ".", R_OK | X_OK, 0) < 0)
+	if (faccessat(fd, ".", R_OK | X_OK, 0) < 0)
 		return err_sys(err, "read image", path);
 	image->owner = st.st_uid;
+	image->stack.fds = xrealloc(image->stack.fds, image->stack.count + 1, sizeof *image->stack.fds);
+	image->stack.fds[image->stack.count++] = steal_fd(&fd);
 	return 0;
+}
+
+static int open_root(const char *path, struct image *image, struct azm_err *err)
+{
+	if (add_lower(path, image, err) == 0)
+		return 0;
+	return err_is(err, ENOENT) ? err_hint(err, "make an image with `azm-rootfs bootstrap %s`", path) : -1;
+}
+
+/* The lowest directory is no part of the tree after all: it holds the one that is. */
+static void drop_lowest(struct image *image)
+{
+	host_path_free(&image->lowers[--image->lower_count]);
+	close(image->stack.fds[--image->stack.count]);
 }
 
 static int open_bundle(const char *path, struct image *image, struct azm_err *err)
@@ -198,38 +218,40 @@ static int open_bundle(const char *path, struct image *image, struct azm_err *er
 		return err_sys(err, "read", config);
 	if (image_read_config(image, text, size, err) < 0)
 		return err_wrap(err, "use image", path);
-	host_path_free(&image->root);
-	close(image->rootfd);
-	image->rootfd = -1;
+	drop_lowest(image);
 	return open_root(root, image, err);
 }
 
-int image_open(const char *path, struct image *image, struct azm_err *err)
+int image_open(const char *path, const struct str_list *layers, struct image *image, struct azm_err *err)
 {
-	*image = (struct image){ .rootfd = -1 };
+	*image = (struct image){ 0 };
+	for (size_t i = 0; layers && i < layers->count; i++)
+		if (add_lower(layers->items[i], image, err) < 0)
+			return err_wrap(err, "use layer", layers->items[i]);
 	if (open_root(path, image, err) < 0)
 		return -1;
 	/* A bundle is told from a root tree by its two names; a root tree has no /image.json beside a /rootfs. */
-	if (has_child(image->rootfd, "image.json") && has_child(image->rootfd, "rootfs") &&
-		open_bundle(path, image, err) < 0)
+	int root = image->stack.fds[image->stack.count - 1];
+	if (has_child(root, "image.json") && has_child(root, "rootfs") && open_bundle(path, image, err) < 0)
 		return -1;
-	if (is_empty(image->rootfd)) {
+	if (is_empty(image->stack.fds[image->stack.count - 1])) {
 		err_msg(err, ENOENT, "use image", path, "the directory is empty");
 		return err_hint(err, "make an image with `azm-rootfs bootstrap DIR`");
 	}
-	return check_architecture(image, err);
+	return check_architecture(image, path, err);
 }
 
 void image_close(struct image *image)
 {
-	host_path_free(&image->root);
-	if (image->rootfd >= 0)
-		close(image->rootfd);
+	for (size_t i = 0; i < image->lower_count; i++)
+		host_path_free(&image->lowers[i]);
+	free(image->lowers);
+	stack_close(&image->stack);
 	str_list_free(&image->env);
 	str_list_free(&image->entrypoint);
 	str_list_free(&image->cmd);
 	free(image->user);
 	free(image->workdir);
 	free(image->stop_signal);
-	*image = (struct image){ .rootfd = -1 };
+	*image = (struct image){ 0 };
 }

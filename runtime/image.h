@@ -9,9 +9,10 @@
 #include "mount/mount.h"
 
 struct image {
-	struct host_path root; /* the root tree */
-	int rootfd;	       /* O_PATH, for lookups with resolve_in_root() */
-	uint32_t owner;	       /* uid of the root directory */
+	struct host_path *lowers; /* the root tree: layers, top-most first; one for an unpacked image */
+	size_t lower_count;
+	struct stack stack; /* the same, open */
+	uint32_t owner;	    /* uid of the lowest directory */
 	struct str_list env, entrypoint, cmd;
 	char *user, *workdir;
 	uint16_t port; /* first exposed TCP port, 0 = none */
@@ -22,11 +23,13 @@ struct image {
 /**
  * image_open() - look at a rootfs argument
  * @path:	a root tree, or a bundle: PATH/rootfs and PATH/image.json (OCI image configuration)
+ * @layers:	canonical directories on top of it, top-most first (config.layers); NULL: none
  *
  * Refuses with a hint what cannot be a root: missing, a file, empty, unreadable, programs for another architecture.
  * image.json is bounded and every field checked for its type.
  */
-[[gnu::nonnull]] int image_open(const char *path, struct image *image, struct azm_err *err);
+[[gnu::nonnull(1, 3, 4)]] int image_open(
+	const char *path, const struct str_list *layers, struct image *image, struct azm_err *err);
 void image_close(struct image *image);
 
 /** image_read_config() - the text of an image.json alone: environment, command, user, port of @image are set. */

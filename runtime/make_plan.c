@@ -173,17 +173,20 @@ static int plan_root(const struct config *config, struct launch *launch, int dir
 	mount->mode = strcmp(config->rootfs_mode, "overlay") == 0  ? ROOT_OVERLAY
 		      : strcmp(config->rootfs_mode, "direct") == 0 ? ROOT_DIRECT
 								   : ROOT_READ_ONLY;
-	mount->lowers = xcalloc(1, sizeof *mount->lowers);
-	mount->lower_count = 1;
-	mount->lowers[0] = launch->image.root;
-	mount->lowers[0].path = xstrdup(launch->image.root.path);
+	const struct image *image = &launch->image;
+	mount->lowers = xcalloc(image->lower_count, sizeof *mount->lowers);
+	for (; mount->lower_count < image->lower_count; mount->lower_count++) {
+		struct host_path *lower = &mount->lowers[mount->lower_count];
+		*lower = image->lowers[mount->lower_count];
+		lower->path = xstrdup(lower->path);
+	}
 	mount->read_only = config->read_only;
 	mount->shm_size = config->shm_size == CONFIG_UNSET ? 0 : config->shm_size;
 	mount->proc = strcmp(config->proc, "fresh") == 0  ? PROC_FRESH
 		      : strcmp(config->proc, "bind") == 0 ? PROC_BIND
 							  : PROC_NONE;
 	if (mount->mode == ROOT_DIRECT && launch->image.owner != geteuid()) {
-		err_msg(err, EACCES, "use image", launch->image.root.path, "it belongs to uid %u: changes would fail",
+		err_msg(err, EACCES, "use image", config->rootfs, "it belongs to uid %u: changes would fail",
 			launch->image.owner);
 		return err_hint(err, "copy it first, or use --rootfs-mode read-only");
 	}
@@ -199,19 +202,19 @@ static int settle_user(const struct config *config, struct launch *launch, struc
 {
 	const char *text = config->user ? config->user : launch->image.user ? launch->image.user : "0";
 
-	return user_resolve(text, launch->image.rootfd, &launch->identity, err);
+	return user_resolve(text, &launch->image.stack, &launch->identity, err);
 }
 
 int launch_prepare(
 	const struct config *config, const struct state *state, int dir, struct launch *launch, struct azm_err *err)
 {
-	*launch = (struct launch){ .image = { .rootfd = -1 } };
+	*launch = (struct launch){ .image = { 0 } };
 	if (!config->rootfs) {
 		err_msg(err, EINVAL, "start", NULL, "no image was named");
 		return err_hint(err, "use --rootfs DIR; `azm-rootfs bootstrap img/` makes one");
 	}
-	if (image_open(config->rootfs, &launch->image, err) < 0 || settle_user(config, launch, err) < 0 ||
-		plan_root(config, launch, dir, err) < 0 ||
+	if (image_open(config->rootfs, &config->layers, &launch->image, err) < 0 ||
+		settle_user(config, launch, err) < 0 || plan_root(config, launch, dir, err) < 0 ||
 		volumes_plan(config, state, dir, &launch->plan.mount, err) < 0 ||
 		plan_process(config, state, launch, err) < 0 || limits_plan(config, &launch->plan, err) < 0)
 		return -1;
@@ -264,7 +267,7 @@ int launch_finish(const struct config *config, const struct state *state, bool w
 		return -1;
 	launch->plan.mount.tty_gid = wide ? 5 : -1;
 	return etc_files_plan(
-		config, address, gateway, wide, &launch->identity, launch->image.rootfd, &launch->plan.mount, err);
+		config, address, gateway, wide, &launch->identity, &launch->image.stack, &launch->plan.mount, err);
 }
 
 static void free_strings(char **list, size_t count)
@@ -302,5 +305,5 @@ void launch_free(struct launch *launch)
 	free(launch->plan.limits);
 	identity_free(&launch->identity);
 	image_close(&launch->image);
-	*launch = (struct launch){ .image = { .rootfd = -1 } };
+	*launch = (struct launch){ .image = { 0 } };
 }

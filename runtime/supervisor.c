@@ -56,7 +56,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.ready = -1,
 		.ready_cancel = -1,
 		.cgroup = { .dir = -1 },
-		.launch = { .image = { .rootfd = -1 } },
+		.launch = { .image = { 0 } },
 		.network = { .userns = -1,
 			.netns = -1,
 			.keeper = -1,

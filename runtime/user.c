@@ -105,9 +105,9 @@ static int no_such(const char *kind, const char *text, struct azm_err *err)
 }
 
 static int resolve_group(
-	const char *group, const char *text, int rootfd, struct identity *identity, struct azm_err *err)
+	const char *group, const char *text, const struct stack *stack, struct identity *identity, struct azm_err *err)
 {
-	cleanup_free char *file = resolve_read(rootfd, "/etc/group", FILE_LIMIT, NULL);
+	cleanup_free char *file = stack_read(stack, "/etc/group", FILE_LIMIT, NULL);
 	bool by_name = group && !all_digits(group);
 	uint32_t gid = 0;
 
@@ -121,12 +121,12 @@ static int resolve_group(
 	return 0;
 }
 
-int user_resolve(const char *text, int rootfd, struct identity *out, struct azm_err *err)
+int user_resolve(const char *text, const struct stack *stack, struct identity *out, struct azm_err *err)
 {
 	cleanup_free char *copy = xstrdup(text);
 	char *group = copy;
 	const char *user = next_field(&group, ':');
-	cleanup_free char *passwd = resolve_read(rootfd, "/etc/passwd", FILE_LIMIT, NULL);
+	cleanup_free char *passwd = stack_read(stack, "/etc/passwd", FILE_LIMIT, NULL);
 
 	*out = (struct identity){ 0 };
 	if (!*user || (group && (!*group || strchr(group, ':'))))
@@ -139,7 +139,7 @@ int user_resolve(const char *text, int rootfd, struct identity *out, struct azm_
 	} else if (!passwd || !find_user(passwd, user, out)) {
 		return no_such("user", text, err);
 	}
-	if (resolve_group(group, text, rootfd, out, err) < 0) {
+	if (resolve_group(group, text, stack, out, err) < 0) {
 		identity_free(out);
 		return -1;
 	}

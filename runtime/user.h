@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "mount/mount.h"
 
 struct identity {
 	uint32_t uid, gid;
@@ -21,10 +22,10 @@ enum { ID_MAX = 65535 };
 /**
  * user_resolve() - UID[:GID] or NAME[:GROUP] as seen by an image
  * @text:	what was asked for; digits only are a number, everything else a name
- * @rootfd:	the image's (or the sandbox's) root: /etc/passwd and /etc/group are read through the resolver, bounded;
+ * @stack:	the image's root: /etc/passwd and /etc/group are read through the resolver, bounded;
  * nothing of the image is executed
  *
  * Numbers: 0 to 4294967294, no sign, blank, or other text ("01" is 1, "1abc" and "-1" are errors). No NSS.
  */
-int user_resolve(const char *text, int rootfd, struct identity *out, struct azm_err *err);
+int user_resolve(const char *text, const struct stack *stack, struct identity *out, struct azm_err *err);
 void identity_free(struct identity *identity);

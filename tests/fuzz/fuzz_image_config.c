@@ -14,7 +14,7 @@ static void check_list(const struct str_list *list)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_text(data, size);
-	struct image image = { .rootfd = -1 };
+	struct image image = { 0 };
 	struct azm_err err = { 0 };
 	int result = image_read_config(&image, text, size, &err);
 

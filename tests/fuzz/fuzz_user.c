@@ -8,14 +8,14 @@
 
 static const char *passwd_file, *group_file;
 
-/* Instead of mount/resolve.c's: the files are the input's. */
-char *__wrap_resolve_read(int rootfd, const char *path, size_t limit, size_t *size);
+/* Instead of mount/stack.c's: the files are the input's. */
+char *__wrap_stack_read(const struct stack *stack, const char *path, size_t limit, size_t *size);
 
-char *__wrap_resolve_read(int rootfd, const char *path, size_t limit, size_t *size)
+char *__wrap_stack_read(const struct stack *stack, const char *path, size_t limit, size_t *size)
 {
 	const char *text = strcmp(path, "/etc/passwd") == 0 ? passwd_file : group_file;
 
-	(void)rootfd;
+	(void)stack;
 	must(strlen(text) <= limit);
 	if (size)
 		*size = strlen(text);
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	passwd_file = passwd;
 	group_file = group;
-	int result = user_resolve(user, -1, &identity, &err);
+	int result = user_resolve(user, &(struct stack){ 0 }, &identity, &err);
 	must((result < 0) == (err.code != 0));
 	if (result == 0)
 		check_identity(user, &identity);

@@ -15,7 +15,7 @@ FUZZED_SRC := $(filter-out runtime/main.c runtime/embed.c runtime/cmd_%.c,$(RUNT
 FUZZ_LIBS  := -l:libmicrohttpd.a -l:libvterm.a $(ROOTFS_LIBS) $(RUNTIME_LIBS) $(NETNS_LIBS)
 
 # Functions a target puts its own in the place of.
-FUZZ_WRAP_user          := resolve_read
+FUZZ_WRAP_user          := stack_read
 FUZZ_WRAP_options       := read_path
 FUZZ_WRAP_server_action := file_path file_looks_binary edit_load edit_store edit_view_directory action_ipython
 FUZZ_WRAP_server_http   := job_client_gone

@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -233,4 +235,129 @@ void in_namespaces(void (*inside)(void *), void *argument)
 	close(ends[0]);
 	if (!done || *text)
 		fail_msg("%s", text && *text ? text : "the process inside died");
+}
+
+int setup_mounts(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	fixture_make(f);
+	*state = f;
+	return 0;
+}
+
+int teardown_mounts(void **state)
+{
+	fixture_remove(*state);
+	free(*state);
+	return 0;
+}
+
+void enter(const struct mount_plan *plan)
+{
+	struct azm_err err = { 0 };
+	int root = -1;
+
+	EXPECT_OK(mount_build(plan, &root, &err), &err);
+	EXPECT_OK(mount_pivot(root, &err), &err);
+	close(root);
+}
+
+/* The plan must be refused; returns the error. Tried in a copy of the mounts: a failed build leaves them half made. */
+struct azm_err refused(const struct mount_plan *plan, int code)
+{
+	struct azm_err *err = mmap(NULL, sizeof *err, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int root = -1, status;
+
+	EXPECT(err != MAP_FAILED);
+	pid_t pid = fork();
+	if (pid == 0) {
+		EXPECT(unshare(CLONE_NEWNS) == 0, "%s", strerror(errno));
+		EXPECT(mount_build(plan, &root, err) == -1 && root == -1, "the plan was accepted");
+		_exit(0);
+	}
+	EXPECT(waitpid(pid, &status, 0) == pid);
+	if (status)
+		_exit(1); /* it has reported */
+	EXPECT(err->code == code, "%s: %s (%s)", err->text, strerror(err->code), err->reason);
+	return *err;
+}
+
+bool write_fails(const char *path, int code)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		return false;
+	EXPECT(errno == code, "%s: %s", path, strerror(errno));
+	return true;
+}
+
+/* The last line of mountinfo with this mount point: "ID PARENT DEV ROOT POINT OPTIONS ... - TYPE SOURCE SUPER". */
+char *mount_line(const char *point)
+{
+	char *rest = xstrdup(get("/proc/self/mountinfo")), *found = NULL;
+	char *wanted = xasprintf(" %s ", point);
+
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+		const char *at = line;
+		for (int field = 0; at && field < 4; field++) {
+			at = strchr(at, ' ');
+			at = at && field < 3 ? at + 1 : at;
+		}
+		if (at && str_starts(at, wanted))
+			found = line;
+	}
+	return found;
+}
+
+/* Whether the mount at @point has the option, of the mount or of the file system. */
+bool has_option(const char *point, const char *option)
+{
+	char *line = mount_line(point);
+
+	EXPECT(line, "%s is not mounted", point);
+	for (char *word; (word = strsep(&line, " ,")) != NULL;)
+		if (strcmp(word, option) == 0)
+			return true;
+	return false;
+}
+
+void expect_options(const char *point, const char *options)
+{
+	char *rest = xstrdup(options);
+
+	for (char *option; (option = strsep(&rest, ",")) != NULL;)
+		EXPECT(has_option(point, option), "%s lacks %s: %s", point, option, mount_line(point));
+}
+
+struct volume *one_volume(struct mount_plan *plan, enum volume_kind kind, const char *source, const char *target)
+{
+	plan->volumes = xrealloc(plan->volumes, plan->volume_count + 1, sizeof *plan->volumes);
+	struct volume *v = &plan->volumes[plan->volume_count++];
+	*v = (struct volume){ .kind = kind, .target = xstrdup(target) };
+	if (source)
+		v->source = host(source);
+	return v;
+}
+
+struct etc_file *one_file(struct mount_plan *plan, const char *target, const char *text, bool required)
+{
+	plan->files = xrealloc(plan->files, plan->file_count + 1, sizeof *plan->files);
+	struct etc_file *file = &plan->files[plan->file_count++];
+	*file = (struct etc_file){
+		.target = xstrdup(target), .text = xstrdup(text), .mode = 0644, .required = required
+	};
+	return file;
+}
+
+int run_mount_tests(const struct CMUnitTest *tests, size_t count)
+{
+	become_ordinary_user();
+	int failed = _cmocka_run_group_tests("mounts on this kernel", tests, count, NULL, NULL);
+	refuse_calls((const int[]){ SYS_mount_setattr, -1 });
+	failed += _cmocka_run_group_tests("mounts without mount_setattr", tests, count, NULL, NULL);
+	refuse_calls(
+		(const int[]){ SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_open_tree, SYS_move_mount, SYS_openat2, -1 });
+	return failed + _cmocka_run_group_tests("mounts without the new mount API", tests, count, NULL, NULL);
 }

@@ -60,3 +60,38 @@ size_t count_entries(const char *directory);
 /** EXPECT_OK() - a call that takes an error object as its last argument must succeed. */
 #define EXPECT_OK(call, err)                                                                                           \
 	EXPECT((call) == 0, "%s: %s (%d) hint: %s", (err)->text, (err)->reason, (err)->code, (err)->hint)
+
+/** enter() - build the plan and make it the root of this process. */
+void enter(const struct mount_plan *plan);
+
+/** refused() - the plan must be refused with @code; returns the error. Tried in a copy of the mounts: a failed build
+ * leaves them half made. */
+struct azm_err refused(const struct mount_plan *plan, int code);
+
+/** write_fails() - whether a file cannot be opened for writing; for another reason than @code the test ends. */
+bool write_fails(const char *path, int code);
+
+/** mount_line() - the last line of mountinfo with this mount point, NULL without one. */
+char *mount_line(const char *point);
+
+/** has_option() - whether the mount at @point has the option, of the mount or of the file system. */
+bool has_option(const char *point, const char *option);
+void expect_options(const char *point, const char *options);
+
+/** one_volume(), one_file() - append to a plan. */
+struct volume *one_volume(struct mount_plan *plan, enum volume_kind kind, const char *source, const char *target);
+struct etc_file *one_file(struct mount_plan *plan, const char *target, const char *text, bool required);
+
+/** setup_mounts(), teardown_mounts() - a fixture for each test, in *state. */
+int setup_mounts(void **state);
+int teardown_mounts(void **state);
+#define MOUNT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_mounts, teardown_mounts)
+
+/**
+ * run_mount_tests() - every test three times: on this kernel, without mount_setattr(2) (before Linux 5.12), and without
+ * any call of the new mount API and openat2(2) (before 5.2)
+ *
+ * As an ordinary user. Return: the number of failures
+ */
+struct CMUnitTest;
+int run_mount_tests(const struct CMUnitTest *tests, size_t count);

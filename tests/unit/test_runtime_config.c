@@ -46,6 +46,7 @@ static void fill(struct run_request *request)
 	str_list_add(&config->env, "A=b=c");
 	str_list_add(&config->env, "EMPTY=");
 	str_list_add(&config->publish_open, "8081:80");
+	str_list_add(&config->layers, "/layers/a/tree");
 	str_list_add(&config->command, "sh");
 	str_list_add(&config->command, "");
 }

@@ -25,7 +25,7 @@ static int read_text(const char *text, struct image *image, struct azm_err *err)
 {
 	cleanup_free char *copy = xstrdup(text); /* of exactly its size, for sanitizers */
 
-	*image = (struct image){ .rootfd = -1 };
+	*image = (struct image){ 0 };
 	return image_read_config(image, copy, strlen(text), err);
 }
 
@@ -155,7 +155,7 @@ static int open_image(const char *path, struct azm_err *err)
 	struct image image;
 
 	alarm(20);
-	int result = image_open(path, &image, err);
+	int result = image_open(path, NULL, &image, err);
 	alarm(0);
 	image_close(&image);
 	return result;

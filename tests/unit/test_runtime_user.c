@@ -47,7 +47,7 @@ static int resolve(const char *text, struct identity *identity, struct azm_err *
 	cleanup_fd int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(root >= 0);
-	return user_resolve(text, root, identity, err);
+	return user_resolve(text, &(struct stack){ .fds = &root, .count = 1 }, identity, err);
 }
 
 static void numbers_and_names_mean_what_the_image_says(void **state)
