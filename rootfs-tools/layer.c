@@ -30,6 +30,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "mount/mount.h"
+#include "rootfs-tools/layer_xattrs.h"
 #include "rootfs-tools/scratch.h"
 
 enum { CAPABILITY_MAX = 24 /* XATTR_CAPS_SZ_3 */ };
@@ -44,13 +45,6 @@ static struct timespec modified(const struct layer *l)
 		.tv_nsec = archive_entry_mtime_nsec(l->entry) };
 }
 
-static mode_t mode_on_disk(mode_t mode)
-{
-	mode_t bits = mode & (S_ISDIR(mode) ? 01777 : 0777);
-
-	return bits | (S_ISDIR(mode) ? S_IRWXU : S_IRUSR);
-}
-
 /* A file that its owner may not write cannot be given attributes either. */
 static void set_xattr(int fd, mode_t mode, const char *name, const void *value, size_t size)
 {
@@ -62,23 +56,17 @@ static void set_xattr(int fd, mode_t mode, const char *name, const void *value, 
 	}
 }
 
-/* Of all attributes those that any program may give its files, but overlay's marks and other tools' records: what they
- * mean is decided by whoever mounts the tree. */
 static void set_xattrs(const struct layer *l, int fd, mode_t mode, struct owner *owner)
 {
-	static const char *const foreign[] = { "user.overlay.", "user.containers.", "user.rootlesscontainers" };
 	const char *name;
 	const void *value;
 	size_t size;
 
 	archive_entry_xattr_reset(l->entry);
 	while (archive_entry_xattr_next(l->entry, &name, &value, &size) == ARCHIVE_OK) {
-		bool wanted = name && str_starts(name, "user.");
-		for (size_t i = 0; wanted && i < sizeof foreign / sizeof *foreign; i++)
-			wanted = !str_starts(name, foreign[i]);
-		if (wanted)
+		if (name && xattr_is_wanted(name))
 			set_xattr(fd, mode, name, value, size);
-		if (name && strcmp(name, "security.capability") == 0 && size <= CAPABILITY_MAX) {
+		if (name && strcmp(name, CAPABILITY_XATTR) == 0 && size <= CAPABILITY_MAX) {
 			owner->capability = value;
 			owner->capability_size = size;
 		}
@@ -263,7 +251,7 @@ static struct owner owner_of(const struct layer *l)
 static int apply_named(struct layer *l, const char *path, const char *directory, const char *name)
 {
 	struct owner owner = owner_of(l);
-	mode_t on_disk = mode_on_disk(owner.mode);
+	mode_t on_disk = owner_mode_on_disk(owner.mode);
 
 	if (l->target->whiteouts && str_starts(name, WHITEOUT))
 		return layer_whiteout(l, directory, name);
@@ -282,7 +270,7 @@ static int apply_named(struct layer *l, const char *path, const char *directory,
 static int apply_root(struct layer *l)
 {
 	struct owner owner = owner_of(l);
-	mode_t on_disk = mode_on_disk(owner.mode);
+	mode_t on_disk = owner_mode_on_disk(owner.mode);
 
 	if (!S_ISDIR(owner.mode) || archive_entry_hardlink(l->entry))
 		return err_msg(l->err, EINVAL, "unpack", "/", "the archive has something else than a directory for it");

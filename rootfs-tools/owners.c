@@ -28,8 +28,6 @@
 #include "rootfs-tools/number_set.h"
 #include "rootfs-tools/scratch.h"
 
-#define SIDECAR "owners.mtree"
-
 struct owner_log {
 	FILE *file;
 	struct number_set lines; /* by inode: where its last line begins */
@@ -147,25 +145,38 @@ int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, 
 	return ferror(log->file) ? err_sys(err, "remember the owner of", path) : 0;
 }
 
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+char *owner_unescape(char *text)
+{
+	const char *from = text;
+	char *to = text;
+
+	while (*from) {
+		if (*from == '\\' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
+			*to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
 /* The path of a line, unescaped in place; *rest is what follows it. Return: NULL for a line that is not ours. */
 static char *take_path(char *line, char **rest)
 {
-	char *path = line, *end = line;
+	char *blank = strchr(line, ' ');
 
-	for (; *line && *line != ' '; line++) {
-		unsigned byte;
-		if (*line == '\\' && sscanf(line + 1, "%3o", &byte) == 1) {
-			*end++ = (char)byte;
-			line += 3;
-		} else {
-			*end++ = *line;
-		}
-	}
-	if (!*line)
+	if (!blank)
 		return NULL;
-	*rest = line + 1;
-	*end = '\0';
-	return path;
+	*blank = '\0';
+	*rest = blank + 1;
+	return owner_unescape(line);
 }
 
 /* Where in the tree that path leads, if it still names that inode; @prefix is the length of the tree's own path. */
@@ -213,17 +224,17 @@ int owner_log_save(struct owner_log *log, int root, int dirfd, struct azm_err *e
 {
 	cleanup_free char *line = NULL;
 	size_t room = 0;
-	cleanup_fd int fd = openat(dirfd, SIDECAR, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	cleanup_fd int fd = openat(dirfd, OWNERS_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	cleanup_file FILE *out = fd < 0 ? NULL : fdopen(fd, "we");
 	ssize_t prefix = length_of_path(root);
 
 	if (!out || prefix < 0)
-		return err_sys(err, "write", SIDECAR);
+		return err_sys(err, "write", OWNERS_FILE);
 	steal_fd(&fd);
 	if (fflush(log->file) != 0 || fseek(log->file, 0, SEEK_SET) != 0)
-		return err_sys(err, "write", SIDECAR);
+		return err_sys(err, "write", OWNERS_FILE);
 	fputs("#mtree\n", out);
 	while (getline(&line, &room, log->file) > 0)
 		save_line(out, root, (size_t)prefix, line);
-	return fflush(out) != 0 || ferror(out) || ferror(log->file) ? err_sys(err, "write", SIDECAR) : 0;
+	return fflush(out) != 0 || ferror(out) || ferror(log->file) ? err_sys(err, "write", OWNERS_FILE) : 0;
 }

@@ -19,6 +19,9 @@
 
 #include "base/err.h"
 
+#define OWNERS_FILE	 "owners.mtree"
+#define CAPABILITY_XATTR "security.capability"
+
 struct owner {
 	uint32_t uid, gid;
 	mode_t mode; /* type and permissions, as the image has them */
@@ -66,6 +69,9 @@ struct owner_book;
 [[gnu::nonnull]] struct owner_book *owner_book_open(int dirfd, struct azm_err *err);
 void owner_book_free(struct owner_book *book);
 
+/** owner_book_is_empty() - whether nothing is remembered of anything. */
+[[gnu::nonnull]] bool owner_book_is_empty(const struct owner_book *book);
+
 /**
  * owner_book_find() - what is remembered of a path
  * @path:	of the tree, without a leading "/"; "" or "." is the tree itself
@@ -79,3 +85,6 @@ void owner_book_free(struct owner_book *book);
 /** owner_mode_on_disk() - what the mode of an image's file is on disk: its owner can read and remove it, and nothing is
  * set-id. */
 mode_t owner_mode_on_disk(mode_t mode);
+
+/** owner_unescape() - mtree's \ooo, in place. Return: @text. */
+[[gnu::nonnull]] char *owner_unescape(char *text);

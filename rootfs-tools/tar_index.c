@@ -24,13 +24,6 @@ struct tar_index {
 	size_t count, room;
 };
 
-/* A header as it stands in the file. */
-struct header {
-	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6],
-		version[2], user[32], group[32], major[8], minor[8], prefix[155], rest[12];
-};
-_Static_assert(sizeof(struct header) == TAR_BLOCK, "no padding");
-
 /* What extended headers said about the next file. */
 struct extension {
 	char *name, *link;
@@ -66,10 +59,10 @@ static bool parse_number(const char *field, size_t length, uint64_t *value)
 	return i == length || bytes[i] == ' ' || bytes[i] == '\0';
 }
 
-static bool checksum_is_right(const struct header *h)
+static bool checksum_is_right(const struct tar_header *h)
 {
 	const unsigned char *bytes = (const unsigned char *)h;
-	const size_t begin = offsetof(struct header, checksum), end = begin + sizeof h->checksum;
+	const size_t begin = offsetof(struct tar_header, checksum), end = begin + sizeof h->checksum;
 	uint64_t said, sum = 0;
 
 	for (size_t i = 0; i < TAR_BLOCK; i++)
@@ -84,7 +77,7 @@ static bool is_zero(const void *block)
 	return memcmp(block, zeros, TAR_BLOCK) == 0;
 }
 
-static char *header_name(const struct header *h)
+static char *header_name(const struct tar_header *h)
 {
 	bool ustar = memcmp(h->magic, "ustar", sizeof h->magic) == 0 && h->prefix[0];
 
@@ -120,7 +113,7 @@ static bool is_root_directory(const char *name)
 
 bool tar_is_root(const unsigned char *data, size_t size)
 {
-	struct header h;
+	struct tar_header h;
 	uint64_t length;
 
 	while (size >= TAR_BLOCK) {
@@ -222,7 +215,7 @@ static char *join_link(const char *name, const char *link)
 	return xasprintf("%s%s%s", directory, *directory ? "/" : "", link);
 }
 
-static int add_file(struct tar_index *index, const struct header *h, const struct extension *e, uint64_t offset,
+static int add_file(struct tar_index *index, const struct tar_header *h, const struct extension *e, uint64_t offset,
 	uint64_t size, struct azm_err *err)
 {
 	cleanup_free char *given = e->name ? xstrdup(e->name) : header_name(h);
@@ -249,7 +242,7 @@ static int add_file(struct tar_index *index, const struct header *h, const struc
 static int scan_one(
 	struct tar_index *index, int fd, uint64_t end, uint64_t *at, struct extension *e, struct azm_err *err)
 {
-	struct header h;
+	struct tar_header h;
 	uint64_t size;
 
 	if (end - *at < TAR_BLOCK || TEMP_FAILURE_RETRY(pread(fd, &h, sizeof h, (off_t)*at)) != sizeof h)

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "rootfs-tools/tar_format.h"
 
-enum { TAR_BLOCK = 512, TAR_INDEX_MAX = 16384 };
+enum { TAR_INDEX_MAX = 16384 };
 
 struct tar_index;
 
