@@ -6,14 +6,14 @@ ROOTFS_LIBS := -l:libjansson.a -l:libarchive.a -l:libnettle.a -l:libcrypto.a -l:
 	-l:libz.a -lpthread
 ROOTFS_FILTER_OBJ := $(SECCOMP_STATIC_SRC:%.c=$(O)/obj/%.o)
 
-$(O)/azm-rootfs: $(ROOTFS_OBJ) $(MOUNT_RESOLVE_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
+$(O)/azm-rootfs: $(ROOTFS_OBJ) $(MOUNT_HOST_OBJ) $(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(ROOTFS_LIBS)
 PROGRAMS += $(O)/azm-rootfs
 
 ROOTFS_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_rootfs_*.c))
 TESTS += $(ROOTFS_TESTS)
 
-$(ROOTFS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(filter-out %/main.o,$(ROOTFS_OBJ)) $(MOUNT_RESOLVE_OBJ) \
+$(ROOTFS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(filter-out %/main.o,$(ROOTFS_OBJ)) $(MOUNT_HOST_OBJ) \
 		$(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(ROOTFS_LIBS) -lcmocka

@@ -14,7 +14,7 @@ $(O)/gen/embed_tags.h: $(O)/azm-init $(O)/azm-runtime-server
 
 $(O)/obj/runtime/embed.o: $(O)/gen/embed_tags.h
 
-$(O)/azm-sandbox: $(RUNTIME_OBJ) $(DOCTOR_OBJ) $(MOUNT_RESOLVE_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
+$(O)/azm-sandbox: $(RUNTIME_OBJ) $(DOCTOR_OBJ) $(MOUNT_HOST_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS)
 PROGRAMS += $(O)/azm-sandbox
 
@@ -24,6 +24,6 @@ RUNTIME_TESTED := $(filter-out $(O)/obj/runtime/main.o $(O)/obj/runtime/cmd_%.o,
 TESTS += $(RUNTIME_TESTS)
 
 $(RUNTIME_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(O)/obj/tests/unit/runtime_fixture.o $(RUNTIME_TESTED) \
-		$(MOUNT_RESOLVE_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
+		$(MOUNT_HOST_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS) -lcmocka

@@ -4,116 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/own_dir.h"
 #include "base/str.h"
-#include "base/tree.h"
-
-/* Others must not be able to replace a directory on the way to ours: @way itself or one above it; "" is the root. */
-static int check_way(char *way, const char *path, struct azm_err *err)
-{
-	for (;;) {
-		struct stat st;
-		const char *step = *way ? way : "/";
-		if (stat(step, &st) < 0) {
-			if (errno != ENOENT) /* else ours to be made */
-				return err_sys(err, "use directory", step);
-		} else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
-			err_msg(err, EPERM, "use directory", path, "%s is writable for everybody", step);
-			return err_hint(err, "set AZM_STATE_DIR to a directory of your own");
-		}
-		char *slash = strrchr(way, '/');
-		if (!slash)
-			return 0;
-		*slash = '\0';
-	}
-}
-
-/* The way as it is written, and as it is behind symbolic links. */
-static int check_parents(const char *path, struct azm_err *err)
-{
-	cleanup_free char *parent = xstrdup(path);
-	cleanup_free char *real = NULL;
-
-	*strrchr(parent, '/') = '\0';
-	while (*parent && !(real = realpath(parent, NULL))) {
-		if (errno != ENOENT)
-			return err_sys(err, "use directory", parent);
-		*strrchr(parent, '/') = '\0';
-	}
-	if (real && check_way(real, path, err) < 0)
-		return -1;
-	return check_way(parent, path, err);
-}
-
-static int check_directory(int fd, const char *path, struct azm_err *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, "use directory", path);
-	if (st.st_uid != geteuid())
-		return err_msg(err, EPERM, "use directory", path, "it belongs to uid %u, not to you (uid %u)",
-			st.st_uid, geteuid());
-	if ((st.st_mode & 0777) != 0700) {
-		err_msg(err, EPERM, "use directory", path, "its mode is %03o, not 700", st.st_mode & 0777u);
-		return err_hint(err, "chmod 700 %s, after checking who else may have put files there", path);
-	}
-	return 0;
-}
-
-static int make_parents(const char *path)
-{
-	cleanup_free char *copy = xstrdup(path);
-
-	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return -1;
-		*slash = '/';
-	}
-	return 0;
-}
-
-/* Open a directory of ours, making it and (below the caller's own) its parents. Return: descriptor, -1. */
-static int own_directory(const char *path, struct azm_err *err)
-{
-	if (check_parents(path, err) < 0)
-		return -1;
-	if (mkdir(path, 0700) < 0 && errno == ENOENT) {
-		/* EEXIST: another first run of the user was faster */
-		if (make_parents(path) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
-			return err_sys(err, "make directory", path);
-	}
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
-		return err_msg(err, errno, "use directory", path, "it is a symbolic link or not a directory");
-	if (fd < 0)
-		return err_sys(err, "use directory", path);
-	return check_directory(fd, path, err) < 0 ? -1 : steal_fd(&fd);
-}
-
-static int own_subdirectory(int parent, const char *name, struct azm_err *err)
-{
-	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, "make directory", name);
-	cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, "use directory", name);
-	return check_directory(fd, name, err) < 0 ? -1 : steal_fd(&fd);
-}
+#include "mount/host_overlay.h"
 
 /* Sockets of an earlier boot are dead: a new boot gets a new directory. */
 static int open_live(struct state *state, struct azm_err *err)
@@ -126,52 +27,12 @@ static int open_live(struct state *state, struct azm_err *err)
 		base = xasprintf("%s/azm-sandbox", runtime);
 	else
 		base = xasprintf("/tmp/azm-sandbox-%u", geteuid());
-	cleanup_fd int dir = own_directory(base, err);
+	cleanup_fd int dir = own_dir_open(base, "XDG_RUNTIME_DIR", err);
 	if (dir < 0) /* /tmp is everybody's: the name may be squatted */
 		return err->hint[0] ? -1 : err_hint(err, "set XDG_RUNTIME_DIR to a directory of your own (mode 700)");
 	state->live_path = xasprintf("%s/%.8s", base, boot ? boot : "boot");
-	state->live = own_subdirectory(dir, strrchr(state->live_path, '/') + 1, err);
+	state->live = own_dir_below(dir, strrchr(state->live_path, '/') + 1, err);
 	return state->live;
-}
-
-static int overlay_trial(const char *path)
-{
-	char map[64];
-	char options[64];
-	unsigned uid = geteuid();
-	unsigned gid = getegid();
-
-	if (chdir(path) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return -1;
-	write_path("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof map, "0 %u 1", uid);
-	if (write_path("/proc/self/uid_map", map) < 0)
-		return -1;
-	snprintf(map, sizeof map, "0 %u 1", gid);
-	if (write_path("/proc/self/gid_map", map) < 0)
-		return -1;
-	snprintf(options, sizeof options, "userxattr,lowerdir=lower,upperdir=upper,workdir=work");
-	if (mount("overlay", "merged", "overlay", 0, options) < 0)
-		return -1;
-	/* Some file systems accept the mount and fail the first copy-up. */
-	cleanup_fd int fd = open("merged/lower/file", O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, "x", 1) != 1 || mkdir("merged/new", 0700) < 0 || rmdir("merged/lower2") < 0 ? -1 : 0;
-}
-
-/* A place to try an overlay in: a lower tree with a file and a directory, and the other three. Return: descriptor, -1
- * with errno */
-static int make_trial(int dir, const char *name)
-{
-	static const char *const directories[] = { "lower", "lower/lower", "lower/lower2", "upper", "work", "merged" };
-
-	if (mkdirat(dir, name, 0700) < 0)
-		return -1;
-	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (size_t i = 0; fd >= 0 && i < sizeof directories / sizeof *directories; i++)
-		if (mkdirat(fd, directories[i], 0700) < 0)
-			return -1;
-	cleanup_fd int file = fd < 0 ? -1 : openat(fd, "lower/lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	return file < 0 ? -1 : steal_fd(&fd);
 }
 
 static int cannot_overlay(const char *path, struct azm_err *err)
@@ -184,28 +45,10 @@ static int cannot_overlay(const char *path, struct azm_err *err)
 /* Whether a real overlay works on this directory; a marker file keeps a good answer. */
 static int check_overlay(int dir, const char *path, struct azm_err *err)
 {
-	struct azm_err ignored = { 0 };
-	char inside[64];
-	int status = -1;
-
 	if (faccessat(dir, ".overlay-works", F_OK, 0) == 0)
 		return 0;
-	cleanup_free char *trial = xasprintf(".trial-%d", (int)getpid());
-	cleanup_fd int fd = make_trial(dir, trial);
-	if (fd < 0) {
-		err_sys(err, "write to", path);
-		tree_remove_at(dir, trial, &ignored);
-		return -1;
-	}
-	snprintf(inside, sizeof inside, "/proc/self/fd/%d", fd);
-	pid_t child = fork();
-	if (child == 0)
-		_exit(overlay_trial(inside) < 0 ? 1 : 0);
-	if (child > 0)
-		waitpid(child, &status, 0);
-	tree_remove_at(dir, trial, &ignored);
-	if (status != 0)
-		return cannot_overlay(path, err);
+	if (overlay_trial(dir, err) < 0)
+		return err_is(err, EOPNOTSUPP) ? cannot_overlay(path, err) : err_code(err, err->code, "write to", path);
 	return write_file_at(dir, ".overlay-works", "", 0, 0600) < 0 ? err_sys(err, "write to", path) : 0;
 }
 
@@ -239,14 +82,14 @@ static int use_candidate(struct state *state, const char *path, bool probe, stru
 {
 	struct stat st;
 	cleanup_fd int dir = path[0] == '/'
-				     ? own_directory(path, err)
+				     ? own_dir_open(path, "AZM_STATE_DIR", err)
 				     : err_msg(err, EINVAL, "use directory", path, "it must be an absolute path");
 
 	if (dir < 0)
 		return -1;
 	if (probe && check_overlay(dir, path, err) < 0)
 		return -1;
-	state->sandboxes = own_subdirectory(dir, "sandboxes", err);
+	state->sandboxes = own_dir_below(dir, "sandboxes", err);
 	if (state->sandboxes < 0)
 		return -1;
 	if (fstat(state->sandboxes, &st) < 0)
