@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cgroup.c: a cgroup v2 for a sandbox where the host delegates one, see resources.h. Source: the kernel's
- * cgroup-v2.rst.
+ * cgroup-v2.rst, systemd's CGROUP_DELEGATION.
  *
- * A cgroup is ours to use when its directory and its cgroup.procs and cgroup.subtree_control are writable for us.
+ * A cgroup is ours to use when its directory and its cgroup.procs and cgroup.subtree_control are writable for us. It is
+ * looked for from our own cgroup upwards: in a scope of systemd-run that is the scope, in a Slurm job or a container
+ * the job's or the container's, on hosts of other kinds whatever directory somebody gave to the user and started him
+ * in; --cgroup-parent names one. Moving a process takes write access to the common ancestor, too, so a directory beside
+ * our own would be of no use.
+ *
  * Controllers can only be enabled for children while no process sits in the parent ("no internal processes"), so the
- * caller's own processes first move to a leaf beside the sandboxes: what systemd asks of everybody it delegates to.
+ * caller's own processes first move to a leaf beside the sandboxes: what systemd asks of everybody it delegates to. A
+ * sandbox without limits gets a cgroup without controllers, for its freezer; that moves nobody.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +24,43 @@
 #include "base/io.h"
 #include "resources.h"
 
-static const char cgroup_root[] = "/sys/fs/cgroup";
-
 bool limits_need_cgroup(const struct config *config)
 {
 	return config->memory != CONFIG_UNSET || config->cpus != CONFIG_UNSET;
 }
 
-/* The caller's cgroup in the v2 hierarchy as a directory, or NULL. */
-static char *own_cgroup(void)
+/* Where the version 2 hierarchy is mounted: alone, or beside version 1 (hybrid). */
+static char *hierarchy(void)
 {
-	cleanup_free char *text = read_path("/proc/self/cgroup", 65536, NULL);
+	cleanup_free char *text = read_path("/proc/self/mountinfo", 4 << 20, NULL);
 
 	for (char *line = text, *next; line && *line; line = next) {
+		char root[256], point[1024];
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		if (str_starts(line, "0::/") && !strstr(line, "/.."))
-			return xasprintf("%s%s", cgroup_root, line + 3);
+		if (strstr(line, " - cgroup2 ") && sscanf(line, "%*s %*s %*s %255s %1023s", root, point) == 2 &&
+			strcmp(root, "/") == 0)
+			return xstrdup(point);
+	}
+	return NULL;
+}
+
+/* The caller's cgroup in the version 2 hierarchy as a directory, or NULL. @top: set to the length of the mount point.
+ */
+static char *own_cgroup(size_t *top)
+{
+	cleanup_free char *text = read_path("/proc/self/cgroup", 65536, NULL);
+	cleanup_free char *root = hierarchy();
+
+	for (char *line = text, *next; root && line && *line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (str_starts(line, "0::/") && !strstr(line, "/..")) {
+			*top = strlen(root);
+			return xasprintf("%s%s", root, strcmp(line + 3, "/") == 0 ? "" : line + 3);
+		}
 	}
 	return NULL;
 }
@@ -46,6 +71,22 @@ static bool is_delegated(const char *path)
 	cleanup_free char *control = xasprintf("%s/cgroup.subtree_control", path);
 
 	return access(path, W_OK) == 0 && access(procs, W_OK) == 0 && access(control, W_OK) == 0;
+}
+
+char *cgroup_delegated(const struct config *config)
+{
+	size_t top = 0;
+
+	if (config->cgroup_parent)
+		return is_delegated(config->cgroup_parent) ? xstrdup(config->cgroup_parent) : NULL;
+	cleanup_free char *path = own_cgroup(&top);
+	while (path && !is_delegated(path)) {
+		char *slash = strrchr(path, '/');
+		if (!slash || (size_t)(slash - path) < top)
+			return NULL;
+		*slash = '\0';
+	}
+	return steal_ptr(&path);
 }
 
 static int set_file(int dir, const char *file, const char *text)
@@ -72,13 +113,6 @@ static int vacate(int dir)
 	return pids ? 0 : -1;
 }
 
-static int enable_controllers(int dir)
-{
-	if (set_file(dir, "cgroup.subtree_control", "+memory +pids +cpu") == 0)
-		return 0;
-	return errno == EBUSY && vacate(dir) == 0 ? set_file(dir, "cgroup.subtree_control", "+memory +pids +cpu") : -1;
-}
-
 static int apply(const struct config *config, int dir, struct azm_err *err)
 {
 	char text[64];
@@ -88,7 +122,6 @@ static int apply(const struct config *config, int dir, struct azm_err *err)
 		if (set_file(dir, "memory.max", text) < 0)
 			return err_sys(err, "limit memory to", text);
 		set_file(dir, "memory.swap.max", "0");
-		set_file(dir, "memory.oom.group", "1");
 	}
 	if (config->cpus != CONFIG_UNSET) {
 		snprintf(text, sizeof text, "%llu 100000", (unsigned long long)config->cpus * 100);
@@ -97,24 +130,99 @@ static int apply(const struct config *config, int dir, struct azm_err *err)
 	}
 	if (config->pids_limit != CONFIG_UNSET && config->pids_limit > 0) {
 		snprintf(text, sizeof text, "%llu", (unsigned long long)config->pids_limit + 1);
-		if (set_file(dir, "pids.max", text) < 0)
+		/* RLIMIT_NPROC holds where there is no such controller. */
+		if (set_file(dir, "pids.max", text) < 0 && errno != ENOENT)
 			return err_sys(err, "limit processes to", text);
 	}
 	return 0;
 }
 
-static int not_delegated(struct azm_err *err)
+static int not_delegated(const struct config *config, struct azm_err *err)
 {
+	if (config->cgroup_parent)
+		return err_msg(err, EPERM, "limit memory or processors in", config->cgroup_parent,
+			"it is not a cgroup (version 2) that you may use");
 	err_msg(err, EPERM, "limit memory or processors", NULL,
 		"this host has not delegated a cgroup (version 2) to you, and a resource limit cannot express it");
-	return err_hint(err, "run it as: systemd-run --user --scope -p Delegate=yes azm-sandbox run ..., or leave "
-			     "--memory and --cpus out; "
+	return err_hint(err, "run it as: systemd-run --user --scope -p Delegate=yes azm-sandbox run ..., leave "
+			     "--memory and --cpus out, or go without them where they cannot be had: --best-effort; "
 			     "see `azm-sandbox doctor`");
+}
+
+/* Whether a word is in the list of controllers that the directory offers. */
+static bool offers(const char *controllers, const char *word)
+{
+	cleanup_str_list struct str_list words = { 0 };
+
+	str_list_split(&words, controllers, ' ');
+	for (size_t i = 0; i < words.count; i++)
+		if (strncmp(words.items[i], word, strlen(word)) == 0 && strchr("\n", words.items[i][strlen(word)]))
+			return true;
+	return false;
+}
+
+static int enable_controllers(const struct config *config, int dir, struct azm_err *err)
+{
+	const struct {
+		const char *name;
+		bool needed;
+	} wanted[] = { { "memory", config->memory != CONFIG_UNSET }, { "pids", false },
+		{ "cpu", config->cpus != CONFIG_UNSET } };
+	cleanup_fd int list = openat(dir, "cgroup.controllers", O_RDONLY | O_CLOEXEC);
+	cleanup_free char *offered = list < 0 ? NULL : read_file(list, 4096, NULL);
+	char text[64] = "";
+
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		if (offered && !offers(offered, wanted[i].name)) {
+			if (!wanted[i].needed)
+				continue;
+			err_msg(err, EOPNOTSUPP, "limit memory or processors", NULL,
+				"the cgroup delegated to you has no %s controller", wanted[i].name);
+			return err_hint(err, "on hosts that mount version 1 beside version 2 it is there; boot with "
+					     "systemd.unified_cgroup_hierarchy=1, or use --best-effort");
+		}
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s+%s", *text ? " " : "", wanted[i].name);
+	}
+	if (set_file(dir, "cgroup.subtree_control", text) == 0 ||
+		(errno == EBUSY && vacate(dir) == 0 && set_file(dir, "cgroup.subtree_control", text) == 0))
+		return 0;
+	return not_delegated(config, err);
+}
+
+static int open_leaf(struct cgroup *cgroup, const char *leaf)
+{
+	cgroup->dir = openat(cgroup->parent, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup->dir < 0)
+		return -1;
+	cgroup->freeze = openat(cgroup->dir, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+	cgroup->events = openat(cgroup->dir, "memory.events", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+static int make_leaf(
+	const char *own, const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err)
+{
+	bool limits = limits_need_cgroup(config);
+
+	if (!own || !is_delegated(own))
+		return not_delegated(config, err);
+	cgroup->parent = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup->parent < 0)
+		return not_delegated(config, err);
+	if (limits && enable_controllers(config, cgroup->parent, err) < 0)
+		return -1;
+	cleanup_free char *leaf = xasprintf("azm-%s", name);
+	if (mkdirat(cgroup->parent, leaf, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "make cgroup", leaf);
+	cgroup->path = xasprintf("%s/%s", own, leaf);
+	if (open_leaf(cgroup, leaf) < 0)
+		return err_sys(err, "make cgroup", leaf);
+	return limits ? apply(config, cgroup->dir, err) : 0;
 }
 
 int cgroup_make(const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err)
 {
-	cleanup_free char *own = limits_need_cgroup(config) ? own_cgroup() : NULL;
+	cleanup_free char *own = cgroup_delegated(config);
 
 	return cgroup_make_below(own, config, name, cgroup, err);
 }
@@ -122,25 +230,22 @@ int cgroup_make(const struct config *config, const char *name, struct cgroup *cg
 int cgroup_make_below(
 	const char *own, const struct config *config, const char *name, struct cgroup *cgroup, struct azm_err *err)
 {
-	*cgroup = (struct cgroup){ .dir = -1 };
-	if (!limits_need_cgroup(config))
+	bool limits = limits_need_cgroup(config);
+	struct azm_err failure = { 0 };
+
+	*cgroup = (struct cgroup)CGROUP_NONE;
+	if (!own && !limits && !config->cgroup_parent)
 		return 0;
-	if (!own || !is_delegated(own))
-		return not_delegated(err);
-	cleanup_fd int parent = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent < 0 || enable_controllers(parent) < 0)
-		return not_delegated(err);
-	cleanup_free char *leaf = xasprintf("azm-%s", name);
-	if (mkdirat(parent, leaf, 0755) < 0 && errno != EEXIST)
-		return err_sys(err, "make cgroup", leaf);
-	cgroup->path = xasprintf("%s/%s", own, leaf);
-	cgroup->dir = openat(parent, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cgroup->dir < 0 || apply(config, cgroup->dir, err) < 0) {
-		if (!err->code)
-			err_sys(err, "make cgroup", leaf);
-		cgroup_remove(cgroup);
+	if (make_leaf(own, config, name, cgroup, &failure) == 0)
+		return 0;
+	cgroup_remove(cgroup);
+	if ((limits || config->cgroup_parent) && !config->best_effort) {
+		*err = failure;
 		return -1;
 	}
+	if (limits)
+		fprintf(stderr, "azm-sandbox: note: no limit on memory or processors: %s\n",
+			failure.reason[0] ? failure.reason : strerror(failure.code));
 	return 0;
 }
 
@@ -154,12 +259,32 @@ int cgroup_add(const struct cgroup *cgroup, pid_t pid, struct azm_err *err)
 	return set_file(cgroup->dir, "cgroup.procs", text) < 0 ? err_sys(err, "enter cgroup", cgroup->path) : 0;
 }
 
+int cgroup_freeze(const struct cgroup *cgroup, bool frozen)
+{
+	return cgroup->freeze >= 0 && write(cgroup->freeze, frozen ? "1" : "0", 1) == 1 ? 0 : -1;
+}
+
+unsigned long long cgroup_oom_kills(const struct cgroup *cgroup)
+{
+	char text[512] = "";
+	unsigned long long kills = 0;
+
+	if (cgroup->events < 0 || pread(cgroup->events, text, sizeof text - 1, 0) <= 0)
+		return 0;
+	const char *line = strstr(text, "oom_kill ");
+	return line && sscanf(line, "oom_kill %llu", &kills) == 1 ? kills : 0;
+}
+
 void cgroup_remove(struct cgroup *cgroup)
 {
-	if (cgroup->dir >= 0)
-		close(cgroup->dir);
-	if (cgroup->path)
-		rmdir(cgroup->path);
+	int *fds[] = { &cgroup->freeze, &cgroup->events, &cgroup->dir, &cgroup->parent };
+
+	/* Through the parent: once confined, the supervisor may remove there, and open nothing. */
+	if (cgroup->path && cgroup->parent >= 0)
+		unlinkat(cgroup->parent, strrchr(cgroup->path, '/') + 1, AT_REMOVEDIR);
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+		if (*fds[i] >= 0)
+			close(*fds[i]);
 	free(cgroup->path);
-	*cgroup = (struct cgroup){ .dir = -1 };
+	*cgroup = (struct cgroup)CGROUP_NONE;
 }

@@ -94,7 +94,8 @@ json_t *sandbox_status(const struct state *state, const char *name, struct azm_e
 	const char *stored = json_string_value(json_object_get(object, "state"));
 	if (!stored)
 		json_object_set_new(object, "state", json_string(running ? "starting" : "created"));
-	else if (!running && strcmp(stored, "running") == 0) /* its supervisor was killed */
+	else if (!running && (strcmp(stored, "running") == 0 || strcmp(stored, "paused") == 0)) /* its supervisor was
+												  killed */
 		json_object_set_new(object, "state", json_string("dead"));
 	if (!running)
 		json_object_set_new(object, "pid", json_integer(0));

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
+#include "signal_name.h"
 #include "socket_files.h"
 #include "spare.h"
 
@@ -70,24 +70,9 @@ int command_stop(int argc, char **argv)
 
 /* ---- kill ---- */
 
-static int signal_number(const char *text)
-{
-	uint64_t number;
-	const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
-
-	if (str_to_u64(text, NSIG - 1, &number))
-		return (int)number;
-	for (int i = 1; i < NSIG; i++) {
-		const char *known = sigabbrev_np(i);
-		if (known && strcasecmp(known, name) == 0)
-			return i;
-	}
-	return 0;
-}
-
 static int opt_signal(void *target, const char *value, struct azm_err *err)
 {
-	*(int *)target = signal_number(value);
+	*(int *)target = signal_by_name(value);
 	return *(int *)target > 0 ? 0 : err_msg(err, EINVAL, "use signal", value, "there is no such signal");
 }
 

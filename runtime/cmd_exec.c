@@ -92,6 +92,8 @@ struct entry {
 	struct str_list env;
 	bool wide, alias;
 	int target; /* pidfd of the sandbox's azm-init */
+	int dir;    /* the sandbox's directory */
+	int cgroup; /* cgroup.procs of its cgroup; -1: it has none */
 	char **argv;
 	size_t argc;
 };
@@ -103,8 +105,9 @@ static void entry_free(struct entry *entry)
 	identity_free(&entry->identity);
 	str_list_free(&entry->env);
 	free(entry->plan.limits);
-	if (entry->target >= 0)
-		close(entry->target);
+	cleanup_close_fd(&entry->target);
+	cleanup_close_fd(&entry->dir);
+	cleanup_close_fd(&entry->cgroup);
 }
 
 /* With one id there is that id, and 0 as an alias for it; anything else cannot be. */
@@ -136,14 +139,52 @@ static int settle_identity(
 	return 0;
 }
 
+/* Now: inside, there is no way to it. */
+static void open_cgroup(struct entry *entry, const json_t *status)
+{
+	const char *path = json_string_value(json_object_get(status, "cgroup"));
+	cleanup_free char *procs = path ? xasprintf("%s/cgroup.procs", path) : NULL;
+
+	if (procs)
+		entry->cgroup = open(procs, O_WRONLY | O_CLOEXEC);
+}
+
+/* The command is one of the sandbox's processes, for its limits and for `pause`. A cgroup takes processes only from
+ * below a directory that is the user's: another session of systemd is not. */
+static int join_cgroup(const struct entry *entry, const struct child *child, struct azm_err *err)
+{
+	char pid[16];
+	const struct config *config = &entry->config;
+
+	snprintf(pid, sizeof pid, "%d", (int)child->pid);
+	if (entry->cgroup < 0 || write(entry->cgroup, pid, strlen(pid)) > 0 || !limits_need_cgroup(config) ||
+		config->best_effort)
+		return 0;
+	err_sys(err, "enter the sandbox's cgroup", NULL);
+	return err_hint(err, "its limits would not hold for this command; run it as: systemd-run --user --scope "
+			     "azm-sandbox exec ..., or give the sandbox --best-effort");
+}
+
+/* `pause` says that it has begun before it stops anything: who does not see that here exists early enough to be
+ * stopped. */
+static int check_paused(const struct entry *entry, struct azm_err *err)
+{
+	json_t *status = json_load_at(entry->dir, "status.json", err);
+	const char *state = json_string_value(json_object_get(status, "state"));
+	bool paused = state && strcmp(state, "paused") == 0;
+
+	json_decref(status);
+	return paused ? err_msg(err, EBUSY, "exec", NULL, "the sandbox is paused") : status ? 0 : -1;
+}
+
 static int prepare_entry(const struct state *state, const char *name, const struct exec_options *options,
 	struct entry *entry, struct azm_err *err)
 {
-	cleanup_fd int dir = sandbox_open(state, name, err);
+	int dir = entry->dir = sandbox_open(state, name, err);
 
 	if (dir < 0)
 		return -1;
-	json_decref(control_ask(state, name, json_pack("{s:s}", "op", "enter"), &entry->target, err));
+	json_decref(control_ask(state, name, json_pack("{s:s,s:b}", "op", "enter", "runs", 1), &entry->target, err));
 	if (entry->target < 0)
 		return err->code ? -1 : err_msg(err, EPROTO, "enter sandbox", name, "it did not answer");
 	json_t *status = sandbox_status(state, name, err);
@@ -154,6 +195,8 @@ static int prepare_entry(const struct state *state, const char *name, const stru
 		result = image_open(entry->config.rootfs, &entry->config.layers, &entry->image, err);
 	if (result == 0)
 		result = settle_identity(entry, status, options, err);
+	if (result == 0)
+		open_cgroup(entry, status);
 	json_decref(status);
 	return result;
 }
@@ -258,7 +301,8 @@ static int start_entered(const struct exec_options *options, struct entry *entry
 	int result = spawn_report(child, &report, err);
 	if (result != 0)
 		return result < 0 ? -1 : err_msg(err, ECHILD, "start azm-init", NULL, "it died without a word");
-	if (streams_take_terminal(streams, child->pidfd, report.value, options->interactive, err) < 0 ||
+	if (join_cgroup(entry, child, err) < 0 || check_paused(entry, err) < 0 ||
+		streams_take_terminal(streams, child->pidfd, report.value, options->interactive, err) < 0 ||
 		spawn_go(child, err) < 0)
 		return -1;
 	/* The pipe ends with a successful execve; everything else is a failure. */
@@ -292,7 +336,7 @@ int command_exec(int argc, char **argv)
 {
 	struct azm_err err = { 0 };
 	struct exec_options options = { 0 };
-	struct entry entry = { .target = -1, .image = { 0 } };
+	struct entry entry = { .target = -1, .dir = -1, .cgroup = -1, .image = { 0 } };
 	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
 	int first = options_parse(program_find(the_program(), "exec"), &options, argc, argv, &err);
 

@@ -245,7 +245,7 @@ int command_run(int argc, char **argv)
 }
 
 struct start_options {
-	bool attach;
+	bool attach, as_root;
 };
 
 static int opt_start_attach(void *target, const char *value, struct azm_err *err)
@@ -256,8 +256,17 @@ static int opt_start_attach(void *target, const char *value, struct azm_err *err
 	return 0;
 }
 
+static int opt_start_as_root(void *target, const char *value, struct azm_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct start_options *)target)->as_root = true;
+	return 0;
+}
+
 const struct option_row start_option_rows[] = {
 	{ 'a', "attach", NULL, opt_start_attach, "stay in the foreground" },
+	{ 0, "as-root", NULL, opt_start_as_root, "start although started by real root" },
 	OPTIONS_END,
 };
 
@@ -290,7 +299,7 @@ int command_start(int argc, char **argv)
 	struct azm_err err = { 0 };
 	int first = options_parse(program_find(the_program(), "start"), &options, argc, argv, &err);
 
-	if (first < 0 || invocation_check(false, &err) < 0)
+	if (first < 0 || invocation_check(options.as_root, &err) < 0)
 		return fail_command(&err);
 	if (options.attach && argc - first > 1) {
 		err_msg(&err, EINVAL, "start", NULL, "--attach takes one NAME");

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "caps.h"
 #include "commands.h"
 #include "netns/egress_proxy.h"
 
@@ -75,7 +76,8 @@ static bool is_running(const json_t *object)
 {
 	const char *state = json_string_value(json_object_get(object, "state"));
 
-	return state && (strcmp(state, "running") == 0 || strcmp(state, "starting") == 0);
+	return state &&
+	       (strcmp(state, "running") == 0 || strcmp(state, "starting") == 0 || strcmp(state, "paused") == 0);
 }
 
 static json_t *collect(const struct state *state, bool all)
@@ -144,6 +146,13 @@ static int inspect_one(const struct state *state, const char *name, void *contex
 		free(config.egress_proxy);
 		config.egress_proxy = shown;
 	}
+	uint64_t caps;
+	if (caps_resolve(&config.cap_add, &config.cap_drop, &caps, err) < 0) {
+		json_decref(object);
+		return -1;
+	}
+	cleanup_free char *names = caps_text(caps);
+	json_object_set_new(object, "capabilities", json_string(names));
 	json_object_set_new(object, "config", config_json(&config));
 	json_array_append_new(list, object);
 	return 0;

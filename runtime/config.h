@@ -27,6 +27,9 @@ struct config {
 	char *workspace_target;
 	struct str_list volumes; /* HOST:CTR[:MODE] */
 	struct str_list tmpfs;	 /* PATH[:OPTIONS] */
+	struct str_list mounts;	 /* type=...,source=...,target=... */
+	struct str_list devices; /* HOST[:CTR[:rw]] */
+	char *gpus;		 /* all, a number, device=LIST; NULL: none */
 	char *user;
 	char *userns; /* auto, single */
 	struct str_list publish;
@@ -53,6 +56,10 @@ struct config {
 	uint64_t memory;	 /* bytes */
 	uint64_t cpus;		 /* thousandths of a processor */
 	uint64_t pids_limit;
+	char *cgroup_parent;	  /* delegated cgroup to use; NULL: find one */
+	bool best_effort;	  /* limits this host cannot enforce are left out, not errors */
+	char *stop_signal;	  /* NULL: the image's, else TERM */
+	struct str_list log_opts; /* K=V of Docker's json-file driver */
 	struct str_list cap_add, cap_drop;
 	char *seccomp;		  /* profile file, "unconfined" is refused */
 	struct str_list add_host; /* NAME:ADDRESS */

@@ -166,8 +166,31 @@ static void op_enter(
 	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
 	(void)passed;
-	(void)request;
+	if (supervisor->paused && json_is_true(json_object_get(request, "runs"))) {
+		answer(client->fd, json_pack("{s:s}", "error", "it is paused: `azm-sandbox unpause` it first"), -1);
+		return;
+	}
 	answer(client->fd, json_pack("{s:i}", "pid", (int)supervisor->child.pid), supervisor->child.pidfd);
+}
+
+static void op_pause(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+
+	(void)passed;
+	(void)request;
+	answer_result(client->fd, supervisor_pause(supervisor, &err), &err);
+}
+
+static void op_resume(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+
+	(void)passed;
+	(void)request;
+	answer_result(client->fd, supervisor_resume(supervisor, &err), &err);
 }
 
 static void op_publish(
@@ -204,7 +227,8 @@ static const struct {
 	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request,
 		struct control_fds *passed);
 } operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter },
-	{ "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
+	{ "pause", op_pause }, { "resume", op_resume }, { "publish", op_publish }, { "unpublish", op_unpublish },
+	{ "egress", op_egress } };
 
 /* As recv(), with the descriptors that came along. */
 static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)

@@ -4,11 +4,13 @@
  * A SOCK_SEQPACKET socket NAME.KEY.sock in the live directory (KEY tells the user's state directories apart); a request
  * and its answer are one JSON object each:
  *
- *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}
+ *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}   {"op":"pause"}
+ * {"op":"resume"}
  *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)   {"op":"egress", ...}   (egress_service.h)
  *
  * Descriptors may come with a request; what an operation does not take is closed. "enter" answers with a pidfd of
- * azm-init; "stop" and "wait" answer when the sandbox has ended:
+ * azm-init ("runs":true: for a command, which a paused sandbox does not take); "stop" and "wait" answer when the
+ * sandbox has ended:
  * {"exit_code":...,"signal":...}. Errors: {"error":text}.
  *
  * Being the same uid proves nothing, the sandbox is the same uid: a peer is accepted only when it lives in the host's

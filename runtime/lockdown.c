@@ -63,7 +63,7 @@ static int allow_sockets(int ruleset, const struct publish_rule *rules, size_t c
 }
 
 static int landlock(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, struct azm_err *err)
+	size_t rule_count, int cgroups, struct azm_err *err)
 {
 	struct landlock_ruleset_attr attributes = { .handled_access_fs =
 							    FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE };
@@ -75,7 +75,9 @@ static int landlock(const struct state *state, const struct mount_plan *mounts, 
 	if (ruleset < 0 || proc < 0 || allow(ruleset, proc, FS_READ) < 0 ||
 		allow(ruleset, state->sandboxes, FS_READ | FS_WRITE) < 0 ||
 		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 || allow_mounts(ruleset, mounts) < 0 ||
-		allow_sockets(ruleset, rules, rule_count) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		allow_sockets(ruleset, rules, rule_count) < 0 ||
+		(cgroups >= 0 && allow(ruleset, cgroups, LANDLOCK_ACCESS_FS_REMOVE_DIR) < 0) ||
+		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_sys(err, "confine the supervisor with Landlock", NULL);
 	return 0;
 }
@@ -100,7 +102,7 @@ static int drop_capabilities(struct azm_err *err)
 }
 
 int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, struct azm_err *err)
+	size_t rule_count, int cgroups, struct azm_err *err)
 {
 	struct filter filter = filter_builtin_supervisor();
 
@@ -108,7 +110,7 @@ int supervisor_lockdown(const struct state *state, const struct mount_plan *moun
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "set no_new_privs", NULL);
-	if (landlock(state, mounts, rules, rule_count, err) < 0)
+	if (landlock(state, mounts, rules, rule_count, cgroups, err) < 0)
 		return -1;
 	return filter_install(&filter, false, err);
 }

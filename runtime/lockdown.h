@@ -15,10 +15,12 @@
  * @mounts:	the writable mounts' directories stay readable, to be looked at for set-id files at the end
  * @rules:	the directories of published UNIX sockets stay open for their removal
  *
+ * @cgroups:	where the sandbox's own cgroup is removed at the end; -1: nowhere
+ *
  * The sandboxes' and the live directory stay writable, /proc readable; nothing can be executed.
  *
  * Where the kernel has no Landlock that layer is left out (it is a second line, not the boundary). Return: 0, or -1
  * with @err set
  */
 int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, struct azm_err *err);
+	size_t rule_count, int cgroups, struct azm_err *err);

@@ -93,6 +93,31 @@ static const struct command commands[] = {
 		.summary = "end sandboxes: TERM, grace, KILL",
 		.options = stop_option_rows,
 		.run = command_stop },
+	{ .name = "pause",
+		.operands = "NAME...",
+		.summary = "let nothing run in sandboxes until they are unpaused",
+		.run = command_pause,
+		.details = "Where the sandbox has a cgroup (version 2) of its own, because the host delegates one to "
+			   "you, it is "
+			   "frozen, and nothing inside can tell. Elsewhere every process is sent SIGSTOP through "
+			   "azm-init, and "
+			   "SIGCONT by unpause: a parent inside may see its children stop, and what was stopped before "
+			   "goes on, "
+			   "too. A paused sandbox takes no exec; stop and kill end it." },
+	{ .name = "unpause", .operands = "NAME...", .summary = "let paused sandboxes go on", .run = command_unpause },
+	{ .name = "top",
+		.operands = "NAME [PS-OPTION...]",
+		.summary = "list the processes of a sandbox, with this host's ps",
+		.run = command_top,
+		.details = "PS-OPTION is what ps understands, -ef without any. Ids and numbers are this host's." },
+	{ .name = "stats",
+		.operands = "[NAME...]",
+		.summary = "processors, memory, traffic and processes of running sandboxes",
+		.options = stats_option_rows,
+		.run = command_stats,
+		.details = "CPU % counts one processor as 100. MEM is the sandbox's cgroup's, and without one the "
+			   "processes' share "
+			   "(PSS). NET is the sandbox's own interface's, BLOCK what its running processes moved." },
 	{ .name = "kill",
 		.operands = "NAME...",
 		.summary = "send a signal",

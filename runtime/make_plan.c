@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "etc_files.h"
 #include "resources.h"
 #include "seccomp/seccomp.h"
+#include "signal_name.h"
 #include "volumes.h"
 
 enum { SERVER_PORT = 3000 };
@@ -219,6 +221,11 @@ int launch_prepare(
 		plan_process(config, state, launch, err) < 0 || limits_plan(config, &launch->plan, err) < 0)
 		return -1;
 	launch->plan.hostname = xstrdup(config->hostname ? config->hostname : config->name);
+	/* An image's word that is no signal is no reason not to start. */
+	const char *stop = config->stop_signal ? config->stop_signal : launch->image.stop_signal;
+	launch->stop_signal = stop ? signal_by_name(stop) : 0;
+	if (launch->stop_signal == 0)
+		launch->stop_signal = SIGTERM;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct launch {
 	struct identity identity;
 	bool serves;	      /* the workload is a runtime server */
 	uint16_t server_port; /* inside */
+	int stop_signal;      /* what asks the workload to end */
 };
 
 /**

@@ -13,6 +13,7 @@
 #include "published.h"
 #include "netns/egress_proxy.h"
 #include "netns/egress_rules.h"
+#include "signal_name.h"
 #include "state.h"
 
 #define CONFIG(target) (&((struct run_request *)(target))->config)
@@ -49,6 +50,8 @@ SET_TEXT(user)
 SET_TEXT(workdir)
 SET_TEXT(entrypoint)
 SET_TEXT(seccomp)
+SET_TEXT(cgroup_parent)
+SET_FLAG(best_effort)
 SET_FLAG(allow_non_loopback)
 SET_FLAG(publish_any_user)
 SET_FLAG(tty)
@@ -288,6 +291,15 @@ static int opt_pids_limit(void *target, const char *value, struct azm_err *err)
 	return 0;
 }
 
+static int opt_stop_signal(void *target, const char *value, struct azm_err *err)
+{
+	if (signal_by_name(value) == 0)
+		return err_msg(err, EINVAL, "use signal", value, "there is no such signal");
+	free(CONFIG(target)->stop_signal);
+	CONFIG(target)->stop_signal = xstrdup(value);
+	return 0;
+}
+
 static int opt_status_fd(void *target, const char *value, struct azm_err *err)
 {
 	uint64_t fd;
@@ -353,6 +365,9 @@ const struct option_row run_option_rows[] = {
 	{ 'm', "memory", "BYTES", opt_memory, "memory limit (needs cgroup v2 delegation)" },
 	{ 0, "cpus", "NUMBER", opt_cpus, "processor limit (needs cgroup v2 delegation)" },
 	{ 0, "pids-limit", "NUMBER", opt_pids_limit, "process limit (default: 4096; 0: none)" },
+	{ 0, "cgroup-parent", "DIR", opt_cgroup_parent, "delegated cgroup to make the sandbox's own in" },
+	{ 0, "best-effort", NULL, opt_best_effort, "start without the limits this host cannot enforce" },
+	{ 0, "stop-signal", "SIGNAL", opt_stop_signal, "what `stop` begins with (default: the image's, else TERM)" },
 	{ 0, "cap-add", "CAP", opt_cap_add, "keep a capability inside (or ALL)" },
 	{ 0, "cap-drop", "CAP", opt_cap_drop, "drop a capability inside (or ALL)" },
 	{ 0, "seccomp", "FILE.json", opt_seccomp, "use a seccomp profile in Docker's format" },

@@ -88,7 +88,7 @@ json_t *status_json(const struct config *config, const struct status *status)
 	if (status->address)
 		inet_ntop(AF_INET, &address, ip, sizeof ip);
 	set_text(object, "name", config->name);
-	set_text(object, "state", status->wait_status >= 0 ? "exited" : "running");
+	set_text(object, "state", status->wait_status >= 0 ? "exited" : status->paused ? "paused" : "running");
 	json_object_set_new(object, "pid", json_integer(status->pid));
 	json_object_set_new(object, "supervisor_pid", json_integer(status->supervisor));
 	set_text(object, "rootfs", config->rootfs);
@@ -103,6 +103,8 @@ json_t *status_json(const struct config *config, const struct status *status)
 	json_object_set_new(object, "uid", json_integer(status->uid));
 	json_object_set_new(object, "gid", json_integer(status->gid));
 	json_object_set_new(object, "single_id", json_boolean(!status->wide));
+	set_text(object, "cgroup", status->cgroup);
+	json_object_set_new(object, "oom_killed", json_boolean(status->oom_killed));
 	if (status->wait_status >= 0)
 		set_exit(object, status->wait_status);
 	return object;

@@ -15,6 +15,9 @@ struct status {
 	pid_t supervisor;
 	uint32_t uid, gid;
 	bool wide;	  /* several ids are mapped */
+	bool paused;
+	bool oom_killed;    /* the kernel killed something of it for want of memory */
+	const char *cgroup; /* the sandbox's own, as a directory; NULL: none */
 	uint32_t address; /* eth0's, host order; 0: none */
 	bool serves;
 	uint16_t server_port; /* inside */

@@ -268,6 +268,11 @@ void streams_drain(struct streams *streams)
 	}
 }
 
+void streams_log(struct streams *streams, const char *line)
+{
+	log_append(&streams->log, line, strlen(line));
+}
+
 void streams_detach(struct streams *streams)
 {
 	streams->out.to = streams->err.to = -1;

@@ -68,6 +68,9 @@ void streams_serve(struct streams *streams, const struct pollfd *polls, int coun
  * reader of ours that does not read. */
 void streams_drain(struct streams *streams);
 
+/** streams_log() - a line of ours in the workload's log. */
+void streams_log(struct streams *streams, const char *line);
+
 /** streams_detach() - go on without our stdin, stdout and stderr (run -d, after ready). */
 void streams_detach(struct streams *streams);
 

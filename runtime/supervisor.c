@@ -55,7 +55,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.signals = -1,
 		.ready = -1,
 		.ready_cancel = -1,
-		.cgroup = { .dir = -1 },
+		.cgroup = CGROUP_NONE,
 		.launch = { .image = { 0 } },
 		.network = { .userns = -1,
 			.netns = -1,
@@ -292,6 +292,7 @@ static void fill_status(struct supervisor *s)
 	status->supervisor = getpid();
 	status->uid = s->launch.identity.uid;
 	status->gid = s->launch.identity.gid;
+	status->cgroup = s->cgroup.path;
 	status->serves = s->launch.serves;
 	status->server_port = s->launch.server_port;
 	published_status(s);
@@ -314,7 +315,8 @@ static int settle(struct supervisor *s, struct azm_err *err)
 {
 	fill_status(s);
 	if (status_save(s->config, &s->status, s->dir, err) < 0 ||
-		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, err) < 0)
+		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, s->cgroup.parent, err) <
+			0)
 		return -1;
 	if (s->rule_count && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
 		return -1;
@@ -406,6 +408,21 @@ static void keep_or_remove(struct supervisor *s, int remover)
 	}
 }
 
+/* Said where it is looked for: in inspect, on our stderr, in the log. */
+static void report_oom(struct supervisor *s)
+{
+	unsigned long long kills = cgroup_oom_kills(&s->cgroup);
+
+	if (kills == 0)
+		return;
+	s->status.oom_killed = true;
+	cleanup_free char *line = xasprintf("azm-sandbox: sandbox \"%s\" ran out of memory: the kernel killed %llu of "
+					    "its processes (--memory %llu)\n",
+		s->config->name, kills, (unsigned long long)s->config->memory);
+	fputs(line, stderr);
+	streams_log(&s->streams, line);
+}
+
 void supervisor_end(struct supervisor *s)
 {
 	if (s->child.plan >= 0)
@@ -414,6 +431,7 @@ void supervisor_end(struct supervisor *s)
 	cleanup_fd int remover = s->config->remove ? sandbox_remover_start(s->state, s->lock) : -1;
 	reap(s);
 	streams_drain(&s->streams);
+	report_oom(s);
 	streams_close(&s->streams);
 	streams_close_child(&s->stdio);
 	if (s->ready_cancel >= 0) {
@@ -428,6 +446,7 @@ void supervisor_end(struct supervisor *s)
 	network_record_free(&s->record);
 	if (s->knocked > 0)
 		close(s->knocked);
+	s->status.cgroup = NULL;
 	cgroup_remove(&s->cgroup);
 	set_id_sweep(s->dir, s->config);
 	s->status.pid = 0;

@@ -64,6 +64,7 @@ struct supervisor {
 	int ready_cancel; /* write end: closing it ends the waiting */
 	pthread_t ready_thread;
 	long long stop_at; /* monotonic milliseconds: when the grace of a stop is over; 0: not stopping */
+	bool paused;
 	bool ended;
 	/* Called once when the sandbox is ready. Return -1 to stop it. */
 	int (*on_ready)(struct supervisor *supervisor, void *context, struct azm_err *err);
@@ -96,8 +97,19 @@ int supervisor_serve(struct supervisor *supervisor, struct azm_err *err);
 /** supervisor_stop() - TERM to the workload now, KILL of everything after @seconds. */
 void supervisor_stop(struct supervisor *supervisor, unsigned seconds);
 
-/** supervisor_signal() - deliver one signal to the workload through azm-init. */
+/** supervisor_signal() - deliver one signal to the workload through azm-init. To a paused one it is delivered when it
+ * goes on, which the signals that end it make it do, as Docker. */
 void supervisor_signal(struct supervisor *supervisor, int signal);
+
+/**
+ * supervisor_pause() - let nothing inside run any more
+ *
+ * Through the freezer of the sandbox's cgroup when there is one, else azm-init stops all processes with one kill(-1),
+ * which forks in progress do not escape (Linux 4.19). The kernel acts on its own time: the asking command looks whether
+ * everything has stopped, and asks again. Return: 0, -1 with @err set
+ */
+int supervisor_pause(struct supervisor *supervisor, struct azm_err *err);
+int supervisor_resume(struct supervisor *supervisor, struct azm_err *err);
 
 /** supervisor_kill() - end the sandbox at once. */
 void supervisor_kill(struct supervisor *supervisor);

@@ -108,11 +108,45 @@ static int take_ready(struct supervisor *s, struct azm_err *err)
 	return err_hint(err, "its output is in `azm-sandbox logs %s`", s->config->name);
 }
 
-void supervisor_signal(struct supervisor *s, int signal)
+static void tell_init(const struct supervisor *s, enum init_op op, int value)
 {
-	struct init_command command = { .op = INIT_SIGNAL, .value = signal };
+	struct init_command command = { .op = op, .value = value };
 
 	(void)!write(s->child.command, &command, sizeof command);
+}
+
+int supervisor_pause(struct supervisor *s, struct azm_err *err)
+{
+	bool before = s->paused;
+
+	/* Said first: `exec` looks at it once its process exists, so that none slips in. */
+	s->paused = s->status.paused = true;
+	if (!before && status_save(s->config, &s->status, s->dir, err) < 0) {
+		s->paused = s->status.paused = false;
+		return -1;
+	}
+	if (cgroup_freeze(&s->cgroup, true) < 0)
+		tell_init(s, INIT_STOP_ALL, SIGSTOP);
+	return 0;
+}
+
+int supervisor_resume(struct supervisor *s, struct azm_err *err)
+{
+	if (!s->paused)
+		return 0;
+	s->paused = s->status.paused = false;
+	if (cgroup_freeze(&s->cgroup, false) < 0)
+		tell_init(s, INIT_STOP_ALL, SIGCONT);
+	return status_save(s->config, &s->status, s->dir, err);
+}
+
+void supervisor_signal(struct supervisor *s, int signal)
+{
+	struct azm_err ignored = { 0 };
+
+	tell_init(s, INIT_SIGNAL, signal);
+	if (signal == SIGKILL || signal == s->launch.stop_signal)
+		supervisor_resume(s, &ignored);
 }
 
 void supervisor_kill(struct supervisor *s)
@@ -128,7 +162,7 @@ void supervisor_stop(struct supervisor *s, unsigned seconds)
 	long long until = now_ms() + seconds * 1000ll;
 
 	if (!s->stop_at)
-		supervisor_signal(s, SIGTERM);
+		supervisor_signal(s, s->launch.stop_signal);
 	if (!s->stop_at || until < s->stop_at)
 		s->stop_at = until;
 }

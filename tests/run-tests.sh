@@ -5,7 +5,8 @@
 # Without FILE: every program tests/unit/test_*.c became and every *.bats below tests/{cli,security,images,server}.
 # Started by root, everything runs as an id without privileges, from a private copy that id can read. A file gets its
 # own id (when root), HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300; `# runner: timeout=N` in the file), and
-# shares the machine with one other unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids.
+# shares the machine with one other unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids, `# runner: cgroup` a
+# delegated cgroup.
 #
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
 # Processes and mounts that are left at the end are a failure. With AZM_MUST_WORK=1 a skip is a failure too, unless
@@ -113,8 +114,20 @@ directive() { # FILE NAME DEFAULT
 	echo "${value:-$3}"
 }
 
+# The keeper of a network outlives the tests for a moment: it goes where it would be without them.
+remove_cgroup() { # NAME
+	local root group pid
+	root=$(awk '/ - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
+	for group in ${root:+$(find "$root" -depth -type d -path "*/$1*" 2>/dev/null)}; do
+		while read -r pid; do
+			echo "$pid" >"$root/cgroup.procs"
+		done <"$group/cgroup.procs" 2>/dev/null
+		rmdir "$group" 2>/dev/null
+	done
+}
+
 run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
-	local index=$1 file=$2 limit command begin status home id=$first_id as=as-user.sh
+	local index=$1 file=$2 limit command begin status home id=$first_id as=as-user.sh cgroup=
 	local tap=$work/logs/$index.tap
 	home=$work/home/$index
 	case $file in
@@ -130,10 +143,12 @@ run_file() { # INDEX FILE: writes logs/INDEX.tap and logs/INDEX.meta
 	begin=$(date +%s.%N)
 	[ "$first_id" -eq "$last_id" ] || id=$((first_id + index))
 	grep -qs '^# runner:.*\bsubuid\b' "$file" && as=subuid-user.sh
-	AZM_TEST_UID=$id AZM_USER_HOME=$home timeout -k 10 "$limit" \
+	grep -qs '^# runner:.*\bcgroup\b' "$file" && cgroup=1
+	AZM_TEST_CGROUP=$cgroup AZM_TEST_UID=$id AZM_USER_HOME=$home timeout -k 10 "$limit" \
 		"$work/tests/lib/$as" env CMOCKA_MESSAGE_OUTPUT=TAP BATS_TEST_TIMEOUT="$test_limit" HOME="$home" "${command[@]}" \
 		>"$tap" 2>&1 </dev/null 9>&-
 	status=$?
+	[ -z "$cgroup" ] || remove_cgroup "azm-test-$id"
 	echo "$status $(echo "$(date +%s.%N) - $begin" | bc 2>/dev/null || echo 0) $limit" >"$work/logs/$index.meta"
 }
 

@@ -107,6 +107,8 @@ static void obey(pid_t workload)
 		return;
 	if (command.op == INIT_SIGNAL)
 		kill(workload, command.value);
+	else if (command.op == INIT_STOP_ALL && (command.value == SIGSTOP || command.value == SIGCONT))
+		kill(-1, command.value);
 }
 
 /* Reap everything that ended; the workload's end ends the sandbox. */

@@ -86,6 +86,7 @@ struct report {
 
 enum init_op {
 	INIT_SIGNAL = 1, /* value: signal for the workload */
+	INIT_STOP_ALL,	 /* value: SIGSTOP or SIGCONT, for every process but azm-init */
 };
 
 struct init_command {

@@ -24,6 +24,20 @@ void supervisor_stop(struct supervisor *supervisor, unsigned seconds)
 	must(seconds <= 86400);
 }
 
+int supervisor_pause(struct supervisor *supervisor, struct azm_err *err)
+{
+	(void)err;
+	supervisor->paused = true;
+	return 0;
+}
+
+int supervisor_resume(struct supervisor *supervisor, struct azm_err *err)
+{
+	(void)err;
+	supervisor->paused = false;
+	return 0;
+}
+
 void supervisor_kill(struct supervisor *supervisor)
 {
 	(void)supervisor;

@@ -8,6 +8,7 @@
 #     left alone on purpose: a test must see that azm-sandbox sets it itself
 #   - HOME, TMPDIR and the XDG directories below AZM_USER_HOME (/var/tmp/azm-user-ID), which belong to the id and stay
 #     for its next run (caches of downloads)
+#   - AZM_TEST_CGROUP=1: in a cgroup (version 2) that is delegated to the id, AZM_CGROUP, where the host has them
 #   - AZM_AS_USER_LOGIN=1 (subuid-user.sh): with the groups and the bounding set of a login session instead, because
 #     set-uid programs are to work
 #   - of the caller's environment only what is listed in `keep` and every AZM_* variable
@@ -48,6 +49,16 @@ if [ -L "$home" ] || [ ! -d "$home" ]; then
 	fail "$home is not a directory that could be made"
 fi
 [ "$(stat -c %u -- "$home")" = "$id" ] || fail "$home does not belong to id $id: remove it or set AZM_USER_HOME"
+
+# AZM_TEST_CGROUP: a cgroup (version 2) of the id's own, with this process in it, as systemd delegates them.
+if [ -n "${AZM_TEST_CGROUP:-}" ]; then
+	group=$(awk '/ - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
+	group=${group:+$group$(sed -n 's,^0::/*,/,p' /proc/self/cgroup | sed 's,/$,,')/azm-test-$id}
+	if [ -n "$group" ] && mkdir -p "$group" 2>/dev/null && echo $$ 2>/dev/null >"$group/cgroup.procs"; then
+		chown "$id:$id" "$group" "$group/cgroup.procs" "$group/cgroup.subtree_control" "$group/cgroup.threads"
+		export AZM_CGROUP="$group"
+	fi
+fi
 
 # In front of the command come the assignments for env(1), built back to front.
 # shellcheck disable=SC2016 # expanded by the inner shell, as the id
