@@ -191,14 +191,29 @@ static void forget(struct staging *staging)
 	*staging = none;
 }
 
+static int commit_failed(const struct staging *staging, struct azm_err *err)
+{
+	err_sys(err, "put the finished image at", staging->name);
+	return err_is(err, ENOTEMPTY) || err_is(err, EEXIST) ? err_hint(err, "somebody made it meanwhile") : -1;
+}
+
 int staging_commit(struct staging *staging, struct azm_err *err)
 {
 	/* rename(2) replaces an empty directory and nothing else. */
-	if (renameat(staging->parentfd, staging->partial, staging->parentfd, staging->name) < 0) {
-		err_sys(err, "put the finished image at", staging->name);
-		return err_is(err, ENOTEMPTY) || err_is(err, EEXIST) ? err_hint(err, "somebody made it meanwhile") : -1;
-	}
+	if (renameat(staging->parentfd, staging->partial, staging->parentfd, staging->name) < 0)
+		return commit_failed(staging, err);
 	forget(staging);
+	return 0;
+}
+
+int staging_commit_file(struct staging *staging, const char *file, struct azm_err *err)
+{
+	/* A link is never made over something; where there are none (vfat), renaming has to look first. */
+	if (linkat(staging->fd, file, staging->parentfd, staging->name, 0) < 0 &&
+		(errno == EEXIST || faccessat(staging->parentfd, staging->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+			renameat(staging->fd, file, staging->parentfd, staging->name) < 0))
+		return commit_failed(staging, err);
+	staging_discard(staging);
 	return 0;
 }
 

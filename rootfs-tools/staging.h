@@ -43,5 +43,12 @@ struct staging {
 /** staging_commit() - give it its final name. Return: 0 and nothing is staged any more, or -1 with @err. */
 [[gnu::nonnull]] int staging_commit(struct staging *staging, struct azm_err *err);
 
+/**
+ * staging_commit_file() - give one file of the partial directory the final name, and remove the rest
+ *
+ * What has that name already stays (EEXIST). Return: 0 and nothing is staged any more, or -1 with @err
+ */
+[[gnu::nonnull]] int staging_commit_file(struct staging *staging, const char *file, struct azm_err *err);
+
 /** staging_discard() - remove what was made; nothing when nothing is staged. */
 [[gnu::nonnull]] void staging_discard(struct staging *staging);

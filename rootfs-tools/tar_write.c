@@ -120,7 +120,7 @@ static void put_records(struct tar_text *records, const struct tar_entry *e)
 		put_text_record(records, "path", e->path);
 	if (e->link && (!is_ascii(e->link) || strlen(e->link) > sizeof h->link))
 		put_text_record(records, "linkpath", e->link);
-	if (e->size > OCTAL_12_MAX)
+	if (e->size > OCTAL_12_MAX && !e->one_block)
 		put_number_record(records, "size", (int64_t)e->size);
 	if (e->uid > OCTAL_8_MAX)
 		put_number_record(records, "uid", (int64_t)e->uid);
@@ -142,6 +142,13 @@ static void set_octal(char *field, size_t length, uint64_t value)
 	const uint64_t most = (1ull << (3 * (length - 1))) - 1;
 
 	snprintf(field, length, "%0*" PRIo64, (int)length - 1, value > most ? 0 : value);
+}
+
+static void set_binary(char *field, size_t length, uint64_t value)
+{
+	for (size_t i = length - 1; i > 0; i--, value >>= 8)
+		field[i] = (char)(value & 0xff);
+	field[0] = (char)0x80;
 }
 
 static void copy_field(char *field, size_t room, const char *text, size_t length)
@@ -170,7 +177,10 @@ static void put_header(struct tar_text *text, const struct tar_entry *e, const c
 	set_octal(h.mode, sizeof h.mode, e->mode & 07777);
 	set_octal(h.uid, sizeof h.uid, e->uid);
 	set_octal(h.gid, sizeof h.gid, e->gid);
-	set_octal(h.size, sizeof h.size, size);
+	if (e->one_block && size > OCTAL_12_MAX)
+		set_binary(h.size, sizeof h.size, size);
+	else
+		set_octal(h.size, sizeof h.size, size);
 	set_octal(h.mtime, sizeof h.mtime, e->mtime < 0 ? 0 : (uint64_t)e->mtime);
 	if (e->link)
 		copy_field(h.link, sizeof h.link, e->link, strlen(e->link));

@@ -44,6 +44,9 @@ struct tar_entry {
 	/* Not 0: the file's real size, and what follows begins with its map (GNU tar manual, "PAX Format, Version 1.0",
 	 * of sparse files). */
 	uint64_t sparse_size;
+	/* The header is to be one block: a size that octal digits cannot say is written as GNU tar does, in base 256.
+	 */
+	bool one_block;
 };
 
 /** tar_put() - append the header, with its extension in front where it needs one. Out of memory aborts. */
