@@ -19,6 +19,9 @@ DIALECT  := $(if $(findstring clang,$(CC)),-fdouble-square-bracket-attributes)
 AZM_CFLAGS  := -std=gnu17 $(DIALECT) -D_GNU_SOURCE -iquote . -iquote runtime -iquote $(O)/gen $(WARNINGS) $(HARDEN) $(SANFLAGS) -fno-common
 AZM_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(SANFLAGS)
 
+# Part of the C library since glibc 2.34; with --as-needed they cost nothing there.
+OLD_LIBC_LIBS := -lpthread -ldl -lutil -lrt
+
 PROGRAMS :=
 TESTS    :=
 all: programs

@@ -228,7 +228,7 @@ int legacy_clone(int dirfd, const char *name, uint64_t attributes, unsigned how)
 		return -1;
 	const char *stage = S_ISDIR(st.st_mode) ? STAGE_DIRECTORY : STAGE_FILE;
 	fd_path(source, from);
-	if (mount(source, stage, NULL, MS_BIND | (how & MNT_TREE ? MS_REC : 0), NULL) < 0)
+	if (mount(source, stage, NULL, MS_BIND | (how & MNT_TREE ? MS_REC : 0ul), NULL) < 0)
 		return -1;
 	cleanup_fd int mnt = open_stage(stage);
 	if (mnt < 0 || restrict_clone(mnt, attributes, how) < 0)

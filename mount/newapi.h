@@ -13,6 +13,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/compat.h"
+
+#ifndef MOUNT_ATTR_SIZE_VER0
+/* mount_setattr(2), Linux 5.12 */
+struct mount_attr {
+	uint64_t attr_set, attr_clr, propagation, userns_fd;
+};
+#endif
+
 static inline int sys_openat2(int dirfd, const char *path, const struct open_how *how)
 {
 	return (int)syscall(SYS_openat2, dirfd, path, how, sizeof *how);

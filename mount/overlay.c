@@ -28,6 +28,7 @@
 #include <linux/magic.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "mount/handle.h"
 
 enum {

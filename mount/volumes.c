@@ -60,14 +60,14 @@ static int clone_source(const struct volume *v, uint64_t attributes, struct azm_
 	cleanup_fd int source = mount_source_open(&v->source, err);
 	if (source < 0)
 		return -1;
-	int mnt = mnt_clone(source, "", attributes, MNT_TREE | (attributes & MOUNT_ATTR_RDONLY ? MNT_ALONE : 0));
+	int mnt = mnt_clone(source, "", attributes, MNT_TREE | (attributes & MOUNT_ATTR_RDONLY ? MNT_ALONE : 0u));
 	return mnt < 0 ? err_sys(err, "mount volume", v->source.path) : mnt;
 }
 
 static int new_volume(const struct volume *v, struct azm_err *err)
 {
-	uint64_t attributes = MOUNT_ATTR_NOSUID | (is_device(v) ? 0 : MOUNT_ATTR_NODEV) |
-			      (v->read_only || v->exec_server ? MOUNT_ATTR_RDONLY : 0);
+	uint64_t attributes = MOUNT_ATTR_NOSUID | (is_device(v) ? 0u : MOUNT_ATTR_NODEV) |
+			      (v->read_only || v->exec_server ? MOUNT_ATTR_RDONLY : 0u);
 
 	switch (v->kind) {
 	case VOLUME_TMPFS:

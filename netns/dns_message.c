@@ -38,7 +38,8 @@ static bool take_u16(struct cursor *in, unsigned *value)
 {
 	if (in->end - in->at < NS_INT16SZ)
 		return false;
-	NS_GET16(*value, in->at);
+	*value = (unsigned)in->at[0] << 8 | in->at[1];
+	in->at += NS_INT16SZ;
 	return true;
 }
 

@@ -253,7 +253,7 @@ static int detach_fds(const int sources[], size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (dup2(high[i], FD_LISTENER + (int)i) < 0)
 			return -1;
-	closefrom(FD_LISTENER + (int)count);
+	(void)fd_close_range(FD_LISTENER + (unsigned)count, ~0u);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd < 3; fd++)
 		if (null < 0 || dup2(null, fd) < 0)

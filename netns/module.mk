@@ -2,7 +2,7 @@
 # last on a link line.
 NETNS_OBJ  := $(patsubst %.c,$(O)/obj/%.o,$(wildcard netns/*.c))
 # Names in other scripts take libidn2. The name functions of libresolv are in the C library since glibc 2.34.
-NETNS_LIBS := -l:libnl-3.a -l:libnftnl.a -lmnl -l:libidn2.a -l:libunistring.a -lresolv -lpthread -lm
+NETNS_LIBS := -l:libnl-3.a -l:libnftnl.a -lmnl -l:libidn2.a -l:libunistring.a -lresolv -lm $(OLD_LIBC_LIBS)
 
 $(O)/obj/netns/%.o: AZM_CFLAGS += -isystem /usr/include/libnl3
 

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <resolv.h>
@@ -32,6 +31,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/compat.h"
+#include "base/io.h"
 #include "netns/address_class.h"
 #include "netns/resolver_wire.h"
 
@@ -251,7 +252,7 @@ static void keep_only(int fd)
 		_exit(EXIT_OVER);
 	for (int i = 0; i < 3 && null >= 0; i++)
 		(void)dup2(null, i);
-	(void)close_range(4, ~0u, 0);
+	(void)fd_close_range(4, ~0u);
 }
 
 void resolver_helper(int fd)

@@ -127,7 +127,7 @@ static int become_root(const struct box *box, struct azm_err *err)
 	if (program == 0)
 		exec_program(box, report);
 	/* Keep nothing of the parent open: its locks must end with it, and @report must reach its end of file. */
-	(void)close_range(STDERR_FILENO + 1, ~0u, 0);
+	(void)fd_close_range(STDERR_FILENO + 1, ~0u);
 	serve_as_init(program);
 }
 

@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
-#include "signal_name.h"
 #include "socket_files.h"
 #include "spare.h"
 

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/str.h"
 #include "seccomp/seccomp.h"
 

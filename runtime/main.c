@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -228,15 +227,8 @@ static void close_others(int keep)
 {
 	if (keep > 2)
 		fd_set_cloexec(keep, true);
-	if ((keep <= 3 || syscall(SYS_close_range, 3, keep - 1, 0) == 0) &&
-		syscall(SYS_close_range, keep + 1, ~0u, 0) == 0)
-		return;
-	cleanup_dir DIR *dir = opendir("/proc/self/fd");
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
-		int fd = atoi(entry->d_name);
-		if (fd > 2 && fd != keep && fd != dirfd(dir))
-			close(fd);
-	}
+	if (keep <= 3 || fd_close_range(3, (unsigned)keep - 1) == 0)
+		(void)fd_close_range((unsigned)keep + 1, ~0u);
 }
 
 #ifdef __SANITIZE_ADDRESS__

@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "caps.h"
 #include "embed.h"
 #include "etc_files.h"
 #include "resources.h"
 #include "seccomp/seccomp.h"
-#include "signal_name.h"
 #include "volumes.h"
 
 enum { SERVER_PORT = 3000 };
@@ -232,8 +232,8 @@ int launch_prepare(
 int plan_identity(const struct config *config, const struct state *state, const struct identity *identity, bool wide,
 	struct plan *plan, struct azm_err *err)
 {
-	unsigned flags = (config->nested ? FILTER_NESTED : 0) | (config->compat32 ? FILTER_COMPAT32 : 0) |
-			 (config->seccomp_log ? FILTER_LOG : 0);
+	unsigned flags = (config->nested ? FILTER_NESTED : 0u) | (config->compat32 ? FILTER_COMPAT32 : 0u) |
+			 (config->seccomp_log ? FILTER_LOG : 0u);
 
 	if (wide && (identity->uid > ID_MAX || identity->gid > ID_MAX)) {
 		err_msg(err, EINVAL, "use user", NULL, "%u:%u lies outside of the sub-id range 0 to %d", identity->uid,

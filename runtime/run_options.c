@@ -9,11 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/names.h"
 #include "networks.h"
 #include "published.h"
 #include "netns/egress_proxy.h"
 #include "netns/egress_rules.h"
-#include "signal_name.h"
 #include "state.h"
 
 #define CONFIG(target) (&((struct run_request *)(target))->config)

@@ -218,7 +218,7 @@ _Noreturn static void remove_in_background(int sandboxes, int lock, int orders)
 
 	/* Our caller's caller may be waiting for the end of its pipes: the three that are needed become 0, 1 and 2. */
 	setsid();
-	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || dup2(orders, 2) < 0 || close_range(3, ~0u, 0) < 0)
+	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || dup2(orders, 2) < 0 || fd_close_range(3, ~0u) < 0)
 		_exit(EXIT_AZM);
 	if (read_full(2, name, sizeof name - 1) <= 0)
 		_exit(0);
@@ -256,8 +256,8 @@ int sandbox_remove_later(const struct state *state, const char *name, int remove
 	/* There is none because descriptors have run out: a child has all that we could close. */
 	pid_t child = fork();
 	if (child == 0) {
-		close_range(3, (unsigned)state->sandboxes - 1, 0);
-		close_range((unsigned)state->sandboxes + 1, ~0u, 0);
+		(void)fd_close_range(3, (unsigned)state->sandboxes - 1);
+		(void)fd_close_range((unsigned)state->sandboxes + 1, ~0u);
 		_exit(remove_directory(state->sandboxes, dead, err) < 0 ? EXIT_AZM : 0);
 	}
 	int status = -1;

@@ -42,7 +42,7 @@ TEST_PROGRAMS += $(O)/tests/with-filter $(O)/tests/syscall-matrix
 SECCOMP_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_seccomp_*.c))
 $(SECCOMP_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(SECCOMP_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(AZM_LDFLAGS) -o $@ $^ $(SECCOMP_LIBS) -lcmocka
+	$(CC) $(AZM_LDFLAGS) -o $@ $^ $(SECCOMP_LIBS) -lcmocka $(OLD_LIBC_LIBS)
 
 $(O)/obj/tests/unit/test_seccomp_filter.o: $(O)/gen/seccomp_filters.h
 TESTS += $(SECCOMP_TESTS)

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/compat.h"
 #include "seccomp/seccomp.h"
 
 /* CLONE_NEWTIME is missing on purpose: clone(2) takes its bit as part of the exit signal. */

@@ -7,7 +7,7 @@ PROBE_OBJ := $(PROBE_SRC:%.c=$(O)/static/%.o) $(BASE_STATIC)
 # What a sandbox sees of itself: runs inside, so it is static.
 $(O)/tests/probe: $(PROBE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(STATIC_LDFLAGS) -o $@ $(PROBE_OBJ)
+	$(CC) $(STATIC_LDFLAGS) -o $@ $(PROBE_OBJ) $(OLD_LIBC_LIBS)
 
 TEST_PROGRAMS += $(O)/tests/probe
 

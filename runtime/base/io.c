@@ -2,8 +2,10 @@
 /* base/io.c: see io.h */
 #include "base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
+#include "base/str.h"
 
 ssize_t read_full(int fd, void *buffer, size_t size)
 {
@@ -138,4 +142,37 @@ int fd_set_nonblock(int fd, bool on)
 int pipe_pair(int ends[2], struct azm_err *err)
 {
 	return pipe2(ends, O_CLOEXEC) < 0 ? err_sys(err, "make a pipe", NULL) : 0;
+}
+
+/* getdents64(2): <dirent.h> would allocate. Closing while reading skips nothing: entries are found by number. */
+static int close_listed(int list, unsigned first, unsigned last)
+{
+	_Alignas(struct dirent) char buffer[1024];
+	ssize_t size;
+
+	while ((size = syscall(SYS_getdents64, list, buffer, sizeof buffer)) > 0) {
+		for (ssize_t at = 0; at < size;) {
+			const struct dirent *entry = (const struct dirent *)(const void *)(buffer + at);
+			uint64_t fd;
+			if (str_to_u64(entry->d_name, INT_MAX, &fd) && fd >= first && fd <= last && (int)fd != list)
+				close((int)fd);
+			at += entry->d_reclen;
+		}
+	}
+	return (int)size;
+}
+
+int fd_close_range(unsigned first, unsigned last)
+{
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM)
+		return -1;
+	int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (list < 0)
+		return -1;
+	int failed = close_listed(list, first, last), code = errno;
+	close(list);
+	errno = code;
+	return failed;
 }

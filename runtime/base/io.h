@@ -37,5 +37,13 @@ int write_file_at(int dirfd, const char *name, const void *data, size_t size, mo
 int fd_set_cloexec(int fd, bool on);
 int fd_set_nonblock(int fd, bool on);
 
+/**
+ * fd_close_range() - close every descriptor from @first to @last, both included
+ *
+ * close_range(2), and where the kernel lacks it (< 5.9) one by one, by the list in /proc/self/fd. Without malloc, for
+ * children of threads. Return: 0, -1 with errno: some may be open still.
+ */
+int fd_close_range(unsigned first, unsigned last);
+
 /** pipe_pair() - pipe2(O_CLOEXEC) with an error object. */
 int pipe_pair(int ends[2], struct azm_err *err);

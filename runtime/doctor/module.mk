@@ -4,7 +4,7 @@ DOCTOR_LIBS := -l:libjansson.a -lmnl
 # Refuses system calls to a command; the tests of every folder may use it.
 DENY := $(O)/tests/deny
 TEST_PROGRAMS += $(DENY)
-$(DENY): $(O)/obj/tests/lib/deny.o
+$(DENY): $(O)/obj/tests/lib/deny.o $(O)/obj/runtime/base/names.o
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -l:libseccomp.a
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/landlock.h>
 #include <linux/memfd.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "doctor/probes.h"
 
 /* A filter that gives getppid(2) an error it cannot have otherwise. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "doctor/probes.h"
 
 /* Nothing of what follows may travel to the host's mount namespace, nor may the host's /proc hide below ours. */

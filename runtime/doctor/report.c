@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "doctor/apparmor.h"
 
 static const char *const status_words[] = {
@@ -184,7 +185,7 @@ static void json_failure(const struct doctor_report *report, const struct probe_
 {
 	cleanup_str_list struct str_list fix = { 0 };
 	const struct azm_err *err = &result->outcome.err;
-	const char *name = strerrorname_np(err->code);
+	const char *name = errno_name(err->code);
 	cleanup_free char *detail = failure_text(err);
 	json_t *lines = json_array();
 

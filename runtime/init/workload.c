@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/close_range.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "init/identity.h"
@@ -166,7 +166,7 @@ static int prepare(const struct plan *plan, int tty, struct azm_err *err)
 		return -1;
 	default_signals();
 	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
-		/* < 5.9: the table is small, azm-init opened everything itself */
+		/* < 5.11: the table is small, azm-init opened everything itself */
 		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
 			fd_set_cloexec(fd, true);
 	}

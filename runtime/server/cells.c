@@ -90,7 +90,7 @@ static char *find_python(void)
 	if (high_control < 0 || high_source < 0 || child_begin((const int[]){ -1, output, output }) < 0 ||
 		dup2(high_control, CONTROL_FD) < 0 || dup2(high_source, SOURCE_FD) < 0)
 		_exit(EXIT_CANNOT_EXEC);
-	close_range(SOURCE_FD + 1, ~0u, 0);
+	(void)fd_close_range(SOURCE_FD + 1, ~0u);
 	execv(python, argv);
 	_exit(EXIT_CANNOT_EXEC);
 }

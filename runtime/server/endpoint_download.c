@@ -82,7 +82,7 @@ static ssize_t on_read(void *context, uint64_t position, char *buffer, size_t ro
 		return sleep_until_readable(download, EPOLLIN);
 	if (!download->ended) /* its status is yet to come, and nothing else: the pipe would be ready all the time */
 		return sleep_until_readable(download, EPOLLONESHOT);
-	return download->status == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+	return (ssize_t)(download->status == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR);
 }
 
 static void on_free(void *context)
@@ -103,7 +103,7 @@ static void on_free(void *context)
 {
 	struct azm_err err = { 0 };
 
-	if (child_begin((const int[]){ -1, pipe, STDERR_FILENO }) < 0 || close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
+	if (child_begin((const int[]){ -1, pipe, STDERR_FILENO }) < 0 || fd_close_range(STDERR_FILENO + 1, ~0u) < 0)
 		_exit(1);
 	signal(SIGPIPE, SIG_DFL);
 	_exit(zip_create(STDOUT_FILENO, path, &err) < 0 ? err_print(&err, "azm-runtime-server") : 0);

@@ -27,6 +27,13 @@
 #include "server/server.h"
 #include "server/stream.h"
 
+/* SIGPIPE is ignored, see main.c; files are not sent by sendfile() otherwise. Debian 11's library does not ask. */
+#if MHD_VERSION >= 0x00097302
+#define SENDFILE_OPTION MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+#else
+#define SENDFILE_OPTION
+#endif
+
 enum {
 	CONNECTION_MEMORY =
 		128 << 10, /* for headers, and for what is read of a body at once: 32 KiB cost 30 times the CPU */
@@ -382,8 +389,7 @@ int http_start(struct server *server, struct azm_err *err)
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, server->options.client_timeout_s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, &server->connections,
-		/* it is ignored, see main.c; files are not sent by sendfile() otherwise */
-		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+		SENDFILE_OPTION MHD_OPTION_END);
 	if (!server->http)
 		return err_msg(err, EIO, "start the HTTP server", NULL, "libmicrohttpd refused");
 	announce(&server->options, steal_fd(&fd));

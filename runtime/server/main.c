@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/footprint.h"
+#include "base/io.h"
 #include "server/children.h"
 #include "server/events.h"
 #include "server/cells.h"
@@ -78,7 +79,7 @@ static int watch_signals(struct signals *signals, struct azm_err *err)
  */
 static void protect_self(struct server *server)
 {
-	close_range(STDERR_FILENO + 1, ~0u, 0);
+	(void)fd_close_range(STDERR_FILENO + 1, ~0u);
 	server->io_counters = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
 	prctl(PR_SET_DUMPABLE, 0);
 }

@@ -68,7 +68,7 @@ static ssize_t read_block(void *context, uint64_t position, char *bytes, size_t 
 		return (ssize_t)size;
 	}
 	if (stream->ended)
-		return stream->cut ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+		return (ssize_t)(stream->cut ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM);
 	stream->suspended = true;
 	MHD_suspend_connection(stream->connection);
 	return 0;

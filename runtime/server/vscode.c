@@ -114,7 +114,7 @@ static void arguments_code_server(struct str_list *argv, const char *port)
 
 	if (high < 0 || child_begin((const int[]){ -1, -1, STDERR_FILENO }) < 0 || dup2(high, TOKEN_FD) < 0)
 		_exit(EXIT_CANNOT_EXEC);
-	close_range(TOKEN_FD + 1, ~0u, 0);
+	(void)fd_close_range(TOKEN_FD + 1, ~0u);
 	(void)!chdir(directory);
 	execv(argv[0], argv);
 	_exit(EXIT_CANNOT_EXEC);

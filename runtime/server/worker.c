@@ -104,14 +104,14 @@ static int keep_only(int pipe, const int keep[2])
 		int fd = i == 0 ? pipe : keep[i - 1];
 		moved[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD, WORKER_FDS + 2);
 	}
-	close_range(STDERR_FILENO + 1, WORKER_FDS + 1, 0);
+	(void)fd_close_range(STDERR_FILENO + 1, WORKER_FDS + 1);
 	if (dup2(moved[0], PIPE_FD) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++)
 		if (keep[i] >= 0 && dup3(moved[i + 1], WORKER_FDS + i, O_CLOEXEC) < 0)
 			return -1;
 	fd_set_cloexec(PIPE_FD, true);
-	return close_range(WORKER_FDS + 2, ~0u, 0);
+	return fd_close_range(WORKER_FDS + 2, ~0u);
 }
 
 [[gnu::noreturn]] static void work_and_exit(int pipe, const struct worker_job *job)

@@ -23,6 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/names.h"
+
 enum { LARGEST_ERRNO = 4095 };
 
 [[gnu::noreturn, gnu::format(printf, 1, 2)]] static void die(const char *format, ...)
@@ -52,7 +54,7 @@ static uint32_t action_of(const char *name)
 	if (strcmp(name, "KILL") == 0)
 		return SCMP_ACT_KILL_PROCESS;
 	for (int code = 1; code < LARGEST_ERRNO; code++) {
-		const char *known = strerrorname_np(code);
+		const char *known = errno_name(code);
 		if (known && strcmp(known, name) == 0)
 			return SCMP_ACT_ERRNO((uint32_t)code);
 	}

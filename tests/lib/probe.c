@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/str.h"
 #include "tests/lib/probe.h"
 
@@ -37,7 +38,7 @@ void fact(const char *key, const char *format, ...)
 
 const char *result(long returned)
 {
-	const char *name = strerrorname_np(errno);
+	const char *name = errno_name(errno);
 
 	if (returned >= 0)
 		return "ok";

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/names.h"
 #include "tests/lib/probe.h"
 
 static int exit_with(int argc, char **argv)
@@ -70,7 +71,7 @@ static int catch_one(int argc, char **argv)
 	sigemptyset(&set);
 	while (!caught)
 		sigsuspend(&set);
-	fact("caught", "%s", sigabbrev_np(caught));
+	fact("caught", "%s", signal_name(caught));
 	return 0;
 }
 

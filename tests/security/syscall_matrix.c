@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/names.h"
 #include "tests/security/expected.h"
 #include "tests/security/filter_flags.h"
 
@@ -197,8 +198,8 @@ static void print_outcome(const struct outcome *o)
 {
 	switch (o->how) {
 	case RETURNED:
-		if (o->value < 0 && o->value > -4096 && strerrorname_np((int)-o->value))
-			printf(" %s\n", strerrorname_np((int)-o->value));
+		if (o->value < 0 && o->value > -4096 && errno_name((int)-o->value))
+			printf(" %s\n", errno_name((int)-o->value));
 		else
 			printf(" ok(%ld)\n", o->value);
 		break;
@@ -209,7 +210,7 @@ static void print_outcome(const struct outcome *o)
 		printf(" blocked\n");
 		break;
 	case SIGNALLED:
-		printf(" SIG%s\n", sigabbrev_np((int)o->value) ? sigabbrev_np((int)o->value) : "?");
+		printf(" SIG%s\n", signal_name((int)o->value) ? signal_name((int)o->value) : "?");
 		break;
 	}
 }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "tests/unit/mount_fixture.h"
 
 enum { RACE_MILLISECONDS = 700 };

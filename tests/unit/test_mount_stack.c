@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/names.h"
 #include "base/str.h"
 #include "tests/unit/mount_fixture.h"
 
@@ -81,7 +82,7 @@ static const char *read_stack(const struct stack *stack, const char *path)
 	cleanup_free char *read = stack_read(stack, path, sizeof text - 1, NULL);
 
 	if (!read)
-		return strerrorname_np(errno);
+		return errno_name(errno);
 	snprintf(text, sizeof text, "%s", read);
 	return text;
 }
