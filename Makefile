@@ -22,6 +22,9 @@ AZM_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-secti
 # Part of the C library since glibc 2.34; with --as-needed they cost nothing there.
 OLD_LIBC_LIBS := -lpthread -ldl -lutil -lrt
 
+# Debian 11's libarchive.a brings every writer along with one, and an XML library with that of xar, which nobody calls.
+NO_XAR := -Wl,--defsym=archive_write_set_format_xar=0
+
 PROGRAMS :=
 TESTS    :=
 all: programs

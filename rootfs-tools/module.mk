@@ -2,7 +2,7 @@
 ROOTFS_SRC := $(wildcard rootfs-tools/*.c)
 ROOTFS_OBJ := $(ROOTFS_SRC:%.c=$(O)/obj/%.o)
 # ISA-L is loaded when it is there, see inflate.c.
-ROOTFS_LIBS := -l:libjansson.a -l:libarchive.a -l:libnettle.a -l:libcrypto.a -l:libzstd.a -l:liblzma.a -l:libbz2.a \
+ROOTFS_LIBS := -l:libjansson.a $(NO_XAR) -l:libarchive.a -l:libnettle.a -l:libcrypto.a -l:libzstd.a -l:liblzma.a -l:libbz2.a \
 	-l:libz.a $(OLD_LIBC_LIBS)
 ROOTFS_FILTER_OBJ := $(SECCOMP_STATIC_SRC:%.c=$(O)/obj/%.o)
 
@@ -16,4 +16,4 @@ TESTS += $(ROOTFS_TESTS)
 $(ROOTFS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(filter-out %/main.o,$(ROOTFS_OBJ)) $(MOUNT_HOST_OBJ) \
 		$(ROOTFS_FILTER_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(ROOTFS_LIBS) $(NO_XAR) -lcmocka
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(ROOTFS_LIBS) -lcmocka

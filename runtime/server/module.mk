@@ -1,8 +1,6 @@
 # azm-runtime-server: fully static, so that it runs in any root filesystem.
 SERVER_SRC  := $(wildcard runtime/server/*.c)
 SERVER_BASE := $(BASE_SRC)
-# Debian 11's libarchive.a brings every format along with one, and an XML library with that of xar.
-NO_XAR       := -Wl,--defsym=archive_write_set_format_xar=archive_write_set_format_zip
 ARCHIVE_LIBS := $(NO_XAR) -l:libarchive.a -l:libnettle.a -l:liblzma.a -l:libzstd.a -l:libbz2.a -l:libz.a -l:libdeflate.a -Wl,--wrap=crc32 -Wl,-u,__wrap_crc32
 SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) -lm $(OLD_LIBC_LIBS)
 
