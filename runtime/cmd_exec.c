@@ -30,6 +30,7 @@
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
+#include "pause.h"
 #include "spawn.h"
 #include "status.h"
 #include "streams.h"
@@ -292,6 +293,10 @@ static int start_entered(const struct exec_options *options, struct entry *entry
 	cleanup_fd int alias = take_alias(entry, err);
 
 	if (entry->alias && alias < 0)
+		return -1;
+	/* Until it is there and can be stopped, nobody begins to look at the sandbox with nothing running in it. */
+	cleanup_fd int unheld = hold_lock(entry->dir, false, err);
+	if (unheld < 0)
 		return -1;
 	if (streams_open(streams, options->interactive, options->tty, true, -1, &stdio, err) < 0 ||
 		spawn_entered(init, entry->target, alias, &stdio, child, err) < 0)

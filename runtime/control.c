@@ -193,6 +193,27 @@ static void op_resume(
 	answer_result(client->fd, supervisor_resume(supervisor, &err), &err);
 }
 
+static void op_hold(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	(void)passed;
+	(void)request;
+	client->holds = true;
+	supervisor_hold(supervisor, true);
+	answer(client->fd, json_pack("{s:b}", "ok", 1), -1);
+}
+
+static void op_release(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	(void)passed;
+	(void)request;
+	if (client->holds)
+		supervisor_hold(supervisor, false);
+	client->holds = false;
+	answer(client->fd, json_pack("{s:b}", "ok", 1), -1);
+}
+
 static void op_publish(
 	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
@@ -227,8 +248,8 @@ static const struct {
 	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request,
 		struct control_fds *passed);
 } operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter },
-	{ "pause", op_pause }, { "resume", op_resume }, { "publish", op_publish }, { "unpublish", op_unpublish },
-	{ "egress", op_egress } };
+	{ "pause", op_pause }, { "resume", op_resume }, { "hold", op_hold }, { "release", op_release },
+	{ "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
 
 /* As recv(), with the descriptors that came along. */
 static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)
@@ -311,8 +332,11 @@ void control_serve(struct control *control, struct supervisor *supervisor, const
 {
 	/* Backwards: dropping a client moves the last one into its place. */
 	for (int i = count - 1; i > 0; i--)
-		if (polls[i].revents && !serve_client(&control->clients[i - 1], supervisor))
+		if (polls[i].revents && !serve_client(&control->clients[i - 1], supervisor)) {
+			if (control->clients[i - 1].holds)
+				supervisor_hold(supervisor, false);
 			drop_client(control, (size_t)i - 1);
+		}
 	if (polls[0].revents)
 		accept_client(control);
 }

@@ -8,6 +8,8 @@
  * {"op":"resume"}
  *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)   {"op":"egress", ...}   (egress_service.h)
  *
+ *     {"op":"hold"}   {"op":"release"}   (pause.h; the end of the connection releases as well)
+ *
  * Descriptors may come with a request; what an operation does not take is closed. "enter" answers with a pidfd of
  * azm-init ("runs":true: for a command, which a paused sandbox does not take); "stop" and "wait" answer when the
  * sandbox has ended:
@@ -30,6 +32,7 @@ enum { CONTROL_CLIENTS = 32, CONTROL_POLLS = CONTROL_CLIENTS + 1, CONTROL_MESSAG
 struct control_client {
 	int fd;
 	bool waiting; /* gets an answer when the sandbox ends */
+	bool holds;   /* nothing inside runs as long as it is connected */
 };
 
 /* What came with a request; an operation that takes one leaves -1 (or sets count to 0). */
@@ -61,6 +64,11 @@ void control_end(struct control *control, int wait_status);
 /** control_address() - where a sandbox's socket is: through our own descriptor of the live directory, which may lie
  * deeper than sun_path is long. */
 int control_address(const struct state *state, const char *name, struct sockaddr_un *address, struct azm_err *err);
+
+/** control_connect() - client side: a connection for control_hold() and control_release(). */
+int control_connect(const struct state *state, const char *name, struct azm_err *err);
+int control_hold(int connection, struct azm_err *err);
+int control_release(int connection, struct azm_err *err);
 
 /**
  * control_ask() - client side: send one request and wait for the answer

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "control.h"
 
-static int connect_to(const struct state *state, const char *name, struct azm_err *err)
+int control_connect(const struct state *state, const char *name, struct azm_err *err)
 {
 	struct sockaddr_un address;
 
@@ -94,7 +94,7 @@ static json_t *exchange(const struct state *state, const char *name, json_t *req
 			text ? "too long for one request" : "a value is not UTF-8 text");
 		return NULL;
 	}
-	cleanup_fd int connection = connect_to(state, name, err);
+	cleanup_fd int connection = control_connect(state, name, err);
 	if (connection < 0)
 		return NULL;
 	if (ask(connection, text, fds, count) < 0) {
@@ -120,4 +120,27 @@ json_t *control_pass(
 	const struct state *state, const char *name, json_t *request, const int *fds, size_t count, struct azm_err *err)
 {
 	return exchange(state, name, request, fds, count, NULL, err);
+}
+
+static int ask_held(int connection, const char *text, struct azm_err *err)
+{
+	if (ask(connection, text, NULL, 0) < 0)
+		return err_sys(err, "ask the sandbox", NULL);
+	json_t *object = receive(connection, NULL, err);
+	const char *error = json_string_value(json_object_get(object, "error"));
+	int result = object ? 0 : -1;
+	if (error)
+		result = err_msg(err, EBUSY, "ask the sandbox", NULL, "%s", error);
+	json_decref(object);
+	return result;
+}
+
+int control_hold(int connection, struct azm_err *err)
+{
+	return ask_held(connection, "{\"op\":\"hold\"}", err);
+}
+
+int control_release(int connection, struct azm_err *err)
+{
+	return ask_held(connection, "{\"op\":\"release\"}", err);
 }

@@ -64,7 +64,7 @@ struct supervisor {
 	int ready_cancel; /* write end: closing it ends the waiting */
 	pthread_t ready_thread;
 	long long stop_at; /* monotonic milliseconds: when the grace of a stop is over; 0: not stopping */
-	bool paused;
+	bool paused, held;
 	bool ended;
 	/* Called once when the sandbox is ready. Return -1 to stop it. */
 	int (*on_ready)(struct supervisor *supervisor, void *context, struct azm_err *err);
@@ -110,6 +110,10 @@ void supervisor_signal(struct supervisor *supervisor, int signal);
  */
 int supervisor_pause(struct supervisor *supervisor, struct azm_err *err);
 int supervisor_resume(struct supervisor *supervisor, struct azm_err *err);
+
+/** supervisor_hold() - the same for the moment of a command that looks at the files (pause.h): no state of the sandbox,
+ * beside a pause. One at a time: the lock of pause.h sees to that. */
+void supervisor_hold(struct supervisor *supervisor, bool on);
 
 /** supervisor_kill() - end the sandbox at once. */
 void supervisor_kill(struct supervisor *supervisor);

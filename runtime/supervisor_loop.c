@@ -115,6 +115,19 @@ static void tell_init(const struct supervisor *s, enum init_op op, int value)
 	(void)!write(s->child.command, &command, sizeof command);
 }
 
+static void stop_processes(const struct supervisor *s, bool stop)
+{
+	if (cgroup_freeze(&s->cgroup, stop) < 0)
+		tell_init(s, INIT_STOP_ALL, stop ? SIGSTOP : SIGCONT);
+}
+
+void supervisor_hold(struct supervisor *s, bool on)
+{
+	s->held = on;
+	if (!s->paused)
+		stop_processes(s, on);
+}
+
 int supervisor_pause(struct supervisor *s, struct azm_err *err)
 {
 	bool before = s->paused;
@@ -125,8 +138,7 @@ int supervisor_pause(struct supervisor *s, struct azm_err *err)
 		s->paused = s->status.paused = false;
 		return -1;
 	}
-	if (cgroup_freeze(&s->cgroup, true) < 0)
-		tell_init(s, INIT_STOP_ALL, SIGSTOP);
+	stop_processes(s, true);
 	return 0;
 }
 
@@ -135,8 +147,8 @@ int supervisor_resume(struct supervisor *s, struct azm_err *err)
 	if (!s->paused)
 		return 0;
 	s->paused = s->status.paused = false;
-	if (cgroup_freeze(&s->cgroup, false) < 0)
-		tell_init(s, INIT_STOP_ALL, SIGCONT);
+	if (!s->held)
+		stop_processes(s, false);
 	return status_save(s->config, &s->status, s->dir, err);
 }
 
