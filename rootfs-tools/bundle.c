@@ -46,7 +46,7 @@ struct platform bundle_platform(void)
 	return (struct platform){ .os = xstrdup("linux"), .architecture = architecture ? xstrdup(architecture) : NULL };
 }
 
-static int creation_time(char text[static 32], struct azm_err *err)
+int bundle_created(char text[static 32], struct azm_err *err)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	uint64_t seconds = (uint64_t)time(NULL);
@@ -99,20 +99,42 @@ static json_t *config_of(const struct bundle_config *config)
 	return object;
 }
 
-int bundle_write_config(int dirfd, const struct bundle_config *config, struct azm_err *err)
+char *bundle_config_text(const struct bundle_config *config, struct azm_err *err)
 {
 	char created[32];
 
-	if (creation_time(created, err) < 0)
-		return -1;
+	if (bundle_created(created, err) < 0)
+		return NULL;
 	cleanup_json json_t *image = json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:[]}, s:[{s:s, s:s}]}", "created",
 		created, "architecture", config->architecture, "os", "linux", "config", config_of(config), "rootfs",
 		"type", "layers", "diff_ids", "history", "created", created, "created_by", config->created_by);
 	cleanup_free char *text = image ? json_dumps(image, JSON_INDENT(2)) : NULL;
+	if (!text) {
+		err_code(err, ENOMEM, "write", "image.json");
+		return NULL;
+	}
+	return xasprintf("%s\n", text);
+}
+
+int bundle_write_config(int dirfd, const struct bundle_config *config, struct azm_err *err)
+{
+	cleanup_free char *text = bundle_config_text(config, err);
+
 	if (!text)
-		return err_code(err, ENOMEM, "write", "image.json");
-	cleanup_free char *lines = xasprintf("%s\n", text);
-	if (write_file_at(dirfd, "image.json", lines, strlen(lines), 0644) < 0)
+		return -1;
+	if (write_file_at(dirfd, "image.json", text, strlen(text), 0644) < 0)
 		return err_sys(err, "write", "image.json");
 	return 0;
+}
+
+struct bundle_config bundle_plain_config(const char *architecture, const char *created_by)
+{
+	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	static const char *const shell[] = { "/bin/sh", NULL };
+
+	return (struct bundle_config){ .architecture = architecture ? architecture : "unknown",
+		.env = env,
+		.command = shell,
+		.working_directory = "/",
+		.created_by = created_by };
 }

@@ -25,6 +25,15 @@ const char *bundle_architecture(void);
 /** bundle_platform() - this machine's, "linux/amd64"; release with platform_free(). */
 struct platform bundle_platform(void);
 
+/** bundle_plain_config() - for a root file system that nothing says anything about: a shell and a PATH. */
+struct bundle_config bundle_plain_config(const char *architecture, const char *created_by);
+
+/** bundle_config_text() - the text of image.json, see bundle_write_config(). Caller owns; NULL with @err. */
+[[gnu::nonnull]] char *bundle_config_text(const struct bundle_config *config, struct azm_err *err);
+
+/** bundle_created() - now, or SOURCE_DATE_EPOCH when that is set, as RFC 3339. Return: 0, or -1 with @err. */
+[[gnu::nonnull]] int bundle_created(char text[static 32], struct azm_err *err);
+
 /**
  * bundle_write_config() - write image.json
  * @dirfd:	the bundle

@@ -13,6 +13,10 @@ int bootstrap_main(int argc, char **argv);
 extern const struct option_row unpack_options[];
 int unpack_main(int argc, char **argv);
 
+/* export.c: write an image in a form others read. */
+extern const struct option_row export_options[];
+int export_main(int argc, char **argv);
+
 /* ---- what commands share (commands.c) --- */
 
 /**

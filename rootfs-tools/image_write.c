@@ -74,10 +74,9 @@ static bool is_directory(const struct image_writer *w)
 
 static int open_scratch(struct azm_err *err)
 {
-	const char *directory = getenv("TMPDIR");
-	cleanup_fd int dir = open(directory && *directory ? directory : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int dir = scratch_directory(err);
 
-	return dir < 0 ? err_sys(err, "open", directory) : scratch_file(dir, err);
+	return dir < 0 ? -1 : scratch_file(dir, err);
 }
 
 static int begin(struct image_writer *w, const char *path, struct azm_err *err)
@@ -98,13 +97,25 @@ static int begin(struct image_writer *w, const char *path, struct azm_err *err)
 	return is_directory(w) || w->out >= 0 ? 0 : err_sys(err, "write", path);
 }
 
+/* Readers that unpack the archive want the directories said (containers/image as an ordinary user). */
+static int put_directories(struct image_writer *w, struct azm_err *err)
+{
+	static const char *const names[] = { "blobs/", BLOBS };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const struct tar_entry entry = { .path = names[i], .type = TAR_DIRECTORY, .mode = 0755 };
+		tar_put(&w->text, &entry);
+	}
+	return write_full(w->out, w->text.data, w->text.size) < 0 ? err_sys(err, "write", "the archive") : 0;
+}
+
 struct image_writer *image_writer_new(enum image_format format, const char *path, struct azm_err *err)
 {
 	struct image_writer *w = xcalloc(1, sizeof *w);
 	const struct staging none = STAGING_NONE;
 
 	*w = (struct image_writer){ .format = format, .staging = none, .out = -1 };
-	if (begin(w, path, err) >= 0)
+	if (begin(w, path, err) >= 0 && (format != IMAGE_OCI_ARCHIVE || put_directories(w, err) == 0))
 		return w;
 	image_writer_free(w);
 	return NULL;

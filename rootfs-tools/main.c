@@ -38,6 +38,22 @@ static const struct command commands[] = {
 			"DIR/owners.mtree, the\nowners, modes and devices that files of yours cannot have. DIR appears "
 			"when every digest and size has been\nverified.",
 	},
+	{
+		.name = "export",
+		.operands = "SRC OUT",
+		.summary = "write an image in a form that docker, podman and others read",
+		.options = export_options,
+		.run = export_main,
+		.details =
+			"SRC is an unpacked image, or an archive or layout as for unpack. OUT is a new file or "
+			"directory, or - for\nstandard output; oci:DIR[:TAG], oci-archive:FILE[:TAG] and "
+			"docker-archive:FILE[:NAME] say its format, too.\n\n"
+			"Of an unpacked image, the owners, modes and devices in DIR/owners.mtree are given back, and "
+			"everything else belongs\nto root; it becomes one layer. The layers of an archive or layout "
+			"are "
+			"verified and stay what they are. The same files\nand the same SOURCE_DATE_EPOCH give the same "
+			"bytes; no file is younger than that.",
+	},
 	{ .name = NULL },
 };
 

@@ -3,6 +3,7 @@
 #include "rootfs-tools/scratch.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,4 +19,13 @@ int scratch_file(int dirfd, struct azm_err *err)
 			unlinkat(dirfd, name, 0);
 	}
 	return fd < 0 ? err_sys(err, "make a temporary file", NULL) : fd;
+}
+
+int scratch_directory(struct azm_err *err)
+{
+	const char *path = getenv("TMPDIR");
+
+	path = path && *path ? path : "/var/tmp";
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, "open", path) : fd;
 }

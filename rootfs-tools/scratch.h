@@ -5,3 +5,6 @@
 
 /** scratch_file() - @dirfd: a directory with room. Return: descriptor for reading and writing; -1 with @err. */
 [[gnu::nonnull]] int scratch_file(int dirfd, struct azm_err *err);
+
+/** scratch_directory() - $TMPDIR, else /var/tmp: for what is larger than memory. Return: descriptor, -1 with @err. */
+[[gnu::nonnull]] int scratch_directory(struct azm_err *err);

@@ -107,15 +107,7 @@ static int parse(struct unpack *u, int argc, char **argv, struct azm_err *err)
 /* Nothing says how it is to be run. */
 static int write_plain_config(const struct unpack *u, struct azm_err *err)
 {
-	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	static const char *const shell[] = { "/bin/sh", NULL };
-	const struct bundle_config config = {
-		.architecture = u->platform.architecture ? u->platform.architecture : "unknown",
-		.env = env,
-		.command = shell,
-		.working_directory = "/",
-		.created_by = "azm-rootfs unpack",
-	};
+	const struct bundle_config config = bundle_plain_config(u->platform.architecture, "azm-rootfs unpack");
 
 	return bundle_write_config(u->staging.fd, &config, err);
 }

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/export.c: `azm-rootfs export SRC OUT`: an image in a form that others read.
+ *
+ * An unpacked image becomes one layer, with the owners, modes and devices that are remembered of it; the layers of an
+ * archive or layout are verified and stay what they are, and so does the image's ID.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "rootfs-tools/bundle.h"
+#include "rootfs-tools/commands.h"
+#include "rootfs-tools/image_input.h"
+#include "rootfs-tools/scratch.h"
+
+enum wanted { WANT_AUTO, WANT_OCI, WANT_OCI_DIRECTORY, WANT_OCI_ARCHIVE, WANT_DOCKER_ARCHIVE };
+
+struct export
+{
+	const char *operands[2]; /* SRC, OUT */
+	struct platform platform;
+	bool platform_given;
+	const char *tag, *name;
+	enum wanted wanted;
+	struct layer_write_options options;
+	enum progress_style style;
+
+	struct source_name out;
+	enum image_format format;
+	struct job job;
+	struct digest digest;
+	size_t layers;
+	uint64_t bytes;
+};
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+static int set_platform(void *config, const char *value, struct azm_err *err)
+{
+	struct export *e = config;
+
+	platform_free(&e->platform);
+	e->platform_given = true;
+	return platform_parse(value, &e->platform, err);
+}
+
+static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct export *)config)->tag = value;
+	return 0;
+}
+
+static int set_name(void *config, const char *value, struct azm_err *err)
+{
+	((struct export *)config)->name = value;
+	return *value ? 0 : err_msg(err, EINVAL, "name the image", NULL, "the name is empty");
+}
+
+static int set_format(void *config, const char *value, struct azm_err *err)
+{
+	static const struct {
+		const char *name;
+		enum wanted wanted;
+	} formats[] = { { "oci", WANT_OCI }, { "oci-dir", WANT_OCI_DIRECTORY }, { "oci-archive", WANT_OCI_ARCHIVE },
+		{ "docker", WANT_DOCKER_ARCHIVE }, { "docker-archive", WANT_DOCKER_ARCHIVE } };
+
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		if (strcmp(formats[i].name, value) == 0) {
+			((struct export *)config)->wanted = formats[i].wanted;
+			return 0;
+		}
+	}
+	err_msg(err, EINVAL, "write the format", value, "not a format we know");
+	return err_hint(err, "oci, oci-dir, oci-archive, docker");
+}
+
+static int set_compress(void *config, const char *value, struct azm_err *err)
+{
+	static const char *const names[] = { [CODEC_NONE] = "none", [CODEC_GZIP] = "gzip", [CODEC_ZSTD] = "zstd" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(names[i], value) == 0) {
+			((struct export *)config)->options.codec = (enum codec)i;
+			return 0;
+		}
+	}
+	return err_msg(err, EINVAL, "compress with", value, "not gzip, zstd or none");
+}
+
+static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct export *)config)->style = PROGRESS_JSON;
+	return 0;
+}
+
+static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct export *)config)->style = PROGRESS_QUIET;
+	return 0;
+}
+
+const struct option_row export_options[] = {
+	{ 0, "format", "oci|docker", set_format,
+		"oci: a layout directory, or an archive of one where OUT ends in .tar; docker: as docker save" },
+	{ 0, "compress", "gzip|zstd|none", set_compress, "how layers are compressed in an OCI image (default gzip)" },
+	{ 0, "name", "NAME[:TAG]", set_name, "what the image is called in the result" },
+	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
+	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
+	{ 'q', "quiet", NULL, set_quiet, "no progress display" },
+	{ 0, "json", NULL, set_json, "progress and result as JSON lines on standard output" },
+	OPTIONS_END,
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text);
+
+	return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* By the option, by what stands in front of OUT, by OUT's name. */
+static int choose_format(struct export *e, struct azm_err *err)
+{
+	static const enum wanted of_kind[] = { [SOURCE_AUTO] = WANT_OCI,
+		[SOURCE_OCI_DIRECTORY] = WANT_OCI_DIRECTORY,
+		[SOURCE_OCI_ARCHIVE] = WANT_OCI_ARCHIVE,
+		[SOURCE_DOCKER_ARCHIVE] = WANT_DOCKER_ARCHIVE };
+	enum wanted wanted = of_kind[e->out.kind];
+
+	if (e->wanted != WANT_AUTO && e->out.kind != SOURCE_AUTO && e->wanted != wanted)
+		return err_msg(
+			err, EINVAL, "write the image", e->operands[1], "its name says another format than --format");
+	if (e->wanted != WANT_AUTO)
+		wanted = e->wanted;
+	if (wanted == WANT_OCI)
+		wanted = strcmp(e->out.path, "-") == 0 || ends_with(e->out.path, ".tar") ? WANT_OCI_ARCHIVE
+											 : WANT_OCI_DIRECTORY;
+	e->format = wanted == WANT_OCI_DIRECTORY ? IMAGE_OCI_DIRECTORY
+		    : wanted == WANT_OCI_ARCHIVE ? IMAGE_OCI_ARCHIVE
+						 : IMAGE_DOCKER_ARCHIVE;
+	return 0;
+}
+
+static int parse(struct export *e, int argc, char **argv, struct azm_err *err)
+{
+	int count = command_operands("export", e, argc, argv, e->operands, 2, err);
+
+	if (count < 0)
+		return -1;
+	if (count < 2) {
+		err_msg(err, EINVAL, "export", count ? e->operands[0] : NULL,
+			count ? "where is the image to be written?" : "what, and where to?");
+		return err_hint(err, "%s export DIR image.tar", rootfs_program.name);
+	}
+	if (!e->platform_given)
+		e->platform = bundle_platform();
+	if (source_parse(e->operands[1], &e->out, err) < 0)
+		return -1;
+	if (e->out.tag && e->name)
+		return err_msg(err, EINVAL, "export", e->operands[1], "it says a name already: --name is one too many");
+	return choose_format(e, err);
+}
+
+/* ---- the command ----------------------------------------------------------------------------------------------- */
+
+static int copy(struct export *e, struct image_writer *writer, struct azm_err *err)
+{
+	cleanup_fd int scratch = scratch_directory(err);
+	const struct source_options options = { .platform = &e->platform,
+		.platform_given = e->platform_given,
+		.tag = e->tag,
+		.scratch = scratch,
+		.limit = UINT64_MAX };
+	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
+
+	if (scratch < 0 || image_input_open(e->operands[0], &options, &e->job, &input, err) < 0)
+		return -1;
+	progress_phase(&e->job.progress, "export", "writing the image", input.source.from, 100);
+	if (image_input_copy(&input, writer, &e->options, &e->job, e->out.tag ? e->out.tag : e->name, &e->digest, err) <
+		0)
+		return -1;
+	e->layers = image_writer_layers(writer, &e->bytes);
+	return 0;
+}
+
+static void say_done(const struct export *e)
+{
+	static const char *const formats[] = { "oci-dir", "oci-archive", "docker-archive" };
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_text(&e->digest, digest);
+	if (e->style == PROGRESS_JSON) {
+		json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "phase", "done", "path", e->out.path,
+			"format", formats[e->format], "digest", digest, "layers", (json_int_t)e->layers, "bytes",
+			(json_int_t)e->bytes, "elapsed", progress_seconds(&e->job.progress));
+		if (object)
+			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+		putchar('\n');
+		json_decref(object);
+	} else if (e->style != PROGRESS_QUIET) {
+		fprintf(stderr, "%s: %s: %s, %zu layers, %.1f MiB, %.1f s\n", rootfs_program.name, e->out.path, digest,
+			e->layers, (double)e->bytes / (1 << 20), progress_seconds(&e->job.progress));
+	}
+}
+
+static int export(struct export *e, struct azm_err *err)
+{
+	cleanup_fd int signals = watch_signals(err);
+
+	if (signals < 0 || layer_write_epoch(&e->options, err) < 0)
+		return -1;
+	e->job = (struct job){ .command = "export", .object = e->operands[0], .signals = signals };
+	if (e->style == PROGRESS_JSON && strcmp(e->out.path, "-") == 0)
+		return err_msg(err, EINVAL, "export", "-", "--json writes to standard output too");
+	struct image_writer *writer = image_writer_new(e->format, e->out.path, err);
+	if (!writer)
+		return -1;
+	job_limit_memory();
+	progress_begin(&e->job.progress, e->style, rootfs_program.name);
+	e->job.progress.steady = true;
+	int result = copy(e, writer, err);
+	progress_end(&e->job.progress);
+	image_writer_free(writer);
+	if (result == 0)
+		say_done(e);
+	return result;
+}
+
+int export_main(int argc, char **argv)
+{
+	struct export e = { .options.codec = CODEC_GZIP };
+	struct azm_err err = { 0 };
+
+	int result = parse(&e, argc, argv, &err);
+	if (result == 0)
+		result = export(&e, &err);
+	source_name_free(&e.out);
+	platform_free(&e.platform);
+	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}

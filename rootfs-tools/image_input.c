@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/image_input.c: see image_input.h. */
+#include "rootfs-tools/image_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "rootfs-tools/bundle.h"
+
+/* ---- unpacked -------------------------------------------------------------------------------------------------- */
+
+static bool has_child(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A directory that is no OCI layout. Return: descriptor; -1: it is something else. */
+static int open_unpacked(const struct source_name *name)
+{
+	if (name->kind != SOURCE_AUTO || strcmp(name->path, "-") == 0)
+		return -1;
+	cleanup_fd int dir = open(name->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir >= 0 && has_child(dir, "index.json") ? -1 : steal_fd(&dir);
+}
+
+static int read_config(int dir, struct image_input *in, struct azm_err *err)
+{
+	cleanup_fd int fd = openat(dir, "image.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "read", "image.json");
+	if (!S_ISREG(st.st_mode))
+		return err_msg(err, EINVAL, "read", "image.json", "it is not a regular file");
+	in->config = read_file(fd, CONFIG_MAX, &in->config_size);
+	return in->config ? 0 : err_sys(err, "read", "image.json");
+}
+
+static int use_bundle(int dir, struct image_input *in, struct azm_err *err)
+{
+	in->tree.root = openat(dir, "rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (in->tree.root < 0)
+		return err_sys(err, "open", "rootfs");
+	in->tree.owners = owner_book_open(dir, err);
+	return in->tree.owners ? read_config(dir, in, err) : -1;
+}
+
+static int use_tree(int dir, struct image_input *in, struct azm_err *err)
+{
+	static const char *const usual[] = { "bin", "usr", "etc", "lib", "sbin" };
+	const struct bundle_config config = bundle_plain_config(bundle_architecture(), "azm-rootfs export");
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+		found = found || has_child(dir, usual[i]);
+	if (!found)
+		return err_msg(err, EINVAL, "read the image", NULL,
+			"the directory is neither an image nor a root file system");
+	in->plain = true;
+	in->tree.root = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	in->config = bundle_config_text(&config, err);
+	in->config_size = in->config ? strlen(in->config) : 0;
+	return in->config ? 0 : -1;
+}
+
+/* ---- all forms ------------------------------------------------------------------------------------------------- */
+
+static int use_packed(const struct source_name *name, const struct source_options *options, struct job *job,
+	struct image_input *in, struct azm_err *err)
+{
+	if (source_open(name, options, job, &in->source, err) < 0)
+		return -1;
+	in->form = IMAGE_PACKED;
+	if (!in->source.layout) {
+		err_msg(err, EINVAL, "read the image", name->path, "it is the tar of a root file system");
+		return err_hint(err, "unpack it first: azm-rootfs unpack %s DIR", name->path);
+	}
+	in->config = in->source.image.config; /* borrowed */
+	in->config_size = in->source.image.config_size;
+	return 0;
+}
+
+static int open_named(const struct source_name *name, const struct source_options *options, struct job *job,
+	struct image_input *in, struct azm_err *err)
+{
+	cleanup_fd int dir = open_unpacked(name);
+
+	if (dir < 0)
+		return use_packed(name, options, job, in, err);
+	in->form = IMAGE_UNPACKED;
+	int result = has_child(dir, "image.json") && has_child(dir, "rootfs") ? use_bundle(dir, in, err)
+									      : use_tree(dir, in, err);
+	return result < 0 ? err_wrap(err, "image", name->path) : 0;
+}
+
+int image_input_open(const char *text, const struct source_options *options, struct job *job, struct image_input *in,
+	struct azm_err *err)
+{
+	const struct image_input none = IMAGE_INPUT_NONE;
+	cleanup_source_name struct source_name name = { 0 };
+
+	*in = none;
+	if (source_parse(text, &name, err) == 0 && open_named(&name, options, job, in, err) == 0)
+		return 0;
+	image_input_close(in);
+	return -1;
+}
+
+void image_input_close(struct image_input *in)
+{
+	const struct image_input none = IMAGE_INPUT_NONE;
+
+	if (in->form != IMAGE_PACKED)
+		free(in->config);
+	cleanup_close_fd(&in->tree.root);
+	owner_book_free(in->tree.owners);
+	source_close(&in->source);
+	*in = none;
+}
+
+/* ---- copying --------------------------------------------------------------------------------------------------- */
+
+struct tree_job {
+	struct job *job;
+	uint64_t files;
+};
+
+static int tree_tick(void *context, uint64_t bytes, uint64_t files, struct azm_err *err)
+{
+	struct tree_job *tree = context;
+
+	tree->files = files;
+	return job_tick(tree->job, bytes, err);
+}
+
+/* A tree has one layer, and its history is that. */
+static json_t *flat_config(const struct image_input *in, struct azm_err *err)
+{
+	json_t *config = json_loadb(in->config, in->config_size, JSON_REJECT_DUPLICATES, NULL);
+	char now[32];
+
+	if (!json_is_object(config) || bundle_created(now, err) < 0) {
+		if (!json_is_object(config))
+			err_msg(err, EINVAL, "read", "image.json", "it is not a JSON object");
+		json_decref(config);
+		return NULL;
+	}
+	if (getenv("SOURCE_DATE_EPOCH") || !json_is_string(json_object_get(config, "created")))
+		json_object_set_new(config, "created", json_string(now));
+	json_object_set_new(config, "history",
+		json_pack("[{s:O, s:s}]", "created", json_object_get(config, "created"), "created_by",
+			"azm-rootfs export"));
+	return config;
+}
+
+static int copy_tree(const struct image_input *in, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
+	struct azm_err *err)
+{
+	const struct layer_write_source source = { .tree = in->tree };
+	struct tree_job tree = { .job = job };
+	struct layer_write_options mine = *options;
+
+	json_t *config = flat_config(in, err);
+	if (!config)
+		return -1;
+	mine.tick = tree_tick;
+	mine.context = &tree;
+	job->files = &tree.files;
+	int result = image_writer_add_tree(writer, &source, &mine, NULL, err);
+	job->files = NULL;
+	job->progress.files = tree.files;
+	if (result == 0)
+		result = image_writer_finish(writer, config, name, manifest, err);
+	json_decref(config);
+	return result;
+}
+
+static int copy_layer(struct layout *layout, const struct image_layer *layer, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, struct azm_err *err)
+{
+	struct blob blob;
+
+	if (packed_image_open_layer(layout, layer, &blob, err) < 0)
+		return -1;
+	int result = image_writer_add_blob(
+		writer, &blob, layer->has_digest ? &layer->digest : NULL, &layer->diff_id, options, job, err);
+	layout_close_blob(layout, &blob);
+	job->before += layer->size;
+	return result;
+}
+
+static int copy_packed(const struct image_input *in, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
+	struct azm_err *err)
+{
+	const struct packed_image *image = &in->source.image;
+
+	for (size_t i = 0; i < image->count; i++) {
+		if (copy_layer(in->source.layout, &image->layers[i], writer, options, job, err) < 0) {
+			cleanup_free char *which = xasprintf("%zu of %zu", i + 1, image->count);
+			return err_wrap(err, "layer", which);
+		}
+	}
+	return image_writer_finish_as_is(writer, in->config, in->config_size, name, manifest, err);
+}
+
+int image_input_copy(struct image_input *in, struct image_writer *writer, const struct layer_write_options *options,
+	struct job *job, const char *name, struct digest *manifest, struct azm_err *err)
+{
+	return in->form == IMAGE_PACKED ? copy_packed(in, writer, options, job, name, manifest, err)
+					: copy_tree(in, writer, options, job, name, manifest, err);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/image_input.h: an image in whatever form it is kept, for commands that read one: export, inspect,
+ * verify.
+ *
+ *     DIR              unpacked: rootfs/, image.json, owners.mtree; or the tree of a root file system alone
+ *     azm:NAME         in the store
+ *     everything else  an archive or a layout, see source.h
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "rootfs-tools/image_write.h"
+#include "rootfs-tools/source.h"
+
+enum image_form { IMAGE_UNPACKED, IMAGE_STORED, IMAGE_PACKED };
+
+struct image_input {
+	enum image_form form;
+	char *config; /* OCI image configuration, byte by byte as it is kept; of a tree alone, what we say of it */
+	size_t config_size;
+	bool plain;		   /* a tree alone */
+	struct recorded_tree tree; /* IMAGE_UNPACKED */
+	struct source source;	   /* IMAGE_PACKED */
+};
+
+#define IMAGE_INPUT_NONE                                                                                               \
+	{                                                                                                              \
+		.tree.root = -1, .source.fd = -1                                                                       \
+	}
+#define cleanup_image_input [[gnu::cleanup(image_input_close)]]
+
+/**
+ * image_input_open() - find out what it is
+ * @text:	of the command line
+ * @options:	see source_open()
+ * @input:	set; release with image_input_close()
+ *
+ * The tar of a root file system is not an image: EINVAL. Return: 0, or -1 with @err
+ */
+[[gnu::nonnull]] int image_input_open(const char *text, const struct source_options *options, struct job *job,
+	struct image_input *input, struct azm_err *err);
+[[gnu::nonnull]] void image_input_close(struct image_input *input);
+
+/** image_input_copy() - all its layers into a writer, and its configuration; see image_writer_finish(). */
+[[gnu::nonnull(1, 2, 3, 4, 7)]] int image_input_copy(struct image_input *input, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
+	struct azm_err *err);
