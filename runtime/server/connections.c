@@ -10,8 +10,8 @@
 
 #include "base/str.h"
 
-/* Places kept for those who come while all others are taken. */
-enum { SPARE = 8 };
+/* Places that no request may hold for long, and those of them kept for who comes next. */
+enum { QUICK = 32, SPARE = 8 };
 
 struct connection {
 	struct connections *all;
@@ -109,13 +109,26 @@ void connection_end(struct connection *connection)
 	if (all->newest == &connection->next)
 		all->newest = link;
 	all->count--;
+	all->busy -= connection->busy;
 	all->ended = true;
 	free(connection);
 }
 
+bool connections_full(const struct connections *all)
+{
+	return all->busy + QUICK >= all->most;
+}
+
+static void set_busy(struct connection *connection, bool busy)
+{
+	if (connection->busy != busy)
+		connection->all->busy += busy ? 1u : -1u;
+	connection->busy = busy;
+}
+
 void connection_busy(struct connection *connection)
 {
-	connection->busy = true;
+	set_busy(connection, true);
 	loop_set(connection->all->loop, &connection->deadline, loop_now() + connection->all->head_ms);
 }
 
@@ -142,7 +155,7 @@ void connection_watch(struct connection *connection, struct request *request)
 void connection_idle(struct connection *connection)
 {
 	connection_watch(connection, NULL);
-	connection->busy = false;
+	set_busy(connection, false);
 	if (!connection->ending)
 		loop_set(connection->all->loop, &connection->deadline, loop_now() + connection->all->head_ms);
 }

@@ -36,8 +36,8 @@
 
 enum {
 	CONNECTION_MEMORY =
-		128 << 10, /* for headers, and for what is read of a body at once: 32 KiB cost 30 times the CPU */
-	CONNECTIONS_MAX = 128,
+		128 << 10,     /* for headers, and for what is read of a body at once: 32 KiB cost 30 times the CPU */
+	CONNECTIONS_MAX = 160, /* 128 of them with a request: see connections.c */
 };
 
 static struct connection *connection_of(struct MHD_Connection *connection)
@@ -143,6 +143,10 @@ static enum MHD_Result send_answer(struct request *request)
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED && request->endpoint)
 		add_allowed_methods(request, response);
+	if (request->status == MHD_HTTP_SERVICE_UNAVAILABLE || request->status == MHD_HTTP_TOO_MANY_REQUESTS)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+	if (request->unserved)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	enum MHD_Result result = MHD_queue_response(request->connection, request->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -242,6 +246,8 @@ static void check_headers(struct request *request, const char *method, const cha
 		request_fail(request, 405, "Method Not Allowed");
 	else if (declares_too_much(request))
 		refuse_size(request);
+	else if (request->unserved && !request->endpoint->public)
+		request_fail(request, 503, "Too many requests are being served");
 }
 
 static void add_to_body(struct request *request, const char *bytes, size_t size)
@@ -264,6 +270,7 @@ static struct request *new_request(
 {
 	struct request *request = xcalloc(1, sizeof *request);
 
+	request->unserved = connections_full(&server->connections);
 	connection_busy(connection_of(connection));
 	request->server = server;
 	request->connection = connection;

@@ -71,6 +71,7 @@ struct request {
 	char *answer;		       /* JSON, or */
 	struct MHD_Response *response; /* anything else: see request_send() */
 	bool sinking, suspended;
+	bool unserved; /* it came while as many were served as can be */
 };
 
 /* How an endpoint takes a body in pieces, as it arrives: for what is large. Each function may answer; what the client

@@ -486,8 +486,7 @@ static void send_to_program(struct session *session)
 
 	session->typed = !is_special_key(command);
 	if (!session->typed) {
-		char key = control_character(command[2]);
-		shell_type(session->shell, &key, 1);
+		shell_press(session->shell, control_character(command[2]));
 	} else if (*command) {
 		shell_type(session->shell, command, strlen(command));
 		shell_type(session->shell, "\r", 1);

@@ -13,7 +13,10 @@
  * take a moment from its report to that state, so it is looked at a few times.
  *
  * The start of a command waits for our word (shell_channel_go()), so that the terminal has its first modes again when
- * it runs, whatever the command before did to them.
+ * it runs, whatever the command before did to them. What is typed for a command waits for its start as well, since the
+ * shell would take it for itself; but not for ever, as something may keep the shell from it that a key can end.
+ *
+ * A key that sends a signal is looked after for a while: see foreground.h.
  *
  * The end of the shell is known from its status and the end of its terminal, in either order: the last output may still
  * be on its way when the process is gone, and a background process may keep the terminal open for ever, so after the
@@ -34,13 +37,16 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "server/foreground.h"
 #include "server/screen.h"
 #include "server/shell_process.h"
 #include "server/shell_script.h"
 
 enum {
 	LAST_OUTPUT_MS = 50,
-	NESTED_LOOKS = 8,   /* the first after 1 ms, then twice as long each */
+	NESTED_LOOKS = 8, /* the first after 1 ms, then twice as long each */
+	SIGNAL_LOOKS = 8, /* the first after 8 ms, then twice as long each */
+	HELD_MS = 1000,
 	REPLIES_MAX = 4096, /* answers to terminal queries that nobody reads are dropped beyond this */
 };
 
@@ -61,10 +67,13 @@ struct shell {
 	int status;	  /* of waitpid(), once phase is GONE */
 	struct loop_source terminal, reports;
 	bool terminal_open;
-	struct loop_timer last_output, nested;
-	int nested_looks;
-	struct text input;  /* not yet written to the terminal */
-	struct text output; /* read, not yet taken apart: an incomplete mark */
+	struct loop_timer last_output, nested, held_long, signalled;
+	int nested_looks, signal_looks;
+	struct foreground hit; /* who had the terminal when the last key was typed that sends a signal */
+	char key;	       /* that one */
+	struct text held;      /* not yet typed: the command has not begun */
+	struct text input;     /* not yet written to the terminal */
+	struct text output;    /* read, not yet taken apart: an incomplete mark */
 	struct screen *screen;
 	struct shell *next;
 };
@@ -96,17 +105,37 @@ static void write_input(struct shell *shell)
 	}
 }
 
+static void type_now(struct shell *shell, const char *bytes, size_t size)
+{
+	text_add(&shell->input, bytes, size);
+	write_input(shell);
+}
+
+static void release_held(struct shell *shell)
+{
+	loop_set(shell->config.loop, &shell->held_long, 0);
+	type_now(shell, shell->held.bytes, shell->held.size);
+	text_free(&shell->held);
+}
+
+static void on_held_long(struct loop_timer *timer)
+{
+	release_held((struct shell *)(void *)((char *)timer - offsetof(struct shell, held_long)));
+}
+
 static int type_command(struct shell *shell, const char *command, struct azm_err *err)
 {
 	const char *line = shell_script_line(shell->process.dialect);
 	cleanup_text struct text script = { 0 };
 
+	shell->process.keys.command++;
 	shell_script_command(&script, shell->process.dialect, &shell->process.keys, command);
 	if (shell_process_script(&shell->process, &script, err) < 0)
 		return -1;
 	shell->phase = TYPED;
 	shell->begun = shell->refused = false;
-	shell_type(shell, line, strlen(line));
+	loop_set(shell->config.loop, &shell->signalled, 0);
+	type_now(shell, line, strlen(line));
 	return 0;
 }
 
@@ -244,7 +273,8 @@ static void handle_start_mark(struct shell *shell)
 	shell->phase = RUNNING;
 	shell->begun = true;
 	shell->replied = false;
-	shell_channel_go(&shell->process.channel);
+	shell_channel_go(&shell->process.channel, shell->process.keys.command);
+	release_held(shell);
 }
 
 /* The rest is echo: of the line that was typed, or at the prompt of answers to queries that the command left unread. */
@@ -300,6 +330,14 @@ static void close_channel(struct shell *shell)
 	shell_channel_close(&shell->process.channel);
 }
 
+static void stop_timers(struct shell *shell)
+{
+	loop_set(shell->config.loop, &shell->last_output, 0);
+	loop_set(shell->config.loop, &shell->nested, 0);
+	loop_set(shell->config.loop, &shell->held_long, 0);
+	loop_set(shell->config.loop, &shell->signalled, 0);
+}
+
 static void report_exit(struct shell *shell)
 {
 	struct shell_end end = { .progress = !shell->started ? SHELL_NEVER_READY
@@ -309,8 +347,7 @@ static void report_exit(struct shell *shell)
 	if (WIFSIGNALED(shell->status))
 		end.signal = WTERMSIG(shell->status);
 	end.exit_code = end.signal ? 128 + end.signal : WEXITSTATUS(shell->status);
-	loop_set(shell->config.loop, &shell->last_output, 0);
-	loop_set(shell->config.loop, &shell->nested, 0);
+	stop_timers(shell);
 	close_terminal(shell);
 	close_channel(shell);
 	shell->config.events->exited(shell->config.context, &end);
@@ -416,7 +453,29 @@ static void on_reply(const char *bytes, size_t size, void *context)
 
 	shell->replied = true;
 	if (shell->input.size + size <= REPLIES_MAX)
-		shell_type(shell, bytes, size);
+		type_now(shell, bytes, size);
+}
+
+static void look_later(struct shell *shell)
+{
+	const unsigned first_ms = 8;
+
+	if (shell->signal_looks < SIGNAL_LOOKS)
+		loop_set(shell->config.loop, &shell->signalled, loop_now() + (first_ms << shell->signal_looks++));
+}
+
+static void on_signalled(struct loop_timer *timer)
+{
+	struct shell *shell = (struct shell *)(void *)((char *)timer - offsetof(struct shell, signalled));
+
+	if ((shell->phase != RUNNING && shell->phase != TYPED && shell->phase != STARTING) || !shell->terminal_open)
+		return;
+	struct foreground now = foreground_look(shell->terminal.fd);
+	if (shell->phase == RUNNING && foreground_missed(&shell->hit, &now, shell->process.pid)) {
+		shell->hit = now;
+		type_now(shell, &shell->key, 1);
+	}
+	look_later(shell);
 }
 
 struct shell *shell_start(const struct shell_config *config, struct azm_err *err)
@@ -429,6 +488,8 @@ struct shell *shell_start(const struct shell_config *config, struct azm_err *err
 	shell->reports.ready = on_reports;
 	shell->last_output.fire = on_last_output;
 	shell->nested.fire = on_nested;
+	shell->held_long.fire = on_held_long;
+	shell->signalled.fire = on_signalled;
 	shell->next = config->set->first;
 	config->set->first = shell;
 	bool started = shell_process_start(&shell->process, config->cwd, !config->without_user_files, err) == 0;
@@ -458,13 +519,13 @@ void shell_free(struct shell *shell)
 	while (*link != shell)
 		link = &(*link)->next;
 	*link = shell->next;
-	loop_set(shell->config.loop, &shell->last_output, 0);
-	loop_set(shell->config.loop, &shell->nested, 0);
+	stop_timers(shell);
 	close_channel(shell);
 	close_terminal(shell);
 	if (shell->process.script >= 0)
 		close(shell->process.script);
 	screen_free(shell->screen);
+	text_free(&shell->held);
 	text_free(&shell->input);
 	text_free(&shell->output);
 	free(shell->waiting);
@@ -482,8 +543,25 @@ int shell_run(struct shell *shell, const char *command, struct azm_err *err)
 
 void shell_type(struct shell *shell, const char *bytes, size_t size)
 {
-	text_add(&shell->input, bytes, size);
-	write_input(shell);
+	if (shell->phase != TYPED) {
+		type_now(shell, bytes, size);
+		return;
+	}
+	text_add(&shell->held, bytes, size);
+	loop_set(shell->config.loop, &shell->held_long, loop_now() + HELD_MS);
+}
+
+void shell_press(struct shell *shell, char key)
+{
+	bool sends_signal = key == ('c' & 0x1f) || key == ('z' & 0x1f) || key == ('\\' & 0x1f);
+
+	if (sends_signal && shell->terminal_open) {
+		shell->hit = foreground_look(shell->terminal.fd);
+		shell->key = key;
+		shell->signal_looks = 0;
+		look_later(shell);
+	}
+	shell_type(shell, &key, 1);
 }
 
 void shell_probe(struct shell *shell)

@@ -67,8 +67,12 @@ int shell_run(struct shell *shell, const char *command, struct azm_err *err);
  */
 void shell_await_line(const struct shell *shell);
 
-/** shell_type() - type bytes on the terminal: input of the running program, control characters. */
+/** shell_type() - type bytes on the terminal, once the command that was given to shell_run() has begun. */
 void shell_type(struct shell *shell, const char *bytes, size_t size);
+
+/** shell_press() - type a control character for the running command. One that sends a signal is typed again when it met
+ * nobody because it came between two programs of the command. */
+void shell_press(struct shell *shell, char key);
 
 /** shell_probe() - a shell that reads a command line although it has not said so gets its prompt hook back, and a
  * prompt callback follows; one that cannot be spoken to any more is ended. Any other one is left alone. */

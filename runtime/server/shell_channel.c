@@ -102,8 +102,11 @@ void shell_channel_forget(struct shell_channel *channel)
 	channel->report.size = 0;
 }
 
-void shell_channel_go(struct shell_channel *channel)
+void shell_channel_go(struct shell_channel *channel, unsigned command)
 {
+	char line[16];
+	int size = snprintf(line, sizeof line, "%u\n", command);
+
 	/* When nobody can read it, the shell does not wait for it either. */
-	(void)!send(channel->fd, "\n", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!send(channel->fd, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

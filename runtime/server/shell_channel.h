@@ -42,5 +42,5 @@ bool shell_channel_receive(struct shell_channel *channel);
 char *shell_channel_report(struct shell_channel *channel, pid_t *reporter);
 void shell_channel_forget(struct shell_channel *channel);
 
-/** shell_channel_go() - send the line for which the shell waits before it begins a command. */
-void shell_channel_go(struct shell_channel *channel);
+/** shell_channel_go() - send the line for which the shell waits before it begins a command: the command's number. */
+void shell_channel_go(struct shell_channel *channel, unsigned command);

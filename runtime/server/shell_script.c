@@ -84,8 +84,10 @@ void shell_script_start(struct text *out, enum shell_dialect dialect, const stru
 /* The start mark is printed, and the line read that answers it. */
 static void add_start(struct text *out, const struct shell_keys *keys)
 {
-	text_addf(out, "printf '\\033]77;%s;s\\007' >/dev/tty && IFS= read -r __azm_go <&%d; ", keys->mark,
-		SHELL_CHANNEL_FD);
+	text_addf(out,
+		"printf '\\033]77;%s;s\\007' >/dev/tty && "
+		"while IFS= read -r __azm_go <&%d && [ \"$__azm_go\" != %u ]; do :; done; ",
+		keys->mark, SHELL_CHANNEL_FD, keys->command);
 }
 
 static void command_bash(struct text *out, const struct shell_keys *keys, const char *command)

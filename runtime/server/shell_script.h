@@ -7,10 +7,11 @@
  * fixed line that makes the shell read and evaluate it; so a command of any size and content (control characters, tabs,
  * unbalanced quotes) reaches the shell unharmed, with no terminal editing in between, and its echo is that fixed line.
  *
- * The script first prints a *start mark* and waits for a line on the channel, then runs the command. PROMPT_COMMAND
- * (bash) or PS1 (other shells) prints an *end mark*. What lies between is the command's output, exactly. Marks travel
- * through the terminal, so they cannot overtake the output or be overtaken by it: a second channel would have to be
- * synchronised with the terminal's buffers in the kernel, which are flushed by a worker at its leisure.
+ * The script first prints a *start mark* and waits on the channel for a line with the command's number (an interrupt
+ * may have kept the shell from reading the line of a command before), then runs the command. PROMPT_COMMAND (bash) or
+ * PS1 (other shells) prints an *end mark*. What lies between is the command's output, exactly. Marks travel through the
+ * terminal, so they cannot overtake the output or be overtaken by it: a second channel would have to be synchronised
+ * with the terminal's buffers in the kernel, which are flushed by a worker at its leisure.
  *
  * A mark is an escape sequence with a random key, so that nothing prints one by accident. But the hook of bash is
  * exported, because a nested interactive shell has to report its prompts too: a program can read the key and print the
@@ -35,6 +36,7 @@ enum {
 
 struct shell_keys {
 	bool marks_report; /* end marks carry the report */
+	unsigned command;  /* number of the last one */
 	char mark[SHELL_KEY_LENGTH + 1], secret[SHELL_KEY_LENGTH + 1];
 };
 

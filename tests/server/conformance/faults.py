@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs that misbehave, clients that misbehave, and many of both: the server stays small, live and correct."""
+import http.client
 import json
 import os
 import socket
@@ -90,8 +91,29 @@ class Clients(Case):
         self.assertEqual(answer['content'], 'begun')
         self.assertEqual(metadata(self.client.run('C-c', is_input=True))['exit_code'], 130)
 
+    def test_an_interrupt_between_two_programs_of_a_command_ends_it(self):
+        missed = 0
+        for n in range(60):
+            before = self.client.run('touch begun; cat', timeout=0.001 * (n % 5 + 1), blocking=True)
+            self.assertEqual(metadata(before)['exit_code'], -1)
+            answer = self.client.run('C-c', is_input=True, timeout=2.0, blocking=True)
+            if metadata(answer)['exit_code'] == -1:  # it met touch, but as it returned from main()
+                missed += 1
+                answer = self.client.run('C-c', is_input=True, timeout=60.0, blocking=True)
+            self.assertEqual(metadata(answer)['exit_code'], 130)
+            answer = self.client.run('echo next', timeout=60.0, blocking=True)
+            self.assertEqual((metadata(answer)['exit_code'], answer['content']), (0, 'next'))
+        self.assertLess(missed, 5)  # one in ten, when nobody looks after it
+
+    def test_what_is_typed_before_a_command_begins_is_for_the_command(self):
+        for n in range(10):
+            self.assertEqual(metadata(self.client.run('cat >typed', timeout=0.001, blocking=True))['exit_code'], -1)
+            self.client.run('for %d' % n, is_input=True, timeout=0.001, blocking=True)
+            self.client.run('C-d', is_input=True, timeout=60.0, blocking=True)
+            self.assertEqual(self.content('cat typed'), 'for %d' % n)
+
     def wait_for(self, name):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while name not in self.client.request('POST', '/list_files', json.dumps({'path': self.dir}))[1] and time.monotonic() < deadline:
             time.sleep(0.02)
 
@@ -115,7 +137,7 @@ class Clients(Case):
         self.client.run('cat', timeout=0.5)
         waiting = [self.raw('', blocking=True, timeout=300.0) for _ in range(70)]
         refused = 0
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         for connection in waiting:
             connection.setblocking(False)
         while refused < 6 and time.monotonic() < deadline:
@@ -181,7 +203,35 @@ class Limits(OwnServer):
         started = time.monotonic()
         self.assertEqual(client.request('GET', '/alive')[0], 200)
         self.assertEqual(client.run('echo served')['content'], 'served')
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertLess(time.monotonic() - started, 25)  # before the first of the silent ones is ended for its silence
+
+    def test_more_requests_than_can_be_served_are_told_to_come_again(self):
+        server, client = self.start()
+        held = []
+        self.addCleanup(lambda: [connection.close() for connection in held])
+        for _ in range(128):
+            held.append(socket.create_connection((server.host, server.port), 10))
+            held[-1].sendall(b'POST /list_files HTTP/1.1\r\nHost: x\r\nX-Session-API-Key: test-key\r\nContent-Length: 2\r\n\r\n{')
+
+        def ask(method='GET', path='/events', key='test-key'):
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+            self.addCleanup(connection.close)
+            connection.request(method, path, headers={'X-Session-API-Key': key})
+            return connection.getresponse()
+
+        deadline = time.monotonic() + 30
+        while ask('POST', '/list_files').status != 503:  # their heads may not have been read yet
+            self.assertLess(time.monotonic(), deadline)
+        for method, path in (('POST', '/execute_action'), ('GET', '/events'), ('GET', '/download_files?path=/tmp'), ('POST', '/upload_file')):
+            refused = ask(method, path)
+            self.assertEqual((refused.status, refused.getheader('Retry-After'), refused.getheader('Connection')), (503, '1', 'close'), path)
+            self.assertEqual(json.loads(refused.read()), {'detail': 'Too many requests are being served'})
+        for path in ('/alive', '/health', '/ready', '/server_info', '/'):
+            self.assertEqual(ask(path=path).status, 200, path)
+        self.assertEqual(ask(key='wrong').status, 403)
+        held.pop().sendall(b'}')
+        while ask('GET', '/vscode/connection_token').status == 503:
+            self.assertLess(time.monotonic(), deadline)
 
     def ended(self, server, send, limit):
         """Seconds until the server ends a connection on which send() is called now and then."""
@@ -256,4 +306,7 @@ class Limits(OwnServer):
         if os.geteuid() != 0:
             self.skipTest('the memory of the server is shown to root only')
         server, _ = self.start()
-        self.assertLess(memory(server.process.pid), 1024)
+        deadline = time.monotonic() + 60
+        while memory(server.process.pid) >= 1024:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
