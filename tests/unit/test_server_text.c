@@ -158,8 +158,8 @@ static void a_run_observation_without_metadata_has_nulls(void **state)
 	json_decref(observation);
 }
 
-static const struct shell_keys plain_marks = { false, MARK_KEY, SECRET_KEY };
-static const struct shell_keys marks_with_report = { true, MARK_KEY, SECRET_KEY };
+static const struct shell_keys plain_marks = { .marks_report = false, .mark = MARK_KEY, .secret = SECRET_KEY };
+static const struct shell_keys marks_with_report = { .marks_report = true, .mark = MARK_KEY, .secret = SECRET_KEY };
 
 static void marks_are_found_whole_and_in_pieces(void **state)
 {
