@@ -37,6 +37,12 @@ enum root_mode {
 
 enum volume_kind { VOLUME_BIND, VOLUME_OVERLAY, VOLUME_TMPFS };
 
+/* A name in a volume that the workload may not change, remove or replace (mount/guard.c). */
+struct guarded {
+	char *path; /* relative to the volume, without links, "." and ".." */
+	bool pin;   /* the name only: what lies in this directory stays writable */
+};
+
 struct volume {
 	enum volume_kind kind;
 	struct host_path
@@ -48,6 +54,8 @@ struct volume {
 	bool exec_server; /* the runtime server's binary: a missing mount point is made, options are ro,nosuid,nodev */
 	uint64_t size;	  /* TMPFS: bytes; 0 = 1 GiB */
 	uint32_t mode;	  /* TMPFS: permission bits; 0 = 1777 */
+	struct guarded *guarded; /* BIND of a directory: in this order, a directory before what lies in it */
+	size_t guarded_count;
 };
 
 /* A small file that is ours inside, never the host's: /etc/hosts, /etc/resolv.conf, /etc/hostname, the sudo stand-in.

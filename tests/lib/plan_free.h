@@ -25,6 +25,9 @@ static inline void plan_free_mounts(struct mount_plan *mounts)
 		free(mounts->volumes[i].upper.path);
 		free(mounts->volumes[i].work.path);
 		free(mounts->volumes[i].target);
+		for (size_t k = 0; k < mounts->volumes[i].guarded_count; k++)
+			free(mounts->volumes[i].guarded[k].path);
+		free(mounts->volumes[i].guarded);
 	}
 	free(mounts->volumes);
 	for (size_t i = 0; i < mounts->file_count; i++) {
