@@ -21,10 +21,7 @@
 #include "mount/guard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "mount/handle.h"
@@ -32,38 +29,11 @@
 
 enum { COVER = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
-/* The directory that holds the last component of @path, which is left in @name. Return: descriptor, -1 with errno. */
-static int open_parent(int mnt, const char *path, char name[NAME_MAX + 1])
-{
-	cleanup_fd int current = openat(mnt, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	while (current >= 0) {
-		size_t length = strcspn(path, "/");
-		if (length == 0 || length > NAME_MAX) {
-			errno = EINVAL;
-			return -1;
-		}
-		memcpy(name, path, length);
-		name[length] = '\0';
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-			errno = EINVAL;
-			return -1;
-		}
-		if (!path[length])
-			return steal_fd(&current);
-		path += length + 1;
-		int next = openat(current, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		close(current);
-		current = next;
-	}
-	return -1;
-}
-
 static int guard_one(int mnt, const struct guarded *guarded, struct azm_err *err)
 {
 	char name[NAME_MAX + 1];
 
-	cleanup_fd int parent = open_parent(mnt, guarded->path ? guarded->path : "", name);
+	cleanup_fd int parent = resolve_parent(mnt, guarded->path ? guarded->path : "", name);
 	if (parent < 0)
 		return err_sys(err, "guard", guarded->path);
 	cleanup_fd int cover = guarded->pin ? mnt_clone(parent, name, 0, MNT_TREE)

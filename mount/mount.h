@@ -10,6 +10,7 @@
  * refuses anything else than what the user was shown (mount_source_open()).
  */
 #pragma once
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -117,6 +118,16 @@ void host_path_free(struct host_path *path);
  * Return: descriptor owned by the caller, or -1 with errno (ENOENT, ELOOP, ...)
  */
 [[gnu::nonnull]] int resolve_in_root(int rootfd, const char *path, int flags);
+
+/**
+ * resolve_parent() - the directory that holds the last component of a path in which no component is a link
+ * @path:	relative to @rootfd; its last component is neither "." nor ".."
+ * @name:	set to the last component, which is not looked at
+ *
+ * For names that are to be examined, made, covered or removed as themselves. Return: O_PATH descriptor owned by the
+ * caller, or -1 with errno (ELOOP or ENOTDIR for a link on the way, EINVAL for a path of another form)
+ */
+[[gnu::nonnull]] int resolve_parent(int rootfd, const char *path, char name[NAME_MAX + 1]);
 
 /**
  * resolve_make() - as resolve_in_root(), making what is missing

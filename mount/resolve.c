@@ -245,6 +245,29 @@ int resolve_beneath(int rootfd, const char *path, int flags)
 	return fd < 0 && is_missing(errno) ? walk(rootfd, path, flags, false) : fd;
 }
 
+int resolve_parent(int rootfd, const char *path, char name[NAME_MAX + 1])
+{
+	char parent[PATH_MAX] = ".";
+	const char *slash = strrchr(path, '/');
+	const char *last = slash ? slash + 1 : path;
+	size_t length = slash ? (size_t)(slash - path) : 0;
+
+	if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || slash == path) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (strlen(last) > NAME_MAX || length >= sizeof parent) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(name, last);
+	if (slash) {
+		memcpy(parent, path, length);
+		parent[length] = '\0';
+	}
+	return resolve_beneath(rootfd, parent, O_PATH | O_DIRECTORY);
+}
+
 int resolve_no_links(const char *path, int flags)
 {
 	flags |= O_NOFOLLOW;
