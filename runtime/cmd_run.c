@@ -129,11 +129,11 @@ static int supervise(const struct config *config, const struct state *state, int
 	else
 		result = supervisor_serve(&supervisor, &err);
 	supervisor_end(&supervisor);
-	if (result < 0)
-		return fail_command(&err);
-	report_json(&supervisor, reporting);
+	if (result == 0)
+		report_json(&supervisor, reporting);
 	free(supervisor.status.egress);
-	return status_exit_code(supervisor.status.wait_status);
+	json_decref(supervisor.status.guard);
+	return result < 0 ? fail_command(&err) : status_exit_code(supervisor.status.wait_status);
 }
 
 /* A new sandbox under its name, locked, with its configuration written. Return: its directory. */

@@ -8,9 +8,9 @@
 #define PROGRAM_NAME "azm-sandbox"
 
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
-	stats_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[], version_option_rows[],
-	port_option_rows[], egress_option_rows[], publish_option_rows[], network_create_option_rows[],
-	network_ls_option_rows[], network_inspect_option_rows[];
+	stats_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[],
+	version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
+	network_create_option_rows[], network_ls_option_rows[], network_inspect_option_rows[];
 
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);

@@ -77,6 +77,7 @@ static const struct field {
 	F(FLAG, compat32),
 	F(FLAG, seccomp_log),
 	F(TEXT, proc),
+	F(TEXT, guard),
 	F(TEXT, created),
 #undef F
 };
@@ -97,6 +98,7 @@ void config_init(struct config *config)
 		.egress = xstrdup("none"),
 		.egress_engine = xstrdup("broker"),
 		.proc = xstrdup("fresh"),
+		.guard = xstrdup("on"),
 		.shm_size = CONFIG_UNSET,
 		.memory = CONFIG_UNSET,
 		.cpus = CONFIG_UNSET,

@@ -67,6 +67,7 @@ struct config {
 	bool no_new_privileges;
 	bool nested, compat32, seccomp_log;
 	char *proc;    /* fresh, bind, none */
+	char *guard;   /* on, off, report */
 	char *created; /* RFC 3339, set by run */
 };
 

@@ -16,6 +16,7 @@
 #include "base/compat.h"
 #include "base/str.h"
 #include "seccomp/seccomp.h"
+#include "volumes.h"
 
 enum {
 	FS_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
@@ -24,6 +25,10 @@ enum {
 		   LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
 		   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_CHAR |
 		   LANDLOCK_ACCESS_FS_MAKE_BLOCK,
+	/* What the guard does at the end: read git configurations, remove held names, move files aside. */
+	FS_GUARD = FS_READ | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		   LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM |
+		   LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO,
 };
 
 static int allow(int ruleset, int dir, unsigned long long access)
@@ -33,14 +38,14 @@ static int allow(int ruleset, int dir, unsigned long long access)
 	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-static int allow_mounts(int ruleset, const struct mount_plan *mounts)
+static int allow_mounts(int ruleset, const struct mount_plan *mounts, bool guarded)
 {
 	for (size_t i = 0; i < mounts->volume_count; i++) {
 		const struct volume *volume = &mounts->volumes[i];
-		if (volume->kind != VOLUME_BIND || volume->read_only || volume->source.type != S_IFDIR)
+		if (!volume_is_shared(volume) || volume->source.type != S_IFDIR)
 			continue;
 		cleanup_fd int dir = open(volume->source.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0 && allow(ruleset, dir, LANDLOCK_ACCESS_FS_READ_DIR) < 0)
+		if (dir >= 0 && allow(ruleset, dir, guarded ? FS_GUARD : LANDLOCK_ACCESS_FS_READ_DIR) < 0)
 			return -1;
 	}
 	return 0;
@@ -62,8 +67,8 @@ static int allow_sockets(int ruleset, const struct publish_rule *rules, size_t c
 	return 0;
 }
 
-static int landlock(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, int cgroups, struct azm_err *err)
+static int landlock(const struct state *state, const struct mount_plan *mounts, bool guarded,
+	const struct publish_rule *rules, size_t rule_count, int cgroups, struct azm_err *err)
 {
 	struct landlock_ruleset_attr attributes = { .handled_access_fs =
 							    FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE };
@@ -74,7 +79,7 @@ static int landlock(const struct state *state, const struct mount_plan *mounts, 
 		return 0;
 	if (ruleset < 0 || proc < 0 || allow(ruleset, proc, FS_READ) < 0 ||
 		allow(ruleset, state->sandboxes, FS_READ | FS_WRITE) < 0 ||
-		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 || allow_mounts(ruleset, mounts) < 0 ||
+		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 || allow_mounts(ruleset, mounts, guarded) < 0 ||
 		allow_sockets(ruleset, rules, rule_count) < 0 ||
 		(cgroups >= 0 && allow(ruleset, cgroups, LANDLOCK_ACCESS_FS_REMOVE_DIR) < 0) ||
 		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
@@ -101,8 +106,8 @@ static int drop_capabilities(struct azm_err *err)
 	return result;
 }
 
-int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, int cgroups, struct azm_err *err)
+int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, bool guarded,
+	const struct publish_rule *rules, size_t rule_count, int cgroups, struct azm_err *err)
 {
 	struct filter filter = filter_builtin_supervisor();
 
@@ -110,7 +115,7 @@ int supervisor_lockdown(const struct state *state, const struct mount_plan *moun
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "set no_new_privs", NULL);
-	if (landlock(state, mounts, rules, rule_count, cgroups, err) < 0)
+	if (landlock(state, mounts, guarded, rules, rule_count, cgroups, err) < 0)
 		return -1;
 	return filter_install(&filter, false, err);
 }

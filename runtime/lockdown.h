@@ -12,7 +12,8 @@
 
 /**
  * supervisor_lockdown() - capabilities, Landlock, seccomp, for good
- * @mounts:	the writable mounts' directories stay readable, to be looked at for set-id files at the end
+ * @mounts:	the writable mounts' directories stay readable, to be swept at the end
+ * @guarded:	names in them can be removed and renamed, too, and git's configuration read
  * @rules:	the directories of published UNIX sockets stay open for their removal
  *
  * @cgroups:	where the sandbox's own cgroup is removed at the end; -1: nowhere
@@ -22,5 +23,5 @@
  * Where the kernel has no Landlock that layer is left out (it is a second line, not the boundary). Return: 0, or -1
  * with @err set
  */
-int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, const struct publish_rule *rules,
-	size_t rule_count, int cgroups, struct azm_err *err);
+int supervisor_lockdown(const struct state *state, const struct mount_plan *mounts, bool guarded,
+	const struct publish_rule *rules, size_t rule_count, int cgroups, struct azm_err *err);

@@ -100,6 +100,7 @@ SET_CHOICE(rootfs_mode, "overlay", "direct", "read-only")
 SET_CHOICE(userns, "auto", "single")
 SET_CHOICE(egress_engine, "broker", "pasta")
 SET_CHOICE(proc, "fresh", "bind", "none")
+SET_CHOICE(guard, "on", "off", "report")
 
 static int opt_publish(void *target, const char *value, struct azm_err *err)
 {
@@ -376,6 +377,8 @@ const struct option_row run_option_rows[] = {
 	{ 0, "compat32", NULL, opt_compat32, "allow 32-bit programs" },
 	{ 0, "seccomp-log", NULL, opt_seccomp_log, "log denied system calls to the kernel log" },
 	{ 0, "proc", "MODE", opt_proc, "how /proc is made: fresh (default), bind, none" },
+	{ 0, "guard", "MODE", opt_guard,
+		"keep files that your tools obey (.git/hooks, .vscode, ...) as they are: on (default), report, off" },
 	{ 0, "dns", "ADDRESS", opt_dns, "name server instead of ours, over TCP; an --egress rule must allow it" },
 	{ 0, "add-host", "NAME:IP", opt_add_host, "line of /etc/hosts" },
 	{ 'l', "label", "K=V", opt_labels, "metadata, shown by inspect and ps" },

@@ -17,10 +17,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "config.h"
 #include "idmap.h"
-#include "set_id.h"
 #include "spare.h"
+#include "sweep.h"
 #include "base/tree.h"
 
 enum { NAME_LIMIT = 64 };
@@ -183,7 +182,7 @@ struct job {
 	const struct state *state;
 	const char *name;
 	int dir;
-	const struct config *config; /* of a sandbox whose mounts are to be looked at for set-id bits; else NULL */
+	bool sweep; /* look at what it left in the user's directories */
 	bool remove;
 };
 
@@ -191,8 +190,8 @@ static int do_job(void *context, struct azm_err *err)
 {
 	const struct job *job = context;
 
-	if (job->config)
-		set_id_sweep(job->dir, job->config);
+	if (job->sweep)
+		json_decref(sweep(job->dir, job->state));
 	return job->remove ? sandbox_remove(job->state, job->name, err) : 0;
 }
 
@@ -303,17 +302,15 @@ static bool is_named(const struct state *state, const char *name, int dir)
 	       named.st_ino == st.st_ino && named.st_dev == st.st_dev;
 }
 
-/* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet looked at for set-id files. */
+/* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet swept. */
 static void reclaim_one(const struct state *state, const char *name)
 {
 	struct azm_err ignored = { 0 };
-	cleanup_config struct config config;
 	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	config_init(&config);
 	if (dir < 0 || spare_is_name(name))
 		return;
-	if (!is_rest(dir, name) && !set_id_is_marked(dir))
+	if (!is_rest(dir, name) && !sweep_is_due(dir))
 		return;
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);
 	if (err_is(&ignored, ENOENT)) /* killed before it had a lock, or about to have one: then this fails */
@@ -321,9 +318,7 @@ static void reclaim_one(const struct state *state, const char *name)
 	if (lock < 0 || !is_named(state, name, dir))
 		return;
 	/* Asked again: until now it may have been starting, and have run and ended since. */
-	struct job job = { .state = state, .name = name, .dir = dir, .remove = is_rest(dir, name) };
-	if (config_load(&config, dir, &ignored) == 0)
-		job.config = &config;
+	struct job job = { .state = state, .name = name, .dir = dir, .sweep = true, .remove = is_rest(dir, name) };
 	/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */
 	struct subids subids = subids_find();
 	if (!subids.usable || idmap_in_child(&subids, do_job, &job, &ignored) < 0)

@@ -105,6 +105,8 @@ json_t *status_json(const struct config *config, const struct status *status)
 	json_object_set_new(object, "single_id", json_boolean(!status->wide));
 	set_text(object, "cgroup", status->cgroup);
 	json_object_set_new(object, "oom_killed", json_boolean(status->oom_killed));
+	if (status->guard)
+		json_object_set(object, "guard", status->guard);
 	if (status->wait_status >= 0)
 		set_exit(object, status->wait_status);
 	return object;

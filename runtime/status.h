@@ -14,17 +14,18 @@ struct status {
 	pid_t pid; /* azm-init, as the host sees it; 0: not running */
 	pid_t supervisor;
 	uint32_t uid, gid;
-	bool wide;	  /* several ids are mapped */
+	bool wide; /* several ids are mapped */
 	bool paused;
 	bool oom_killed;    /* the kernel killed something of it for want of memory */
 	const char *cgroup; /* the sandbox's own, as a directory; NULL: none */
-	uint32_t address; /* eth0's, host order; 0: none */
+	uint32_t address;   /* eth0's, host order; 0: none */
 	bool serves;
 	uint16_t server_port; /* inside */
 	uint16_t host_port;   /* outside; 0: not published on TCP */
 	const struct publish_rule *ports;
 	size_t port_count;
 	char *egress;	 /* the rules of now, owned; NULL: as configured */
+	json_t *guard;	 /* what the workspace guard found at the end, owned; NULL before and without */
 	int wait_status; /* of the workload, once it ended; -1 before */
 };
 

@@ -23,7 +23,8 @@
 #include "idmap.h"
 #include "lockdown.h"
 #include "published.h"
-#include "set_id.h"
+#include "sweep.h"
+#include "volumes.h"
 
 enum { KEEPER_GRACE = 60, KILL_TIMEOUT_MS = 10000 };
 
@@ -225,16 +226,15 @@ static int wire_up(struct supervisor *s, struct azm_err *err)
 }
 
 /* Inside root may make set-id files (dpkg does), other users may not: the filter forbids it. */
-static int mark_set_id(const struct supervisor *s, struct azm_err *err)
+static int mark_for_sweep(const struct supervisor *s, struct azm_err *err)
 {
-	bool writable = false;
+	const struct mount_plan *mounts = &s->launch.plan.mount;
+	bool set_id = s->status.wide || s->launch.identity.uid == 0 || s->config->seccomp;
+	bool shared = false;
 
-	for (size_t i = 0; i < s->launch.plan.mount.volume_count; i++) {
-		const struct volume *volume = &s->launch.plan.mount.volumes[i];
-		writable = writable || (volume->kind == VOLUME_BIND && !volume->read_only);
-	}
-	bool possible = s->status.wide || s->launch.identity.uid == 0 || s->config->seccomp;
-	return writable && possible ? set_id_mark(s->dir, err) : 0;
+	for (size_t i = 0; i < mounts->volume_count; i++)
+		shared = shared || volume_is_shared(&mounts->volumes[i]);
+	return shared && (set_id || strcmp(s->config->guard, "off") != 0) ? sweep_mark(s->dir, mounts, set_id, err) : 0;
 }
 
 static int spawn(struct supervisor *s, struct azm_err *err)
@@ -245,7 +245,7 @@ static int spawn(struct supervisor *s, struct azm_err *err)
 
 	s->status.wide = wide;
 	if (launch_finish(s->config, s->state, wide, s->status.address, s->network.gateway, &s->launch, err) < 0 ||
-		mark_set_id(s, err) < 0)
+		mark_for_sweep(s, err) < 0)
 		return -1;
 	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
 		return -1;
@@ -315,8 +315,8 @@ static int settle(struct supervisor *s, struct azm_err *err)
 {
 	fill_status(s);
 	if (status_save(s->config, &s->status, s->dir, err) < 0 ||
-		supervisor_lockdown(s->state, &s->launch.plan.mount, s->rules, s->rule_count, s->cgroup.parent, err) <
-			0)
+		supervisor_lockdown(s->state, &s->launch.plan.mount, strcmp(s->config->guard, "off") != 0, s->rules,
+			s->rule_count, s->cgroup.parent, err) < 0)
 		return -1;
 	if (s->rule_count && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
 		return -1;
@@ -360,7 +360,8 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 
 	raise_open_files();
 	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
-		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0)
+		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0 ||
+		guard_prepare(config, s->state, s->dir, &s->launch.plan.mount, &s->guard, err) < 0)
 		return -1;
 	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
 		    &s->stdio, err) < 0 ||
@@ -448,7 +449,8 @@ void supervisor_end(struct supervisor *s)
 		close(s->knocked);
 	s->status.cgroup = NULL;
 	cgroup_remove(&s->cgroup);
-	set_id_sweep(s->dir, s->config);
+	guard_close(&s->guard);
+	s->status.guard = sweep(s->dir, s->state);
 	s->status.pid = 0;
 	/* The name becomes free with its directory: whoever takes it next makes a socket of the same name. */
 	control_hide(&s->control);

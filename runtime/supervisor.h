@@ -25,6 +25,7 @@
 #include "config.h"
 #include "control.h"
 #include "egress_service.h"
+#include "guard.h"
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
@@ -57,6 +58,7 @@ struct supervisor {
 	struct child_stdio stdio;
 	struct streams streams;
 	struct control control;
+	struct guard guard;
 	struct status status;
 
 	int signals;	  /* signalfd */

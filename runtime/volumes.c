@@ -18,6 +18,11 @@ struct volume *mount_plan_add(struct mount_plan *plan)
 	return &plan->volumes[plan->volume_count++];
 }
 
+bool volume_is_shared(const struct volume *volume)
+{
+	return volume->kind == VOLUME_BIND && !volume->read_only && !volume->exec_server;
+}
+
 static bool is_below(const char *path, const char *directory)
 {
 	size_t length = strlen(directory);

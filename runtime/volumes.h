@@ -18,3 +18,6 @@ int volumes_plan(
 
 /** mount_plan_add() - append a volume and return it, zeroed. */
 struct volume *mount_plan_add(struct mount_plan *plan);
+
+/** volume_is_shared() - whether what is written to it inside is the user's outside. */
+bool volume_is_shared(const struct volume *volume);

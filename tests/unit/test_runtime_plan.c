@@ -19,10 +19,11 @@ static char empty[] = "", name[] = "box", image[] = "/img/rootfs", upper[] = "/s
 static struct plan whole_plan(void)
 {
 	static struct host_path lowers[] = { { image, 1, 2, S_IFDIR }, { work, 3, UINT64_MAX, S_IFDIR } };
+	static struct guarded guarded[] = { { name, true }, { target, false } };
 	static struct volume volumes[] = {
 		{ VOLUME_OVERLAY, { image, 4, 5, S_IFDIR }, { upper, 6, 7, S_IFDIR }, { work, 8, 9, S_IFDIR }, target,
-			true, false, 0, 0 },
-		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, true, 4096, 01777 },
+			true, false, 0, 0, guarded, 2 },
+		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, true, 4096, 01777, NULL, 0 },
 	};
 	static struct etc_file files[] = { { target, hosts, 0644, true }, { name, empty, 0755, false } };
 	static uint32_t groups[] = { 4, 27, 65535 };
@@ -97,7 +98,11 @@ static void same_mounts(const struct mount_plan *a, const struct mount_plan *b)
 		same_path(&v->work, &w->work);
 		same_text(v->target, w->target);
 		assert_true(v->kind == w->kind && v->read_only == w->read_only && v->exec_server == w->exec_server &&
-			    v->size == w->size && v->mode == w->mode);
+			    v->size == w->size && v->mode == w->mode && v->guarded_count == w->guarded_count);
+		for (size_t k = 0; k < v->guarded_count; k++) {
+			same_text(v->guarded[k].path, w->guarded[k].path);
+			assert_true(v->guarded[k].pin == w->guarded[k].pin);
+		}
 	}
 	for (size_t i = 0; i < a->file_count; i++) {
 		same_text(a->files[i].target, b->files[i].target);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* guard_hold.c: see guard_hold.h
+ *
+ * Theory of operation
+ *
+ * The kernel mounts on what exists. To keep a name from being made, something has to be there while the sandbox runs:
+ * an empty directory, whatever the name usually is. git neither shows nor adds empty directories, inside or outside
+ * (empty files appear in `git status` and in commits; /dev/null bound over a name breaks `git stash`), and tools take
+ * an empty settings directory for none.
+ *
+ * It is recognised by its time of modification, which changes as soon as something is put into it: what the user
+ * begins to use is no longer ours. The sandbox cannot set that time, the cover is read-only.
+ *
+ * Several sandboxes may hold names in one directory. Each shares a lock, a file of the live directory named after the
+ * held names' directory; who ends tries to have it alone, and only then removes. The kernel would take the cover away
+ * from a running sandbox otherwise. A crash frees the lock, and gc removes.
+ */
+#include "guard_hold.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "guard_rules.h"
+
+enum { HELD_TIME = 1 }; /* a second into 1970 */
+
+static char *lock_name(int parent)
+{
+	struct stat st;
+
+	if (fstat(parent, &st) < 0)
+		return NULL;
+	return xasprintf("guard-%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+}
+
+/* Whoever held it alone may have removed the file while we waited. */
+static int take_lock(const struct state *state, const char *name, int how)
+{
+	for (;;) {
+		struct stat st;
+		cleanup_fd int fd = openat(state->live, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0 || flock(fd, how) < 0 || fstat(fd, &st) < 0)
+			return -1;
+		if (st.st_nlink > 0)
+			return steal_fd(&fd);
+	}
+}
+
+int hold_lock(const struct state *state, int parent, struct azm_err *err)
+{
+	cleanup_free char *name = lock_name(parent);
+	int fd = name ? take_lock(state, name, LOCK_SH) : -1;
+
+	return fd < 0 ? err_sys(err, "lock the guarded directory", name) : fd;
+}
+
+void hold_times_begin(int parent, struct timespec times[2])
+{
+	struct stat st;
+
+	times[0] = times[1] = (struct timespec){ .tv_nsec = UTIME_OMIT };
+	if (fstat(parent, &st) == 0)
+		times[1] = st.st_mtim;
+}
+
+void hold_times_end(int parent, const struct timespec times[2])
+{
+	/* Somebody else's directory keeps its new time. */
+	(void)!futimens(parent, times);
+}
+
+static int make(int parent, const char *name)
+{
+	if (strcmp(name, HOLD_COMMONDIR) != 0)
+		return mkdirat(parent, name, 0755);
+	cleanup_fd int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	return fd < 0 ? -1 : write_full(fd, ".\n", 2);
+}
+
+int hold_name(int parent, const char *name)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = HELD_TIME } };
+
+	if (make(parent, name) < 0) {
+		if (errno == EEXIST)
+			return 0;
+		return errno == EACCES || errno == EROFS || errno == EPERM ? 1 : -1;
+	}
+	return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool says_here(int parent, const char *name)
+{
+	char text[4];
+	cleanup_fd int fd = openat(parent, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+
+	return n == 0 || (n == 2 && memcmp(text, ".\n", 2) == 0) || (n == 1 && text[0] == '.');
+}
+
+bool hold_is_placeholder(int parent, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtim.tv_sec != HELD_TIME ||
+		st.st_mtim.tv_nsec != 0)
+		return false;
+	return S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && strcmp(name, HOLD_COMMONDIR) == 0);
+}
+
+/* Nothing of anybody's is lost: what goes is empty, or says what is so without it. */
+static void remove_held(int parent, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISDIR(st.st_mode))
+		unlinkat(parent, name, AT_REMOVEDIR);
+	else if (S_ISREG(st.st_mode) && st.st_size <= 2 && strcmp(name, HOLD_COMMONDIR) == 0 && says_here(parent, name))
+		unlinkat(parent, name, 0);
+}
+
+static void remove_if_placeholder(int parent, const char *name)
+{
+	if (hold_is_placeholder(parent, name))
+		remove_held(parent, name);
+}
+
+void hold_release(const struct state *state, int parent, const char *const *names)
+{
+	struct timespec times[2];
+	cleanup_free char *lock = lock_name(parent);
+	cleanup_fd int fd = lock ? take_lock(state, lock, LOCK_EX | LOCK_NB) : -1;
+
+	if (fd < 0)
+		return;
+	hold_times_begin(parent, times);
+	for (; *names; names++)
+		remove_held(parent, *names);
+	/* Those that another sandbox made, ended while we still shared the lock, and left to us. */
+	for (const struct guard_rule *rule = guard_rules; rule->name; rule++)
+		remove_if_placeholder(parent, rule->name);
+	remove_if_placeholder(parent, HOLD_COMMONDIR);
+	remove_if_placeholder(parent, "hooks");
+	hold_times_end(parent, times);
+	unlinkat(state->live, lock, 0);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* sweep.c: see sweep.h.
+ *
+ * Directories yet to be seen are kept as paths relative to the mount and opened with openat2(RESOLVE_BENEATH, no
+ * links): another sandbox may be renaming things under our feet, and the worst that can come of it is that we look at a
+ * file twice.
+ */
+#include "sweep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "guard.h"
+#include "guard_check.h"
+#include "mount/mount.h"
+#include "volumes.h"
+
+static const char mark[] = "sweep";
+static const char mark_set_id[] = "set-id", mark_guard[] = "guard";
+
+enum {
+	REPORTED = 8,
+	/* File systems stamp with the clock of the last tick, and remote ones with a clock of their own. */
+	TICK_NS = 20 * 1000 * 1000,
+	SKEW_S = 5,
+	MARK_MAX = 1 << 20,
+};
+
+struct walk {
+	const char *root_path;
+	int root;
+	dev_t device;
+	bool set_id;
+	struct timespec since; /* of set-id bits */
+	struct guard_check *guard;
+	struct str_list pending; /* directories, relative to the root */
+	unsigned stripped, unseen;
+};
+
+/* What a sweep is about, the same for each mount. */
+struct task {
+	bool set_id;
+	struct timespec begin;
+	const json_t *record; /* guard.json, or NULL */
+	json_t *findings;
+	unsigned more;
+};
+
+/* The kind, then the directories, each with a NUL behind it. */
+int sweep_mark(int dir, const struct mount_plan *mounts, bool set_id, struct azm_err *err)
+{
+	cleanup_free char *text = xstrdup(set_id ? mark_set_id : mark_guard);
+	size_t size = strlen(text) + 1;
+
+	for (size_t i = 0; i < mounts->volume_count; i++) {
+		const struct volume *volume = &mounts->volumes[i];
+		if (!volume_is_shared(volume))
+			continue;
+		size_t length = strlen(volume->source.path) + 1;
+		text = xrealloc(text, size + length, 1);
+		memcpy(text + size, volume->source.path, length);
+		size += length;
+	}
+	return write_file_at(dir, mark, text, size, 0600) < 0 ? err_sys(err, "write", mark) : 0;
+}
+
+bool sweep_is_due(int dir)
+{
+	return faccessat(dir, mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       faccessat(dir, "guard.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static struct timespec earlier(struct timespec time, long seconds, long nanoseconds)
+{
+	time.tv_sec -= seconds;
+	time.tv_nsec -= nanoseconds;
+	if (time.tv_nsec < 0) {
+		time.tv_nsec += 1000000000;
+		time.tv_sec--;
+	}
+	return time;
+}
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+static void strip(struct walk *walk, int parent, const char *directory, const char *name)
+{
+	char magic[64];
+	struct stat st;
+	cleanup_fd int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
+	if (chmod(magic, st.st_mode & 01777) < 0) {
+		walk->unseen++;
+		return;
+	}
+	if (walk->stripped++ < REPORTED) {
+		cleanup_free char *path =
+			xasprintf("%s%s%s/%s", walk->root_path, *directory ? "/" : "", directory, name);
+		str_sanitise(path);
+		fprintf(stderr, "azm-sandbox: note: took the set-id bits from %s, which was made in the sandbox\n",
+			path);
+	}
+}
+
+static void look_at(struct walk *walk, struct guard_place *place, int parent, const struct dirent *entry)
+{
+	const char *name = entry->d_name;
+	bool cares = walk->guard && guard_check_cares(place, name);
+	struct stat st;
+
+	if (!cares && !walk->set_id && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+		return;
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != walk->device)
+		return;
+	if (S_ISDIR(st.st_mode)) {
+		str_list_addf(&walk->pending, "%s%s%s", place->path, *place->path ? "/" : "", name);
+		return;
+	}
+	if (walk->set_id && S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) &&
+		!is_before(&st.st_ctim, &walk->since))
+		strip(walk, parent, place->path, name);
+	if (cares)
+		guard_check_entry(walk->guard, place, parent, name, &st);
+}
+
+static void look_into(struct walk *walk, const char *directory)
+{
+	int fd = resolve_in_root(walk->root, *directory ? directory : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct guard_place place =
+		walk->guard ? guard_check_enter(directory) : (struct guard_place){ .path = directory };
+
+	if (!dir) {
+		walk->unseen += errno != ENOENT;
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(dir));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			look_at(walk, &place, dirfd(dir), entry);
+	if (walk->guard)
+		guard_check_leave(walk->guard, &place, dirfd(dir));
+}
+
+static void walk_tree(struct walk *walk)
+{
+	str_list_add(&walk->pending, "");
+	while (walk->pending.count > 0) {
+		cleanup_free char *directory = walk->pending.items[--walk->pending.count];
+		walk->pending.items[walk->pending.count] = NULL;
+		look_into(walk, directory);
+	}
+	str_list_free(&walk->pending);
+	if (walk->stripped > REPORTED)
+		fprintf(stderr, "azm-sandbox: note: ... and from %u more files below %s\n", walk->stripped - REPORTED,
+			walk->root_path);
+	if (walk->unseen)
+		fprintf(stderr,
+			"azm-sandbox: note: %u files or directories below %s could not be looked at: "
+			"find %s -perm /6000\n",
+			walk->unseen, walk->root_path, walk->root_path);
+}
+
+/* The mount's entry in guard.json. */
+static const json_t *known_root(const json_t *record, const char *path)
+{
+	size_t i;
+	const json_t *root;
+
+	json_array_foreach(json_object_get(record, "roots"), i, root)
+	{
+		const char *text = json_string_value(json_object_get(root, "path"));
+		if (text && strcmp(text, path) == 0)
+			return root;
+	}
+	return NULL;
+}
+
+static bool has_own_clock(int fd)
+{
+	static const long remote[] = { NFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, CIFS_SUPER_MAGIC, CEPH_SUPER_MAGIC,
+		V9FS_MAGIC, FUSE_SUPER_MAGIC, 0x0bd00bd0 /* Lustre */, 0x47504653 /* GPFS */ };
+	struct statfs fs;
+
+	for (size_t i = 0; fstatfs(fd, &fs) == 0 && i < sizeof remote / sizeof *remote; i++)
+		if ((unsigned long)fs.f_type == (unsigned long)remote[i])
+			return true;
+	return false;
+}
+
+static void sweep_tree(const char *path, struct task *task)
+{
+	struct stat st;
+
+	/* The stored path has no links; one that is there now was put there since, and leads elsewhere. */
+	cleanup_fd int root = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_free char *real = realpath(path, NULL);
+	if (root < 0 || fstat(root, &st) < 0 || !real || strcmp(real, path) != 0 || !S_ISDIR(st.st_mode))
+		return;
+	struct guard_check check = { .root_path = path,
+		.root = root,
+		.known = known_root(task->record, path),
+		.move = strcmp(json_string_value(json_object_get(task->record, "mode")) ?: "", "on") == 0,
+		.begin = task->begin,
+		.since = earlier(task->begin, has_own_clock(root) ? SKEW_S : 0, TICK_NS),
+		.findings = task->findings };
+	struct walk walk = { .root_path = path,
+		.root = root,
+		.device = st.st_dev,
+		.set_id = task->set_id,
+		.since = earlier(task->begin, 1, 0),
+		.guard = check.known ? &check : NULL };
+	if (walk.guard)
+		guard_check_top(&check);
+	walk_tree(&walk);
+	task->more += check.more;
+}
+
+/* "seen" is for who reads the list, --guard report or status.json: an agent's daily work. */
+static void say(const json_t *findings, unsigned more, bool all)
+{
+	size_t i;
+	const json_t *item;
+	unsigned said = 0;
+
+	json_array_foreach(findings, i, item)
+	{
+		const char *path = NULL, *why = NULL, *action = NULL;
+		if (json_unpack((json_t *)(uintptr_t)item, "{s:s, s:s, s:s}", "path", &path, "why", &why, "action",
+			    &action) < 0 ||
+			(strcmp(action, "seen") == 0 && !all))
+			continue;
+		if (++said > REPORTED)
+			continue;
+		bool plain = strcmp(action, "seen") == 0 || strcmp(action, "listed") == 0;
+		fprintf(stderr, "azm-sandbox: note: guard: %s %s (%s)\n", path,
+			plain ? "changed while the sandbox ran" : action, why);
+	}
+	if (said + more > REPORTED)
+		fprintf(stderr, "azm-sandbox: note: guard: ... and %u more\n", said + more - REPORTED);
+}
+
+static json_t *report(const struct task *task)
+{
+	const char *mode = json_string_value(json_object_get(task->record, "mode"));
+
+	if (!mode)
+		return NULL;
+	say(task->findings, task->more, strcmp(mode, "report") == 0);
+	return json_pack("{s:s, s:O, s:i}", "mode", mode, "findings", task->findings, "more", (int)task->more);
+}
+
+json_t *sweep(int dir, const struct state *state)
+{
+	struct stat st;
+	size_t size = 0;
+	cleanup_free char *text = NULL;
+	json_t *record = guard_record(dir);
+	struct task task = { .record = record, .findings = json_array() };
+	json_t *result = NULL;
+
+	if (record)
+		guard_release(record, state);
+	cleanup_fd int fd = openat(dir, mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && fstat(fd, &st) == 0 && (text = read_file(fd, MARK_MAX, &size))) {
+		task.set_id = strcmp(text, mark_set_id) == 0;
+		task.begin = st.st_mtim;
+		for (const char *path = text + strlen(text) + 1; path < text + size; path += strlen(path) + 1)
+			sweep_tree(path, &task);
+		result = report(&task);
+	}
+	unlinkat(dir, mark, 0);
+	unlinkat(dir, "guard.json", 0);
+	json_decref(task.findings);
+	json_decref(record);
+	return result;
+}
