@@ -133,7 +133,7 @@ static json_t *held_in(struct plan_root *p, const char *directory)
 	if (names)
 		return names;
 	cleanup_fd int fd = open_directory(p, directory);
-	int lock = fd < 0 ? err_sys(p->err, "guard", directory) : hold_lock(p->state, fd, p->err);
+	int lock = fd < 0 ? err_sys(p->err, "guard", directory) : guard_hold_lock(p->state, fd, p->err);
 	if (lock < 0)
 		return NULL;
 	struct guard *guard = p->guard;
@@ -165,7 +165,7 @@ static bool is_absent(const struct plan_root *p, const char *path)
 
 	if (parent < 0)
 		return true;
-	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || hold_is_placeholder(parent, name);
+	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || guard_hold_is_placeholder(parent, name);
 }
 
 /* Cover a path and pin the directories on the way, so that none of them can be exchanged. */
@@ -500,11 +500,11 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 
 	if (parent < 0)
 		return err_sys(p->err, "hold guarded names in", directory);
-	hold_times_begin(parent, times);
+	guard_hold_times_begin(parent, times);
 	json_array_foreach(names, i, item)
 	{
 		cleanup_free char *path = join(directory, json_string_value(item));
-		int made = hold_name(parent, json_string_value(item));
+		int made = guard_hold_name(parent, json_string_value(item));
 		if (made < 0) {
 			err_sys(p->err, "hold a guarded name", path);
 			return err_hint(p->err, "--guard report starts without");
@@ -512,7 +512,7 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 		if (made == 1)
 			forget(p->volume, path);
 	}
-	hold_times_end(parent, times);
+	guard_hold_times_end(parent, times);
 	return 0;
 }
 
@@ -654,7 +654,7 @@ static void release_in(const struct state *state, int root, const char *director
 	for (size_t i = 0; i < json_array_size(names); i++)
 		list[i] = json_string_value(json_array_get(names, i));
 	if (parent >= 0)
-		hold_release(state, parent, list);
+		guard_hold_release(state, parent, list);
 	free(list);
 }
 

@@ -285,7 +285,7 @@ static void check_commondir(struct guard_check *check, const struct guard_place 
 	bool linked = last && last - place->path >= 9 && strncmp(last - 9, "worktrees", 9) == 0;
 
 	if (fstatat(dir, HOLD_COMMONDIR, &st, AT_SYMLINK_NOFOLLOW) < 0 || !has_changed(check, &st) ||
-		hold_is_placeholder(dir, HOLD_COMMONDIR))
+		guard_hold_is_placeholder(dir, HOLD_COMMONDIR))
 		return;
 	cleanup_free char *text = guard_config_text(dir, HOLD_COMMONDIR);
 	if (!linked || !text || strcmp(text, "../..\n") != 0)

@@ -53,7 +53,7 @@ static int take_lock(const struct state *state, const char *name, int how)
 	}
 }
 
-int hold_lock(const struct state *state, int parent, struct azm_err *err)
+int guard_hold_lock(const struct state *state, int parent, struct azm_err *err)
 {
 	cleanup_free char *name = lock_name(parent);
 	int fd = name ? take_lock(state, name, LOCK_SH) : -1;
@@ -61,7 +61,7 @@ int hold_lock(const struct state *state, int parent, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "lock the guarded directory", name) : fd;
 }
 
-void hold_times_begin(int parent, struct timespec times[2])
+void guard_hold_times_begin(int parent, struct timespec times[2])
 {
 	struct stat st;
 
@@ -70,7 +70,7 @@ void hold_times_begin(int parent, struct timespec times[2])
 		times[1] = st.st_mtim;
 }
 
-void hold_times_end(int parent, const struct timespec times[2])
+void guard_hold_times_end(int parent, const struct timespec times[2])
 {
 	/* Somebody else's directory keeps its new time. */
 	(void)!futimens(parent, times);
@@ -84,7 +84,7 @@ static int make(int parent, const char *name)
 	return fd < 0 ? -1 : write_full(fd, ".\n", 2);
 }
 
-int hold_name(int parent, const char *name)
+int guard_hold_name(int parent, const char *name)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = HELD_TIME } };
 
@@ -105,7 +105,7 @@ static bool says_here(int parent, const char *name)
 	return n == 0 || (n == 2 && memcmp(text, ".\n", 2) == 0) || (n == 1 && text[0] == '.');
 }
 
-bool hold_is_placeholder(int parent, const char *name)
+bool guard_hold_is_placeholder(int parent, const char *name)
 {
 	struct stat st;
 
@@ -130,11 +130,11 @@ static void remove_held(int parent, const char *name)
 
 static void remove_if_placeholder(int parent, const char *name)
 {
-	if (hold_is_placeholder(parent, name))
+	if (guard_hold_is_placeholder(parent, name))
 		remove_held(parent, name);
 }
 
-void hold_release(const struct state *state, int parent, const char *const *names)
+void guard_hold_release(const struct state *state, int parent, const char *const *names)
 {
 	struct timespec times[2];
 	cleanup_free char *lock = lock_name(parent);
@@ -142,7 +142,7 @@ void hold_release(const struct state *state, int parent, const char *const *name
 
 	if (fd < 0)
 		return;
-	hold_times_begin(parent, times);
+	guard_hold_times_begin(parent, times);
 	for (; *names; names++)
 		remove_held(parent, *names);
 	/* Those that another sandbox made, ended while we still shared the lock, and left to us. */
@@ -150,6 +150,6 @@ void hold_release(const struct state *state, int parent, const char *const *name
 		remove_if_placeholder(parent, rule->name);
 	remove_if_placeholder(parent, HOLD_COMMONDIR);
 	remove_if_placeholder(parent, "hooks");
-	hold_times_end(parent, times);
+	guard_hold_times_end(parent, times);
 	unlinkat(state->live, lock, 0);
 }

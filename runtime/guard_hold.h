@@ -10,27 +10,28 @@
 /* The file by which a git directory says that its configuration lies elsewhere. Held by one that says "here". */
 #define HOLD_COMMONDIR "commondir"
 
-/** hold_lock() - share the right to the held names of a directory. Return: descriptor to be closed, -1 with @err set.
+/** guard_hold_lock() - share the right to the held names of a directory. Return: descriptor to be closed, -1 with @err
+ * set.
  */
-int hold_lock(const struct state *state, int parent, struct azm_err *err);
+int guard_hold_lock(const struct state *state, int parent, struct azm_err *err);
 
-/** hold_times_begin(), hold_times_end() - holding names leaves no trace: the directory's time of modification is put
- * back to what it was in between. @parent: readable, not O_PATH. */
-void hold_times_begin(int parent, struct timespec times[2]);
-void hold_times_end(int parent, const struct timespec times[2]);
+/** guard_hold_times_begin(), guard_hold_times_end() - holding names leaves no trace: the directory's time of
+ * modification is put back to what it was in between. @parent: readable, not O_PATH. */
+void guard_hold_times_begin(int parent, struct timespec times[2]);
+void guard_hold_times_end(int parent, const struct timespec times[2]);
 
 /**
- * hold_name() - hold a name that is absent
+ * guard_hold_name() - hold a name that is absent
  *
  * Return: 0; 1 when nobody with the user's rights could make it, so that there is nothing to hold; -1 with errno
  */
-int hold_name(int parent, const char *name);
+int guard_hold_name(int parent, const char *name);
 
-/** hold_is_placeholder() - whether that is what hold_name() made, still empty. */
-bool hold_is_placeholder(int parent, const char *name);
+/** guard_hold_is_placeholder() - whether that is what guard_hold_name() made, still empty. */
+bool guard_hold_is_placeholder(int parent, const char *name);
 
 /**
- * hold_release() - remove held names, if no other sandbox shares the right to them
+ * guard_hold_release() - remove held names, if no other sandbox shares the right to them
  * @names:	those that were absent when the sandbox began; ended by NULL
  */
-void hold_release(const struct state *state, int parent, const char *const *names);
+void guard_hold_release(const struct state *state, int parent, const char *const *names);
