@@ -12,6 +12,8 @@ extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_opt
 	version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
 	network_create_option_rows[], network_ls_option_rows[], network_inspect_option_rows[];
 
+extern const struct option_row cp_option_rows[];
+
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
 int command_egress(int argc, char **argv);
@@ -20,6 +22,7 @@ int command_ps(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_port(int argc, char **argv);
 int command_publish(int argc, char **argv);
+int command_cp(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_unpause(int argc, char **argv);
 int command_top(int argc, char **argv);

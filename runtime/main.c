@@ -104,6 +104,20 @@ static const struct command commands[] = {
 			   "goes on, "
 			   "too. A paused sandbox takes no exec; stop and kill end it." },
 	{ .name = "unpause", .operands = "NAME...", .summary = "let paused sandboxes go on", .run = command_unpause },
+	{ .name = "cp",
+		.operands = "NAME:SRC DST|-  |  SRC|- NAME:DST",
+		.summary = "copy files between a running sandbox and the host",
+		.options = cp_option_rows,
+		.run = command_cp,
+		.details =
+			"By Docker's rules: into DST when it is a directory, under the name DST when there is nothing; "
+			"SRC/. is "
+			"what is in SRC; a path inside begins at /. With - the other side is a tar stream on stdin or "
+			"stdout.\n\nModes and times are kept, set-id bits are not; devices and sockets are passed "
+			"over. Nothing "
+			"is written outside of DST on the host, and a link that a sandbox made in a mount of its own "
+			"does not "
+			"lead out of that mount." },
 	{ .name = "top",
 		.operands = "NAME [PS-OPTION...]",
 		.summary = "list the processes of a sandbox, with this host's ps",

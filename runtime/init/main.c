@@ -36,6 +36,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "copy/copy.h"
 #include "init/identity.h"
 #include "init/plan.h"
 #include "init/root_owned.h"
@@ -194,6 +195,36 @@ static void run_init(const struct plan *plan)
 	serve(workload.pid, signals);
 }
 
+/* With the capabilities over the sandbox that the workload lacks: it cannot trace us, and our descriptors are pipes.
+ * The report carries how many objects were passed over. */
+_Noreturn static void run_copy(const struct plan *plan)
+{
+	struct azm_err err = { 0 };
+	const struct plan_copy *copy = &plan->copy;
+	const struct copy_base base = { .dir = AT_FDCWD };
+	const struct copy_target target = { .path = copy->path,
+		.name = copy->name,
+		.contents = copy->contents,
+		.plain = copy->plain,
+		.set_owner = copy->set_owner,
+		.keep_owner = copy->keep_owner,
+		.uid = plan->uid,
+		.gid = plan->gid,
+		.from_uid = copy->from_uid };
+	struct copy_count count = { 0 };
+
+	if (!copy->path || chdir("/") < 0)
+		err_sys(&err, "enter", "/");
+	else if (copy->op == PLAN_COPY_SEND)
+		copy_send(&base, copy->path, copy->name, copy->follow, STDOUT_FILENO, &count, &err);
+	else
+		copy_receive(&base, STDIN_FILENO, &target, &count, &err);
+	if (err.code)
+		fail(&err);
+	send_report(REPORT_EXITED, count.skipped > INT32_MAX ? INT32_MAX : (int)count.skipped, NULL);
+	_exit(0);
+}
+
 static void run_entered(const struct plan *plan)
 {
 	struct azm_err err = { 0 };
@@ -210,6 +241,8 @@ static void run_entered(const struct plan *plan)
 		err_sys(&err, "open the terminal", NULL);
 		fail(&err);
 	}
+	if (plan->copy.op != PLAN_COPY_NOT)
+		run_copy(plan);
 	/* The report descriptor closes with a successful execve: that is how the client learns of it. */
 	workload_exec(plan, slave, &err);
 	fail(&err);

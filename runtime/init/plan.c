@@ -175,9 +175,23 @@ static void walk_process(struct codec *c, struct plan *plan)
 	flag(c, &plan->tty);
 }
 
+static void walk_copy(struct codec *c, struct plan_copy *copy)
+{
+	FIELD(c, copy->op);
+	text(c, &copy->path);
+	text(c, &copy->name);
+	flag(c, &copy->follow);
+	flag(c, &copy->contents);
+	flag(c, &copy->plain);
+	flag(c, &copy->set_owner);
+	flag(c, &copy->keep_owner);
+	FIELD(c, copy->from_uid);
+}
+
 static void walk_plan(struct codec *c, struct plan *plan)
 {
 	flag(c, &plan->enter);
+	walk_copy(c, &plan->copy);
 	walk_mounts(c, &plan->mount);
 	text(c, &plan->hostname);
 	flag(c, &plan->nested);

@@ -29,8 +29,21 @@ struct plan_limit {
 	uint64_t soft, hard;
 };
 
+enum plan_copy_op { PLAN_COPY_NOT, PLAN_COPY_SEND, PLAN_COPY_RECEIVE };
+
+/* cp: azm-init does it itself, stdin or stdout is the stream (copy/copy.h). */
+struct plan_copy {
+	uint32_t op;
+	char *path; /* SRC or DST inside */
+	char *name; /* PLAN_COPY_RECEIVE: what SRC is called; PLAN_COPY_SEND: what the copy is to be called, NULL: as
+		       SRC */
+	bool follow, contents, plain, set_owner, keep_owner;
+	uint32_t from_uid;
+};
+
 struct plan {
 	bool enter; /* exec: the namespaces exist already, nothing is mounted */
+	struct plan_copy copy;
 	struct mount_plan mount;
 	char *hostname;
 	bool nested; /* namespaces may be made inside */

@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# t-d1: copying in and out while the sandbox does what it can: links swapped under every step, streams that lead out,
+# programs of the image. (CVE-2018-15664, CVE-2019-14271, CVE-2019-10152, CVE-2019-18466, kubectl cp's.)
+# shellcheck disable=SC2154,SC2016 # set by bats; quotes on purpose
+load ../lib/common
+
+setup_file() { make_rootfs; }
+setup() {
+	NAME=$(new_name)
+	cd "$BATS_TEST_TMPDIR"
+	mkdir canary
+	echo untouched >canary/file
+	echo secret >canary/secret
+}
+teardown() { remove_sandboxes; }
+
+canary_is_untouched() {
+	is untouched "$(cat canary/file)"
+	is 'file secret' "$(cd canary && echo *)"
+}
+
+@test "t-d1: copies out while the sandbox swaps a directory for a link: what arrives is the sandbox's" {
+	background "$NAME" -- /bin/sh -c 'mkdir -p /a/real /a/other; echo inside > /a/real/file; echo inside > /a/other/file
+		touch /up; while :; do mv /a/real /a/dir; mv /a/dir /a/real; ln -s '"$PWD"'/canary /a/dir; rm /a/dir
+		ln -s /proc/1/root/'"$PWD"'/canary /a/dir; rm /a/dir; done'
+	wait_for 10 azm exec "$NAME" test -e /up
+	local i
+	mkdir out
+	for i in {1..25}; do
+		azm cp -q "$NAME:/a/dir/file" out/file$i 2>/dev/null || true
+		azm cp -q "$NAME:/a" out/tree$i 2>/dev/null || true
+	done
+	has_not "$(find out -type f -exec cat {} +)" 'untouched|secret'
+	canary_is_untouched
+}
+
+@test "t-d1: copies in while the sandbox swaps the target for a link to the host's path" {
+	background "$NAME" -- /bin/sh -c 'mkdir -p /a/real; touch /up; while :; do mv /a/real /a/dir; mv /a/dir /a/real
+		ln -s '"$PWD"'/canary /a/dir; rm /a/dir; ln -s ../../../../../..'"$PWD"'/canary /a/dir; rm /a/dir; done'
+	wait_for 10 azm exec "$NAME" test -e /up
+	local i
+	mkdir src
+	echo evil >src/file
+	for i in {1..25}; do
+		azm cp -q src/. "$NAME:/a/dir" 2>/dev/null || true
+		azm cp -q src/file "$NAME:/a/dir/file" 2>/dev/null || true
+	done
+	canary_is_untouched
+}
+
+@test "t-d1: a link the sandbox puts into the workspace leads nobody out of it, in either direction" {
+	mkdir work
+	background "$NAME" --workspace work
+	azm exec "$NAME" sh -c "ln -s $PWD/canary /workspace/dir; ln -s ../canary /workspace/near
+		ln -s $PWD/canary/file /workspace/link; echo evil > /tmp/file; echo evil > /tmp/secret"
+	local path
+	for path in work/dir/ work/dir/file work/near/ work/near/file work/near/../near/new; do
+		refused 125 'copy' azm cp "$NAME:/tmp/file" $path
+	done
+	refused 125 'copy' azm cp "$NAME:/tmp/." work/near
+	for path in work/dir/secret work/near/secret work/near/. work/dir/; do
+		refused 125 'copy' azm cp $path "$NAME:/tmp/stolen"
+	done
+	azm cp -qL work/link "$NAME:/tmp/stolen" || true
+	has_not "$(azm exec "$NAME" sh -c 'cat /tmp/stolen' 2>/dev/null)" untouched
+	# The link itself may be replaced; what it leads to is not.
+	azm cp -q "$NAME:/tmp/file" work/link
+	canary_is_untouched
+	is evil "$(cat work/link)"
+	(cd work && refused 125 'copy' azm cp "$NAME:/tmp/file" near/file)
+	canary_is_untouched
+}
+
+@test "t-d1: the workspace's directories are swapped while they are copied to and from" {
+	mkdir -p work/real
+	echo inside >work/real/file
+	background "$NAME" --workspace work -- /bin/sh -c 'cd /workspace; while :; do mv real dir; mv dir real
+		ln -s ../canary dir; rm dir; done'
+	azm exec "$NAME" sh -c 'mkdir /src; echo evil > /src/file; echo evil > /src/secret'
+	local i
+	for i in {1..25}; do
+		azm cp -q "$NAME:/src/." work/dir 2>/dev/null || true
+		azm cp -q "$NAME:/src/file" work/dir/file 2>/dev/null || true
+		azm cp -q work/dir/secret "$NAME:/stolen" 2>/dev/null || true
+		azm cp -q work/dir/. "$NAME:/stolen-tree" 2>/dev/null || true
+	done
+	canary_is_untouched
+	has_not "$(azm exec "$NAME" sh -c 'cat /stolen* /stolen-tree/*' 2>/dev/null)" 'untouched|^secret'
+}
+
+@test "t-d1: an archive whose names lead out writes nothing there" {
+	background "$NAME"
+	python3 - <<-'END'
+		import io, tarfile
+		def archive(name, *entries):
+		    with tarfile.open(name, "w", format=tarfile.PAX_FORMAT) as tar:
+		        for path, kind, target in entries:
+		            info = tarfile.TarInfo(path)
+		            info.type, info.linkname = kind, target
+		            data = b"evil" if kind == tarfile.REGTYPE else b""
+		            info.size = len(data)
+		            tar.addfile(info, io.BytesIO(data))
+		F, L, H = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+		archive("up.tar", ("../../etc/evil", F, ""))
+		archive("abs.tar", ("/etc/evil", F, ""))
+		archive("link.tar", ("d", L, "/etc"), ("d/evil", F, ""))
+		archive("hard.tar", ("h", H, "../etc/passwd"), ("h", F, ""))
+		archive("through.tar", ("f", L, "/etc/passwd"), ("f", F, ""))
+	END
+	azm exec "$NAME" mkdir /in
+	local before
+	before=$(azm exec "$NAME" sh -c 'ls -l /etc; cat /etc/passwd')
+	refused 125 'leads out' azm cp - "$NAME:/in" <up.tar
+	azm cp -q - "$NAME:/in" <abs.tar
+	is evil "$(azm exec "$NAME" cat /in/etc/evil)"
+	refused 125 'directory of' azm cp - "$NAME:/in" <link.tar
+	refused 125 'leads out' azm cp - "$NAME:/in" <hard.tar
+	azm cp -q - "$NAME:/in" <through.tar
+	is evil "$(azm exec "$NAME" cat /in/f)"
+	is "$before" "$(azm exec "$NAME" sh -c 'ls -l /etc; cat /etc/passwd')"
+}
+
+@test "t-d1: the process inside can be killed or stopped, and cp says so" {
+	background "$NAME" -- /bin/sh -c 'head -c 300000000 /dev/urandom > /large; touch /up
+		while :; do for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" != azm-init ] || [ ${p#/proc/} = 1 ] ||
+		kill -KILL ${p#/proc/}; done; done'
+	wait_for 30 azm exec "$NAME" test -e /up
+	run --separate-stderr azm cp "$NAME:/large" out
+	# It may have been through before it was found.
+	[ "$status" = 0 ] || has "$stderr" 'killed|ended early'
+}
+
+@test "t-d1: the process inside cannot be looked into, and holds nothing of the host" {
+	background "$NAME" -- /bin/sh -c 'echo x > /file; touch /up
+		while :; do for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = azm-init ] && [ ${p#/proc/} != 1 ] &&
+		{ echo seen; ls -l $p/fd $p/exe $p/cwd/ $p/root/; cat $p/maps $p/environ; } >> /found 2>/dev/null; done; done'
+	local upper i
+	upper=$(inspect "$NAME" upper)
+	wait_for 10 test -e "$upper/up"
+	for i in {1..200}; do
+		azm cp -q "$NAME:/file" "out$i"
+		[ "$(grep -cs seen "$upper/found")" -lt 3 ] || break
+	done
+	# That it has descriptors is all there is to learn: no target, no memory, no environment.
+	has "$(cat "$upper/found")" seen
+	has_not "$(cat "$upper/found")" ' -> |r-xp|azm-init|='
+}
+
+@test "t-d1: a tree without end or bottom is bounded" {
+	background "$NAME" -- /bin/sh -c 'mkdir /deep; cd /deep; i=0; while [ $i -lt 700 ]; do mkdir d; cd d; i=$((i + 1)); done; touch /up; exec probe sleep-forever'
+	wait_for 20 azm exec "$NAME" test -e /up
+	refused 125 'deep' azm cp "$NAME:/deep" out
+	# The kernel's trees are entered by nobody.
+	run azm cp -q "$NAME:/proc" proc
+	is 0 "$status"
+	is '' "$(ls proc)"
+}
