@@ -38,6 +38,11 @@ int supervisor_resume(struct supervisor *supervisor, struct azm_err *err)
 	return 0;
 }
 
+void supervisor_hold(struct supervisor *supervisor, bool on)
+{
+	supervisor->held = on;
+}
+
 void supervisor_kill(struct supervisor *supervisor)
 {
 	(void)supervisor;
