@@ -51,8 +51,7 @@ static int child(void *context)
 
 	if (map_self(order) < 0)
 		return 1;
-	int mnt = overlay_new(
-		order->lowers, order->count, order->upper, order->work, order->attributes, order->err);
+	int mnt = overlay_new(order->lowers, order->count, order->upper, order->work, order->attributes, order->err);
 	if (mnt < 0)
 		return 1;
 	order->root = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

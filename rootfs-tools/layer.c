@@ -110,6 +110,7 @@ static int make_file(struct layer *l, const char *name, mode_t mode, struct owne
 	cleanup_fd int fd = openat(l->parent, name, flags, mode);
 
 	if (fd < 0 && errno == EEXIST) {
+		l->existed = true;
 		if (layer_clear_name(l, name) < 0)
 			return -1;
 		fd = openat(l->parent, name, flags, mode);
@@ -133,16 +134,19 @@ static void later(struct layer *l, const char *name)
 static int make_directory(struct layer *l, const char *name, mode_t mode, struct owner *owner)
 {
 	if (mkdirat(l->parent, name, mode) < 0) {
-		struct stat st;
-		if (errno != EEXIST || fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		struct stat there;
+		if (errno != EEXIST || fstatat(l->parent, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_sys(l->err, "make directory", name);
-		if (!S_ISDIR(st.st_mode) && (layer_clear_name(l, name) < 0 || mkdirat(l->parent, name, mode) < 0))
+		if (!S_ISDIR(there.st_mode) && (layer_clear_name(l, name) < 0 || mkdirat(l->parent, name, mode) < 0))
 			return l->err->code ? -1 : err_sys(l->err, "make directory", name);
-		l->existed = S_ISDIR(st.st_mode);
+		l->existed = true;
 	}
+	struct stat st;
 	cleanup_fd int fd = openat(l->parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchmod(fd, mode) < 0)
+	if (fd < 0 || fchmod(fd, mode) < 0 || fstat(fd, &st) < 0)
 		return err_sys(l->err, "make directory", name);
+	if (l->target->overlay)
+		number_set_add(&l->said, st.st_ino);
 	set_xattrs(l, fd, mode, owner);
 	later(l, name);
 	return 0;
@@ -191,11 +195,18 @@ static int make_hard_link(struct layer *l, const char *path, const char *name)
 	if (fstatat(l->parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
 			return 0;
+		/* Removing may make the tree anew (layer_overlay.c): nothing of it may be open. */
+		close(steal_fd(&from));
 		if (layer_clear_name(l, name) < 0)
 			return -1;
+		from = resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
+		if (from < 0)
+			return err_sys(l->err, "make hard link", name);
 	}
 	if (linkat(from, target, l->parent, name, 0) < 0)
 		return err_sys(l->err, "make hard link", name);
+	if (l->target->overlay)
+		return layer_overlay_link(l, path, name, from, target, st.st_ino);
 	return owner_log_add_link(l->target->owners, path, st.st_ino, l->err);
 }
 
@@ -205,9 +216,8 @@ static int make_hard_link(struct layer *l, const char *path, const char *name)
 static int note_owner(struct layer *l, const char *name, const char *path, mode_t on_disk, const struct owner *owner)
 {
 	struct stat st;
-	bool plain = owner->uid == 0 && owner->gid == 0 && !owner->capability &&
-		     (S_ISLNK(owner->mode) || (owner->mode & 07777) == on_disk) && !S_ISCHR(owner->mode) &&
-		     !S_ISBLK(owner->mode);
+	/* Over another owner of the layers below, root has to be named. */
+	bool plain = owner_is_plain(owner, on_disk) && !(l->existed && l->target->overlay);
 
 	if (plain && !l->existed && !l->target->removed)
 		return 0;
@@ -257,6 +267,8 @@ static int apply_named(struct layer *l, const char *path, const char *directory,
 		return layer_whiteout(l, directory, name);
 	if (layer_enter(l, directory, true) < 0)
 		return err_sys(l->err, "make directory", directory);
+	if (layer_overlay_inherit(l) < 0)
+		return -1;
 	l->existed = false;
 	int result =
 		archive_entry_hardlink(l->entry) ? make_hard_link(l, path, name) : make_entry(l, name, on_disk, &owner);
@@ -276,6 +288,7 @@ static int apply_root(struct layer *l)
 		return err_msg(l->err, EINVAL, "unpack", "/", "the archive has something else than a directory for it");
 	if (layer_enter(l, ".", true) < 0 || fchmod(l->target->root, on_disk) < 0)
 		return err_sys(l->err, "unpack", "/");
+	number_set_add(&l->said, l->root_inode);
 	set_xattrs(l, l->target->root, on_disk, &owner);
 	later(l, ".");
 	l->existed = true;
@@ -409,6 +422,8 @@ int layer_apply(struct layer_target *target, struct stream *stream, struct azm_e
 	layer_forget_parent(&l);
 	number_set_free(&l.made);
 	number_set_free(&l.directories);
+	number_set_free(&l.seen);
+	number_set_free(&l.said);
 	cleanup_close_file(&l.times);
 	umask(mask);
 	return result;

@@ -7,14 +7,28 @@
 #include "rootfs-tools/owners.h"
 #include "rootfs-tools/stream.h"
 
+struct recorded_tree; /* layer_write.h */
+
+/* The tree of a layer that is kept by itself is an overlay's root: what the layer changes goes to its upper directory,
+ * whiteouts too. */
+struct layer_overlay {
+	int upper;			   /* that directory */
+	const struct recorded_tree *below; /* what is remembered of the files below, the topmost first */
+	size_t below_count;
+	/* Make the overlay anew; nothing of the old one is open. Return: its root, -1 with @err. */
+	int (*mount)(void *context, struct azm_err *err);
+	void *context;
+};
+
 struct layer_target {
-	int root;		  /* directory the tree is below */
-	struct owner_log *owners; /* where owners and modes are remembered */
-	int scratch;		  /* directory for a temporary file */
-	bool whiteouts;		  /* the tar is a layer of several; else .wh. files are files */
-	uint64_t size_left;	  /* most bytes all files may still have, holes counted; counted down */
-	uint64_t files;		  /* counted up, for whoever shows progress (see stream.h, tick) */
-	bool removed;		  /* something was: inode numbers may be in use again; kept between layers */
+	int root;		       /* directory the tree is below; with @overlay another one afterwards */
+	struct owner_log *owners;      /* where owners and modes are remembered */
+	int scratch;		       /* directory for a temporary file */
+	bool whiteouts;		       /* the tar is a layer of several; else .wh. files are files */
+	uint64_t size_left;	       /* most bytes all files may still have, holes counted; counted down */
+	uint64_t files;		       /* counted up, for whoever shows progress (see stream.h, tick) */
+	struct layer_overlay *overlay; /* NULL: layers are applied one over the other */
+	bool removed;		       /* something was: inode numbers may be in use again; kept between layers */
 };
 
 /**

@@ -24,10 +24,12 @@ struct layer {
 	int parent;		  /* O_PATH; -1 */
 	bool stale;		  /* something was removed: its path may lead elsewhere by now */
 	bool marked;		  /* `directories` has it */
-	bool existed;		  /* the entry's directory was there already */
+	bool existed;		  /* something had the entry's name already */
+	bool inherited;		  /* layer_overlay_inherit() has seen the directory */
 	uint64_t parent_inode, root_inode;
 	uint64_t key;			     /* of the hash */
 	struct number_set made, directories; /* what this layer has made, and where */
+	struct number_set seen, said;	     /* layer_overlay.c: directories, those the layer has an entry for */
 	FILE *times;
 };
 
@@ -53,3 +55,23 @@ void layer_remember(struct layer *l, const char *name);
 /** layer_whiteout() - remove what the whiteout @name in @directory hides of the layers below. Return: 0, -1 with the
  * layer's error set. */
 int layer_whiteout(struct layer *l, const char *directory, const char *name);
+
+/** layer_is_ours() - whether this layer has made that name in the directory of that inode. */
+bool layer_is_ours(const struct layer *l, uint64_t directory, const char *name);
+
+/* ---- a layer that is kept by itself (layer_overlay.c) --- */
+
+/** layer_overlay_remove() - as layer_clear_name(). */
+int layer_overlay_remove(struct layer *l, const char *name);
+
+/** layer_overlay_whiteout() - hide a name in l->parent, or with NULL all that is below it, as far as it is not this
+ * layer's. */
+int layer_overlay_whiteout(struct layer *l, const char *name);
+
+/** layer_overlay_inherit() - something is about to change in l->parent: what is copied up keeps its owner. */
+int layer_overlay_inherit(struct layer *l);
+
+/** layer_overlay_link() - l->parent has a new @name, at @path, for the file @target in the directory @from: its owner
+ * holds for both. @inode: what the file's was before */
+int layer_overlay_link(
+	struct layer *l, const char *path, const char *name, int from, const char *target, uint64_t inode);

@@ -68,7 +68,7 @@ void layer_remember(struct layer *l, const char *name)
 	number_set_add(&l->made, name_hash(l, l->parent_inode, name));
 }
 
-static bool is_ours(const struct layer *l, uint64_t directory, const char *name)
+bool layer_is_ours(const struct layer *l, uint64_t directory, const char *name)
 {
 	return number_set_has(&l->made, name_hash(l, directory, name));
 }
@@ -79,7 +79,7 @@ void layer_forget_parent(struct layer *l)
 {
 	cleanup_close_fd(&l->parent);
 	l->parent = -1;
-	l->stale = l->marked = false;
+	l->stale = l->marked = l->inherited = false;
 }
 
 /* Take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
@@ -199,7 +199,7 @@ static int remove_name(struct layer *l, int directory, const char *name)
 
 int layer_clear_name(struct layer *l, const char *name)
 {
-	return remove_name(l, l->parent, name);
+	return l->target->overlay ? layer_overlay_remove(l, name) : remove_name(l, l->parent, name);
 }
 
 /* ---- whiteouts ------------------------------------------------------------------------------------------------- */
@@ -228,7 +228,7 @@ static int hide_lower(struct layer *l, int dir, uint64_t inode, unsigned depth)
 /* Remove one name of directory @dir as far as it is not of this layer. */
 static int hide_one(struct layer *l, int dir, uint64_t inode, const char *name, unsigned depth)
 {
-	bool ours = is_ours(l, inode, name);
+	bool ours = layer_is_ours(l, inode, name);
 	cleanup_fd int inner = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
@@ -241,7 +241,11 @@ int layer_whiteout(struct layer *l, const char *directory, const char *name)
 {
 	if (layer_enter(l, directory, false) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(l->err, "apply", name);
+	if (l->target->overlay && layer_overlay_inherit(l) < 0)
+		return -1;
 	if (strcmp(name, OPAQUE) == 0) {
+		if (l->target->overlay)
+			return layer_overlay_whiteout(l, NULL);
 		int dir = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return dir < 0 ? err_sys(l->err, "apply", name) : hide_lower(l, dir, l->parent_inode, 0);
 	}
@@ -250,5 +254,6 @@ int layer_whiteout(struct layer *l, const char *directory, const char *name)
 	const char *hidden = name + strlen(WHITEOUT);
 	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
 		return err_msg(l->err, EINVAL, "apply", name, "not a whiteout of anything");
-	return hide_one(l, l->parent, l->parent_inode, hidden, 0);
+	return l->target->overlay ? layer_overlay_whiteout(l, hidden)
+				  : hide_one(l, l->parent, l->parent_inode, hidden, 0);
 }

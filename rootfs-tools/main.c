@@ -23,7 +23,7 @@ static const struct command commands[] = {
 	},
 	{
 		.name = "unpack",
-		.operands = "SRC DIR",
+		.operands = "SRC DIR | --store SRC [NAME]",
 		.summary = "make an image of an archive, as an ordinary user",
 		.options = unpack_options,
 		.run = unpack_main,

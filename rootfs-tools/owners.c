@@ -33,6 +33,13 @@ struct owner_log {
 	struct number_set lines; /* by inode: where its last line begins */
 };
 
+bool owner_is_plain(const struct owner *owner, mode_t on_disk)
+{
+	return owner->uid == 0 && owner->gid == 0 && !owner->capability &&
+	       (S_ISLNK(owner->mode) || (owner->mode & 07777) == on_disk) && !S_ISCHR(owner->mode) &&
+	       !S_ISBLK(owner->mode);
+}
+
 struct owner_log *owner_log_new(int dirfd, struct azm_err *err)
 {
 	struct owner_log *log = xcalloc(1, sizeof *log);
@@ -202,7 +209,8 @@ static ssize_t length_of_path(int root)
 	char magic[64], path[PATH_MAX];
 
 	snprintf(magic, sizeof magic, "/proc/self/fd/%d", root);
-	return readlink(magic, path, sizeof path);
+	ssize_t length = readlink(magic, path, sizeof path);
+	return length == 1 ? 0 : length; /* "/": an overlay that is no part of the host's tree (store_make.h) */
 }
 
 static void save_line(FILE *out, int root, size_t prefix, char *line)

@@ -33,6 +33,9 @@ struct owner {
 /* Written while layers are applied. Memory does not grow with the image: entries go to an unnamed file. */
 struct owner_log;
 
+/** owner_is_plain() - whether a file with that mode on disk says all that is to be said. */
+[[gnu::nonnull]] bool owner_is_plain(const struct owner *owner, mode_t on_disk);
+
 /** owner_log_new() - @dirfd: a directory on whose file system there is room. NULL with @err. */
 [[gnu::nonnull]] struct owner_log *owner_log_new(int dirfd, struct azm_err *err);
 

@@ -109,8 +109,8 @@ static const struct descriptor *choose(
 }
 
 /* Go down from an index document to the manifest. */
-static int find_manifest(
-	struct layout *layout, const struct image_choice *choice, struct manifest *manifest, struct azm_err *err)
+static int find_manifest(struct layout *layout, const struct image_choice *choice, struct manifest *manifest,
+	char **name, struct azm_err *err)
 {
 	size_t size;
 	char *text = read_name(layout, "index.json", DOCUMENT_MAX, &size, err);
@@ -131,6 +131,8 @@ static int find_manifest(
 		media_type = d ? xstrdup(d->media_type) : NULL;
 		result = text ? 0 : -1;
 		found = text && d->media == MEDIA_MANIFEST;
+		if (text && !*name && (d->full_name || d->name))
+			*name = xstrdup(d->full_name ? d->full_name : d->name);
 		index_free(&index);
 	}
 	if (result == 0)
@@ -169,7 +171,7 @@ static int choose_oci(
 {
 	struct manifest manifest = { 0 };
 
-	if (find_manifest(layout, choice, &manifest, err) < 0)
+	if (find_manifest(layout, choice, &manifest, &image->name, err) < 0)
 		return -1;
 	image->config_digest = manifest.config.digest;
 	image->config = read_blob(layout, &manifest.config, CONFIG_MAX, &image->config_size, err);
@@ -233,6 +235,7 @@ static int use_docker_image(struct layout *layout, const struct docker_image *fr
 	image->config = read_name(layout, from->config, CONFIG_MAX, &image->config_size, err);
 	if (!image->config)
 		return -1;
+	image->name = from->tags.count ? xstrdup(from->tags.items[0]) : NULL;
 	struct hasher *hasher = hasher_new(DIGEST_SHA256);
 	hasher_add(hasher, image->config, image->config_size);
 	hasher_end(hasher, &image->config_digest);
@@ -288,6 +291,7 @@ void packed_image_free(struct packed_image *image)
 		free(image->layers[i].name);
 	free(image->layers);
 	free(image->config);
+	free(image->name);
 	platform_free(&image->platform);
 	*image = (struct packed_image){ 0 };
 }

@@ -22,6 +22,7 @@ struct packed_image {
 	char *config; /* image.json, as it is in the layout */
 	size_t config_size;
 	struct digest config_digest;
+	char *name; /* that the layout has for it, "t" or "debian:12"; NULL: none */
 	struct platform platform;
 	bool fits; /* the platform is the one asked for */
 	struct image_layer *layers;

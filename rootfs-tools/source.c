@@ -80,6 +80,7 @@ static struct stream *stream_of(struct opening *o, int fd, struct azm_err *err)
 		.fd = fd,
 		.offset = known ? (uint64_t)at : 0,
 		.size = known ? (uint64_t)(st.st_size - at) : STREAM_SIZE_UNKNOWN,
+		.measure = o->options->measure,
 		.limit = o->options->limit,
 		.tick = job_tick,
 		.context = o->job,
@@ -90,8 +91,11 @@ static struct stream *stream_of(struct opening *o, int fd, struct azm_err *err)
 /* @stream and @fd are taken over. */
 static int use_root(struct opening *o, struct stream *stream, int fd, struct azm_err *err)
 {
+	const char *architecture = o->options->platform->architecture;
+
 	o->source->stream = stream;
 	o->source->fd = fd;
+	o->source->architecture = architecture ? xstrdup(architecture) : NULL;
 	if (o->options->tag || o->name->tag)
 		return err_msg(err, EINVAL, o->job->command, o->name->path,
 			"it is the tar of a root file system: it has no tags to choose from");
@@ -225,5 +229,6 @@ void source_close(struct source *source)
 		cleanup_close_fd(&source->fd);
 	packed_image_free(&source->image);
 	layout_free(source->layout);
+	free(source->architecture);
 	*source = (struct source){ .fd = -1 };
 }

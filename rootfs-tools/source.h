@@ -23,6 +23,7 @@ struct source_options {
 	bool platform_given;		 /* the user said it: another one is an error, not a remark on stderr */
 	const char *tag;		 /* which image of several, as --tag; NULL: as the name says */
 	int scratch;			 /* directory with room for an archive that has to be written out */
+	bool measure;			 /* the stream of a root file system tells its digest (stream.h) */
 	uint64_t limit;			 /* most bytes an archive may decompress to */
 };
 
@@ -32,6 +33,7 @@ struct source {
 	struct packed_image image; /* documents verified; layers are when they are read, see unpack.c */
 
 	struct stream *stream; /* at its beginning; ticks go to the job */
+	char *architecture;    /* of the root file system: as it was asked for; may be NULL */
 	int fd;		       /* the stream's; -1: none */
 
 	double from; /* percent of the job that opening it took: begin the next phase there */

@@ -39,12 +39,11 @@ struct store {
 	int dir; /* -1: not open */
 	char *path;
 	int images, layers, users, partial; /* below it; -1 with a store that was only made for blobs */
-	int lock;
 };
 
 #define STORE_NONE                                                                                                     \
 	{                                                                                                              \
-		.dir = -1, .images = -1, .layers = -1, .users = -1, .partial = -1, .lock = -1                          \
+		.dir = -1, .images = -1, .layers = -1, .users = -1, .partial = -1                                      \
 	}
 #define cleanup_store [[gnu::cleanup(store_close)]]
 
@@ -85,7 +84,7 @@ struct store_image {
 
 /**
  * store_image_load() - what a name stands for
- * @name:	"debian:12", or the first 12 or more digits of the topmost layer's ID
+ * @name:	"debian:12"
  *
  * Return: 0, @image released by store_image_free(); -1 with @err (ENOENT: the hint lists similar names)
  */
@@ -125,6 +124,10 @@ struct store_layer {
 	const struct store *store, const char *id, struct store_layer *layer, struct azm_err *err);
 [[gnu::nonnull]] void store_layer_free(struct store_layer *layer);
 
+/** store_layer_chain() - the IDs of a layer and all below it, the lowest first. Return: 0, -1 with @err. */
+[[gnu::nonnull]] int store_layer_chain(
+	const struct store *store, const char *id, struct str_list *ids, struct azm_err *err);
+
 /** store_layers() - IDs of all layers, sorted. */
 [[gnu::nonnull]] void store_layers(const struct store *store, struct str_list *ids);
 
@@ -140,13 +143,14 @@ struct store_layer {
 
 /**
  * store_lowers() - the layers of an image as lower directories for a mount plan
- * @lowers:	set to an array, topmost first; each released by host_path_free(), the array by free()
+ * @lowers:	set to an array, topmost first; released by store_lowers_free()
  * @lock:	set to a descriptor that keeps them as long as it is open
  *
  * Return: 0; -1 with @err: no layers (EINVAL), one is missing (ESTALE), or more than an overlay takes (E2BIG)
  */
 [[gnu::nonnull]] int store_lowers(const struct store *store, const struct store_image *image, struct host_path **lowers,
 	size_t *count, int *lock, struct azm_err *err);
+void store_lowers_free(struct host_path *lowers, size_t count);
 
 /**
  * store_keep_for() - remember that something that is not running now needs a layer

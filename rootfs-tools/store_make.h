@@ -10,6 +10,7 @@
 #pragma once
 #include "rootfs-tools/job.h"
 #include "rootfs-tools/layer.h"
+#include "rootfs-tools/layer_write.h"
 #include "rootfs-tools/owners.h"
 #include "rootfs-tools/source.h"
 #include "rootfs-tools/store.h"
@@ -21,7 +22,13 @@ struct layer_maker {
 	int tree; /* dir/tree: what this layer changes. Not to be written while `root` is open */
 	int root; /* the layers below with what is changed: the place to write. Without a parent, the tree */
 	struct owner_log *owners; /* of what is written below root; paths as seen there */
-	bool committed;		  /* it is in the store; dir holds its shared lock */
+	/* Of layer_maker_begin(), for itself: */
+	char partial[STORE_ID_SIZE]; /* name in partial/ */
+	struct layer_overlay overlay;
+	struct recorded_tree *below; /* the layers below, the topmost first */
+	struct host_path *lowers;    /* the same */
+	size_t below_count;
+	bool committed; /* it is in the store; dir holds its shared lock */
 };
 
 #define LAYER_MAKER_NONE                                                                                               \
@@ -41,6 +48,13 @@ struct layer_maker {
  */
 [[gnu::nonnull(1, 5, 6)]] int layer_maker_begin(const struct store *store, const char *id, const char *parent,
 	const struct job *job, struct layer_maker *maker, struct azm_err *err);
+
+/**
+ * layer_maker_apply() - write what a layer's tar says
+ * @target:	the caller's for counts, limits and whether there are whiteouts; where it is written is set here
+ */
+[[gnu::nonnull]] int layer_maker_apply(
+	struct layer_maker *maker, struct layer_target *target, struct stream *stream, struct azm_err *err);
 
 /**
  * layer_maker_adopt() - take over an overlay's upper directory as this layer's tree, by renaming it
@@ -67,13 +81,26 @@ struct layer_about {
 [[gnu::nonnull]] void layer_maker_end(struct layer_maker *maker);
 
 /**
+ * source_store_name() - what an image is to be called when nobody says: as the archive does, else as its file is called
+ * @tag:	which image was asked for; may be NULL
+ *
+ * Return: in full, caller owns; NULL with @err
+ */
+[[gnu::nonnull(1, 2, 4)]] char *source_store_name(
+	const struct source_name *name, const struct source *source, const char *tag, struct azm_err *err);
+
+/** store_chain_id() - ID of a layer over @parent (NULL: none). */
+void store_chain_id(const char *parent, const struct digest *diff_id, char id[static STORE_ID_SIZE]);
+
+/**
  * store_unpack() - an opened source, an image or a root file system, into the store: `unpack --store`, `pull --store`
  * @name:	of the image, in full (store_name())
  * @manifest:	digest it was pulled by; NULL: none
  * @max_size:	most bytes all its files may have
  * @image:	set to what was put
  *
- * Layers that are there already are not read. Return: 0, or -1 with @err
+ * The stream of a root file system has to have been measured (source.h). Layers that are there already are not read.
+ * Return: 0, or -1 with @err
  */
 [[gnu::nonnull(1, 2, 3, 6, 7, 8)]] int store_unpack(const struct store *store, struct source *source, const char *name,
 	const char *manifest, uint64_t max_size, struct job *job, struct store_image *image, struct azm_err *err);

@@ -250,7 +250,9 @@ static void *hashing_thread(void *argument)
 	}
 	pthread_mutex_unlock(&s->lock);
 	hasher_end(hasher, &digest);
-	s->plain_matches = digest_equal(&digest, &s->diff_id); /* read after the thread was joined */
+	/* Read after the thread was joined. */
+	s->plain_matches = digest_equal(&digest, &s->diff_id);
+	s->diff_id = s->source.diff_id ? s->diff_id : digest;
 	return NULL;
 }
 
@@ -329,7 +331,7 @@ bool stream_ended_in_zeros(const struct stream *s)
 
 static int start_threads(struct stream *s, struct azm_err *err)
 {
-	s->hashing_runs = s->source.diff_id != NULL;
+	s->hashing_runs = s->source.diff_id || s->source.measure;
 	int code = pthread_create(&s->producer, NULL, producer_thread, s);
 	s->producing = code == 0;
 	if (code == 0 && s->hashing_runs) {
@@ -402,6 +404,11 @@ int stream_finish(struct stream *s, struct azm_err *err)
 			err, EBADMSG, "verify", wanted, "the layer's content is not what the configuration names");
 	}
 	return 0;
+}
+
+void stream_diff_id(const struct stream *s, struct digest *digest)
+{
+	*digest = s->diff_id;
 }
 
 void stream_close(struct stream *s)

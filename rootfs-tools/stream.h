@@ -20,6 +20,7 @@ struct stream_source {
 	uint64_t size;		      /* of the blob; STREAM_SIZE_UNKNOWN: up to the end of a pipe */
 	const struct digest *digest;  /* of the blob as it is; NULL: not checked */
 	const struct digest *diff_id; /* of what comes out; NULL: not checked */
+	bool measure;		      /* there is no diff_id: compute it, for stream_diff_id() */
 	uint64_t limit;		      /* most bytes that may come out (EFBIG); 0: any number */
 	/* Called in the reader's thread with every buffer and a few times a second while it waits: shows progress, and
 	 * ends the reading with -1 and @err. May be NULL. */
@@ -64,5 +65,8 @@ struct stream;
  * Nothing that was read may be trusted before this says so. Return: 0, or -1 with @err
  */
 [[gnu::nonnull]] int stream_finish(struct stream *stream, struct azm_err *err);
+
+/** stream_diff_id() - the digest (sha256) of what came out, after stream_finish(), where it was to be measured. */
+[[gnu::nonnull]] void stream_diff_id(const struct stream *stream, struct digest *digest);
 
 void stream_close(struct stream *stream);

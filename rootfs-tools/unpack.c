@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* rootfs-tools/unpack.c: `azm-rootfs unpack SRC DIR`: the layers of a source (source.h), one over the other.
  *
+ * `azm-rootfs unpack --store SRC [NAME]`: the same into the store, one beside the other (store_make.h).
+ *
  * As in bootstrap.c nothing is visible under DIR until everything is there and verified.
  */
 #include <errno.h>
@@ -20,11 +22,13 @@
 #include "rootfs-tools/layer.h"
 #include "rootfs-tools/source.h"
 #include "rootfs-tools/staging.h"
+#include "rootfs-tools/store_make.h"
 
 #define MAX_SIZE_DEFAULT (128ull << 30)
 
 struct unpack {
-	const char *operands[2]; /* SRC, DIR */
+	const char *operands[2]; /* SRC, DIR or NAME */
+	bool to_store;
 	struct source_name source;
 	struct platform platform;
 	const char *tag;
@@ -35,6 +39,7 @@ struct unpack {
 	struct job job;
 	struct staging staging;
 	struct layer_target target;
+	char *name;		     /* --store: in full */
 	size_t layers;		     /* of the image; 0: it was a root file system */
 	struct digest config_digest; /* when there are layers */
 };
@@ -77,7 +82,14 @@ static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_u
 	return 0;
 }
 
+static int set_store(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct unpack *)config)->to_store = true;
+	return 0;
+}
+
 const struct option_row unpack_options[] = {
+	{ 0, "store", NULL, set_store, "keep its layers in the image store, for `azm-sandbox run --rootfs azm:NAME`" },
 	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
 	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
 	{ 0, "max-size", "SIZE", set_max_size, "largest sum of all files (default 128g)" },
@@ -92,11 +104,13 @@ static int parse(struct unpack *u, int argc, char **argv, struct azm_err *err)
 
 	if (count < 0)
 		return -1;
-	if (count < 2) {
+	if (count < (u->to_store ? 1 : 2)) {
 		err_msg(err, EINVAL, "unpack", count ? u->operands[0] : NULL,
 			count ? "which directory is the image to be made in?" : "what, and to which directory?");
 		return err_hint(err, "%s unpack SRC DIR", rootfs_program.name);
 	}
+	if (u->to_store && u->operands[1] && !(u->name = store_name(u->operands[1], err)))
+		return -1;
 	if (!u->platform_given)
 		u->platform = bundle_platform();
 	return source_parse(u->operands[0], &u->source, err);
@@ -116,7 +130,9 @@ static int unpack_root(struct unpack *u, const struct source *source, struct azm
 {
 	progress_phase(&u->job.progress, "unpack", "unpacking", source->from, 99);
 	u->target.whiteouts = false;
-	return layer_apply(&u->target, source->stream, err) < 0 ? -1 : write_plain_config(u, err);
+	if (layer_apply(&u->target, source->stream, err) < 0)
+		return -1;
+	return write_plain_config(u, err);
 }
 
 /* ---- an image -------------------------------------------------------------------------------------------------- */
@@ -205,15 +221,15 @@ static int fill(struct unpack *u, struct azm_err *err)
 	return result;
 }
 
-static void say_done(const struct unpack *u)
+static void say_done(const struct unpack *u, const char *path)
 {
 	char digest[DIGEST_TEXT_SIZE] = "";
 
 	if (u->layers)
 		digest_text(&u->config_digest, digest);
 	if (u->style == PROGRESS_JSON) {
-		json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s*, s:f}", "phase", "done", "path",
-			u->operands[1], "files", (json_int_t)u->target.files, "layers", (json_int_t)u->layers, "bytes",
+		json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s*, s:f}", "phase", "done", "path", path,
+			"files", (json_int_t)u->target.files, "layers", (json_int_t)u->layers, "bytes",
 			(json_int_t)u->job.progress.bytes, "config_digest", *digest ? digest : NULL, "elapsed",
 			progress_seconds(&u->job.progress));
 		if (object)
@@ -221,11 +237,62 @@ static void say_done(const struct unpack *u)
 		putchar('\n');
 		json_decref(object);
 	} else if (u->style != PROGRESS_QUIET) {
-		fprintf(stderr, "%s: %s: %" PRIu64 " files, %zu layers, %.1f MiB read, %.1f s\n", rootfs_program.name,
-			u->operands[1], u->target.files, u->layers, (double)u->job.progress.bytes / (1 << 20),
+		fprintf(stderr, "%s: %s: %" PRIu64 " files, %zu layers, %.1f MiB read, %.1f s\n", rootfs_program.name, path,
+			u->target.files, u->layers, (double)u->job.progress.bytes / (1 << 20),
 			progress_seconds(&u->job.progress));
 	}
 }
+
+/* ---- into the store -------------------------------------------------------------------------------------------- */
+
+static int put_into_store(struct unpack *u, const struct store *store, struct azm_err *err)
+{
+	cleanup_source struct source source = { .fd = -1 };
+	cleanup_store_image struct store_image image = { 0 };
+	const struct source_options options = {
+		.platform = &u->platform,
+		.platform_given = u->platform_given,
+		.tag = u->tag,
+		.scratch = store->partial,
+		.measure = true,
+		.limit = u->max_size,
+	};
+
+	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
+		return -1;
+	if (!u->name)
+		u->name = source_store_name(&u->source, &source, u->tag, err);
+	if (!u->name || store_unpack(store, &source, u->name, NULL, u->max_size, &u->job, &image, err) < 0)
+		return -1;
+	u->target.files = u->job.progress.files;
+	u->layers = image.layers.count;
+	if (source.layout)
+		u->config_digest = source.image.config_digest;
+	return 0;
+}
+
+static int unpack_to_store(struct unpack *u, struct azm_err *err)
+{
+	cleanup_store struct store store = STORE_NONE;
+	cleanup_fd int signals = watch_signals(err);
+
+	if (signals < 0 || store_open(&store, STORE_LAYERS, err) < 0)
+		return -1;
+	u->job = (struct job){ .command = "unpack", .object = u->operands[0], .signals = signals };
+	job_limit_memory();
+	progress_begin(&u->job.progress, u->style, rootfs_program.name);
+	u->job.progress.steady = true;
+	int result = put_into_store(u, &store, err);
+	progress_end(&u->job.progress);
+	if (result < 0)
+		return -1;
+	cleanup_free char *name = store_name_short(u->name);
+	cleanup_free char *path = xasprintf("azm:%s", name);
+	say_done(u, path);
+	return 0;
+}
+
+/* ---- into a directory ------------------------------------------------------------------------------------------ */
 
 static int unpack(struct unpack *u, struct azm_err *err)
 {
@@ -245,7 +312,7 @@ static int unpack(struct unpack *u, struct azm_err *err)
 	progress_end(&u->job.progress);
 	if (result < 0 || staging_commit(&staging, err) < 0)
 		return -1;
-	say_done(u);
+	say_done(u, u->operands[1]);
 	return 0;
 }
 
@@ -256,8 +323,9 @@ int unpack_main(int argc, char **argv)
 
 	int result = parse(&u, argc, argv, &err);
 	if (result == 0)
-		result = unpack(&u, &err);
+		result = u.to_store ? unpack_to_store(&u, &err) : unpack(&u, &err);
 	source_name_free(&u.source);
 	platform_free(&u.platform);
+	free(u.name);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }
