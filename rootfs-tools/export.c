@@ -15,18 +15,16 @@
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
+#include "rootfs-tools/image_format.h"
 #include "rootfs-tools/image_input.h"
 #include "rootfs-tools/scratch.h"
 
-enum wanted { WANT_AUTO, WANT_OCI, WANT_OCI_DIRECTORY, WANT_OCI_ARCHIVE, WANT_DOCKER_ARCHIVE };
-
-struct export
-{
+struct exporting {
 	const char *operands[2]; /* SRC, OUT */
 	struct platform platform;
 	bool platform_given;
 	const char *tag, *name;
-	enum wanted wanted;
+	enum wanted_format wanted;
 	struct layer_write_options options;
 	enum progress_style style;
 
@@ -42,7 +40,7 @@ struct export
 
 static int set_platform(void *config, const char *value, struct azm_err *err)
 {
-	struct export *e = config;
+	struct exporting *e = config;
 
 	platform_free(&e->platform);
 	e->platform_given = true;
@@ -51,32 +49,19 @@ static int set_platform(void *config, const char *value, struct azm_err *err)
 
 static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
 {
-	((struct export *)config)->tag = value;
+	((struct exporting *)config)->tag = value;
 	return 0;
 }
 
 static int set_name(void *config, const char *value, struct azm_err *err)
 {
-	((struct export *)config)->name = value;
+	((struct exporting *)config)->name = value;
 	return *value ? 0 : err_msg(err, EINVAL, "name the image", NULL, "the name is empty");
 }
 
 static int set_format(void *config, const char *value, struct azm_err *err)
 {
-	static const struct {
-		const char *name;
-		enum wanted wanted;
-	} formats[] = { { "oci", WANT_OCI }, { "oci-dir", WANT_OCI_DIRECTORY }, { "oci-archive", WANT_OCI_ARCHIVE },
-		{ "docker", WANT_DOCKER_ARCHIVE }, { "docker-archive", WANT_DOCKER_ARCHIVE } };
-
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-		if (strcmp(formats[i].name, value) == 0) {
-			((struct export *)config)->wanted = formats[i].wanted;
-			return 0;
-		}
-	}
-	err_msg(err, EINVAL, "write the format", value, "not a format we know");
-	return err_hint(err, "oci, oci-dir, oci-archive, docker");
+	return image_format_parse(value, &((struct exporting *)config)->wanted, err);
 }
 
 static int set_compress(void *config, const char *value, struct azm_err *err)
@@ -85,7 +70,7 @@ static int set_compress(void *config, const char *value, struct azm_err *err)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		if (strcmp(names[i], value) == 0) {
-			((struct export *)config)->options.codec = (enum codec)i;
+			((struct exporting *)config)->options.codec = (enum codec)i;
 			return 0;
 		}
 	}
@@ -94,13 +79,13 @@ static int set_compress(void *config, const char *value, struct azm_err *err)
 
 static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
 {
-	((struct export *)config)->style = PROGRESS_JSON;
+	((struct exporting *)config)->style = PROGRESS_JSON;
 	return 0;
 }
 
 static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
 {
-	((struct export *)config)->style = PROGRESS_QUIET;
+	((struct exporting *)config)->style = PROGRESS_QUIET;
 	return 0;
 }
 
@@ -116,37 +101,7 @@ const struct option_row export_options[] = {
 	OPTIONS_END,
 };
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t length = strlen(text);
-
-	return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
-}
-
-/* By the option, by what stands in front of OUT, by OUT's name. */
-static int choose_format(struct export *e, struct azm_err *err)
-{
-	static const enum wanted of_kind[] = { [SOURCE_AUTO] = WANT_OCI,
-		[SOURCE_OCI_DIRECTORY] = WANT_OCI_DIRECTORY,
-		[SOURCE_OCI_ARCHIVE] = WANT_OCI_ARCHIVE,
-		[SOURCE_DOCKER_ARCHIVE] = WANT_DOCKER_ARCHIVE };
-	enum wanted wanted = of_kind[e->out.kind];
-
-	if (e->wanted != WANT_AUTO && e->out.kind != SOURCE_AUTO && e->wanted != wanted)
-		return err_msg(
-			err, EINVAL, "write the image", e->operands[1], "its name says another format than --format");
-	if (e->wanted != WANT_AUTO)
-		wanted = e->wanted;
-	if (wanted == WANT_OCI)
-		wanted = strcmp(e->out.path, "-") == 0 || ends_with(e->out.path, ".tar") ? WANT_OCI_ARCHIVE
-											 : WANT_OCI_DIRECTORY;
-	e->format = wanted == WANT_OCI_DIRECTORY ? IMAGE_OCI_DIRECTORY
-		    : wanted == WANT_OCI_ARCHIVE ? IMAGE_OCI_ARCHIVE
-						 : IMAGE_DOCKER_ARCHIVE;
-	return 0;
-}
-
-static int parse(struct export *e, int argc, char **argv, struct azm_err *err)
+static int parse(struct exporting *e, int argc, char **argv, struct azm_err *err)
 {
 	int count = command_operands("export", e, argc, argv, e->operands, 2, err);
 
@@ -163,12 +118,12 @@ static int parse(struct export *e, int argc, char **argv, struct azm_err *err)
 		return -1;
 	if (e->out.tag && e->name)
 		return err_msg(err, EINVAL, "export", e->operands[1], "it says a name already: --name is one too many");
-	return choose_format(e, err);
+	return image_format_choose(e->wanted, &e->out, &e->format, err);
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */
 
-static int copy(struct export *e, struct image_writer *writer, struct azm_err *err)
+static int copy(struct exporting *e, struct image_writer *writer, struct azm_err *err)
 {
 	cleanup_fd int scratch = scratch_directory(err);
 	const struct source_options options = { .platform = &e->platform,
@@ -188,16 +143,15 @@ static int copy(struct export *e, struct image_writer *writer, struct azm_err *e
 	return 0;
 }
 
-static void say_done(const struct export *e)
+static void say_done(const struct exporting *e)
 {
-	static const char *const formats[] = { "oci-dir", "oci-archive", "docker-archive" };
 	char digest[DIGEST_TEXT_SIZE];
 
 	digest_text(&e->digest, digest);
 	if (e->style == PROGRESS_JSON) {
 		json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "phase", "done", "path", e->out.path,
-			"format", formats[e->format], "digest", digest, "layers", (json_int_t)e->layers, "bytes",
-			(json_int_t)e->bytes, "elapsed", progress_seconds(&e->job.progress));
+			"format", image_format_name(e->format), "digest", digest, "layers", (json_int_t)e->layers,
+			"bytes", (json_int_t)e->bytes, "elapsed", progress_seconds(&e->job.progress));
 		if (object)
 			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 		putchar('\n');
@@ -208,7 +162,7 @@ static void say_done(const struct export *e)
 	}
 }
 
-static int export(struct export *e, struct azm_err *err)
+static int write_image(struct exporting *e, struct azm_err *err)
 {
 	cleanup_fd int signals = watch_signals(err);
 
@@ -233,12 +187,12 @@ static int export(struct export *e, struct azm_err *err)
 
 int export_main(int argc, char **argv)
 {
-	struct export e = { .options.codec = CODEC_GZIP };
+	struct exporting e = { .options.codec = CODEC_GZIP };
 	struct azm_err err = { 0 };
 
 	int result = parse(&e, argc, argv, &err);
 	if (result == 0)
-		result = export(&e, &err);
+		result = write_image(&e, &err);
 	source_name_free(&e.out);
 	platform_free(&e.platform);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;

@@ -43,13 +43,23 @@ static int read_config(int dir, struct image_input *in, struct azm_err *err)
 	return in->config ? 0 : err_sys(err, "read", "image.json");
 }
 
+static int add_layer(struct image_input *in, int root, struct owner_book *owners, const char *path, struct azm_err *err)
+{
+	if (root < 0)
+		err_sys(err, "open", path);
+	in->layers = xrealloc(in->layers, in->layer_count + 1, sizeof *in->layers);
+	in->layers[in->layer_count++] = (struct recorded_tree){ root, owners };
+	return root < 0 ? -1 : 0;
+}
+
 static int use_bundle(int dir, struct image_input *in, struct azm_err *err)
 {
-	in->tree.root = openat(dir, "rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (in->tree.root < 0)
-		return err_sys(err, "open", "rootfs");
-	in->tree.owners = owner_book_open(dir, err);
-	return in->tree.owners ? read_config(dir, in, err) : -1;
+	struct owner_book *owners = owner_book_open(dir, err);
+	int root = owners ? openat(dir, "rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	if (!owners || add_layer(in, root, owners, "rootfs", err) < 0)
+		return -1;
+	return read_config(dir, in, err);
 }
 
 static int use_tree(int dir, struct image_input *in, struct azm_err *err)
@@ -63,8 +73,8 @@ static int use_tree(int dir, struct image_input *in, struct azm_err *err)
 	if (!found)
 		return err_msg(err, EINVAL, "read the image", NULL,
 			"the directory is neither an image nor a root file system");
-	in->plain = true;
-	in->tree.root = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (add_layer(in, openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), NULL, ".", err) < 0)
+		return -1;
 	in->config = bundle_config_text(&config, err);
 	in->config_size = in->config ? strlen(in->config) : 0;
 	return in->config ? 0 : -1;
@@ -119,10 +129,45 @@ void image_input_close(struct image_input *in)
 
 	if (in->form != IMAGE_PACKED)
 		free(in->config);
-	cleanup_close_fd(&in->tree.root);
-	owner_book_free(in->tree.owners);
+	for (size_t i = 0; i < in->layer_count; i++) {
+		cleanup_close_fd(&in->layers[i].root);
+		owner_book_free(in->layers[i].owners);
+	}
+	free(in->layers);
 	source_close(&in->source);
 	*in = none;
+}
+
+/* ---- the configuration ----------------------------------------------------------------------------------------- */
+
+static json_t *parse_config(const struct image_input *in, struct azm_err *err)
+{
+	json_t *config = json_loadb(in->config, in->config_size, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json_is_object(config))
+		return config;
+	err_msg(err, EINVAL, "read the image's", "configuration", "it is not a JSON object");
+	json_decref(config);
+	return NULL;
+}
+
+json_t *image_input_config(const struct image_input *in, bool flat, struct azm_err *err)
+{
+	char now[32];
+	json_t *config = bundle_created(now, err) < 0 ? NULL : parse_config(in, err);
+
+	if (!config)
+		return NULL;
+	bool dated = json_is_string(json_object_get(config, "created")) && !getenv("SOURCE_DATE_EPOCH");
+	if (in->form == IMAGE_UNPACKED && !dated)
+		json_object_set_new(config, "created", json_string(now));
+	if (in->form == IMAGE_UNPACKED && !flat)
+		json_object_set_new(config, "history",
+			json_pack("[{s:O, s:s}]", "created", json_object_get(config, "created"), "created_by",
+				"azm-rootfs export"));
+	if (flat)
+		json_object_set_new(config, "rootfs", json_pack("{s:s, s:[]}", "type", "layers", "diff_ids"));
+	return config;
 }
 
 /* ---- copying --------------------------------------------------------------------------------------------------- */
@@ -136,54 +181,30 @@ static int tree_tick(void *context, uint64_t bytes, uint64_t files, struct azm_e
 {
 	struct tree_job *tree = context;
 
-	tree->files = files;
+	tree->job->progress.files = tree->files + files;
 	return job_tick(tree->job, bytes, err);
 }
 
-/* A tree has one layer, and its history is that. */
-static json_t *flat_config(const struct image_input *in, struct azm_err *err)
+static int copy_trees(const struct image_input *in, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, struct azm_err *err)
 {
-	json_t *config = json_loadb(in->config, in->config_size, JSON_REJECT_DUPLICATES, NULL);
-	char now[32];
-
-	if (!json_is_object(config) || bundle_created(now, err) < 0) {
-		if (!json_is_object(config))
-			err_msg(err, EINVAL, "read", "image.json", "it is not a JSON object");
-		json_decref(config);
-		return NULL;
-	}
-	if (getenv("SOURCE_DATE_EPOCH") || !json_is_string(json_object_get(config, "created")))
-		json_object_set_new(config, "created", json_string(now));
-	json_object_set_new(config, "history",
-		json_pack("[{s:O, s:s}]", "created", json_object_get(config, "created"), "created_by",
-			"azm-rootfs export"));
-	return config;
-}
-
-static int copy_tree(const struct image_input *in, struct image_writer *writer,
-	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
-	struct azm_err *err)
-{
-	const struct layer_write_source source = { .tree = in->tree };
-	struct tree_job tree = { .job = job };
 	struct layer_write_options mine = *options;
+	struct tree_job tree = { .job = job };
+	struct layer_written written;
 
-	json_t *config = flat_config(in, err);
-	if (!config)
-		return -1;
 	mine.tick = tree_tick;
 	mine.context = &tree;
-	job->files = &tree.files;
-	int result = image_writer_add_tree(writer, &source, &mine, NULL, err);
-	job->files = NULL;
-	job->progress.files = tree.files;
-	if (result == 0)
-		result = image_writer_finish(writer, config, name, manifest, err);
-	json_decref(config);
-	return result;
+	for (size_t i = 0; i < in->layer_count; i++) {
+		const struct layer_write_source source = { .tree = in->layers[i], .upper = in->form == IMAGE_STORED };
+		if (image_writer_add_tree(writer, &source, &mine, &written, err) < 0)
+			return -1;
+		tree.files += written.files;
+		job->before += written.plain_size;
+	}
+	return 0;
 }
 
-static int copy_layer(struct layout *layout, const struct image_layer *layer, struct image_writer *writer,
+static int copy_packed_layer(struct layout *layout, const struct image_layer *layer, struct image_writer *writer,
 	const struct layer_write_options *options, struct job *job, struct azm_err *err)
 {
 	struct blob blob;
@@ -197,24 +218,31 @@ static int copy_layer(struct layout *layout, const struct image_layer *layer, st
 	return result;
 }
 
-static int copy_packed(const struct image_input *in, struct image_writer *writer,
-	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
-	struct azm_err *err)
+int image_input_copy_layers(struct image_input *in, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, struct azm_err *err)
 {
 	const struct packed_image *image = &in->source.image;
 
+	if (in->form != IMAGE_PACKED)
+		return copy_trees(in, writer, options, job, err);
 	for (size_t i = 0; i < image->count; i++) {
-		if (copy_layer(in->source.layout, &image->layers[i], writer, options, job, err) < 0) {
+		if (copy_packed_layer(in->source.layout, &image->layers[i], writer, options, job, err) < 0) {
 			cleanup_free char *which = xasprintf("%zu of %zu", i + 1, image->count);
 			return err_wrap(err, "layer", which);
 		}
 	}
-	return image_writer_finish_as_is(writer, in->config, in->config_size, name, manifest, err);
+	return 0;
 }
 
 int image_input_copy(struct image_input *in, struct image_writer *writer, const struct layer_write_options *options,
 	struct job *job, const char *name, struct digest *manifest, struct azm_err *err)
 {
-	return in->form == IMAGE_PACKED ? copy_packed(in, writer, options, job, name, manifest, err)
-					: copy_tree(in, writer, options, job, name, manifest, err);
+	if (image_input_copy_layers(in, writer, options, job, err) < 0)
+		return -1;
+	if (in->form == IMAGE_PACKED)
+		return image_writer_finish_as_is(writer, in->config, in->config_size, name, manifest, err);
+	json_t *config = image_input_config(in, false, err);
+	int result = config ? image_writer_finish(writer, config, name, manifest, err) : -1;
+	json_decref(config);
+	return result;
 }

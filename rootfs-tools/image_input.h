@@ -18,14 +18,16 @@ struct image_input {
 	enum image_form form;
 	char *config; /* OCI image configuration, byte by byte as it is kept; of a tree alone, what we say of it */
 	size_t config_size;
-	bool plain;		   /* a tree alone */
-	struct recorded_tree tree; /* IMAGE_UNPACKED */
-	struct source source;	   /* IMAGE_PACKED */
+	/* What is on disk, the lowest first: of IMAGE_UNPACKED one tree, of IMAGE_STORED layers in the form of an
+	 * overlay's upper directory. */
+	struct recorded_tree *layers;
+	size_t layer_count;
+	struct source source; /* IMAGE_PACKED */
 };
 
 #define IMAGE_INPUT_NONE                                                                                               \
 	{                                                                                                              \
-		.tree.root = -1, .source.fd = -1                                                                       \
+		.source.fd = -1                                                                                        \
 	}
 #define cleanup_image_input [[gnu::cleanup(image_input_close)]]
 
@@ -41,7 +43,19 @@ struct image_input {
 	struct image_input *input, struct azm_err *err);
 [[gnu::nonnull]] void image_input_close(struct image_input *input);
 
-/** image_input_copy() - all its layers into a writer, and its configuration; see image_writer_finish(). */
+/**
+ * image_input_config() - the configuration for what image_input_copy_layers() writes, to be changed
+ * @flat:	the result is one tree without layers
+ *
+ * An unpacked image's history is that of its one layer. Return: owned by the caller, NULL with @err
+ */
+[[gnu::nonnull]] json_t *image_input_config(const struct image_input *input, bool flat, struct azm_err *err);
+
+/** image_input_copy_layers() - all its layers into a writer. Return: 0, or -1 with @err. */
+[[gnu::nonnull]] int image_input_copy_layers(struct image_input *input, struct image_writer *writer,
+	const struct layer_write_options *options, struct job *job, struct azm_err *err);
+
+/** image_input_copy() - the layers and the configuration; see image_writer_finish(). */
 [[gnu::nonnull(1, 2, 3, 4, 7)]] int image_input_copy(struct image_input *input, struct image_writer *writer,
 	const struct layer_write_options *options, struct job *job, const char *name, struct digest *manifest,
 	struct azm_err *err);
