@@ -55,12 +55,12 @@ clean:
 # Debian and Ubuntu package names. `make deps` installs what is missing, with sudo when not root.
 DEPS_BUILD := gcc libc6-dev musl-tools make pkg-config libseccomp-dev libcap-dev libmnl-dev libnftnl-dev libnl-3-dev \
 	libjansson-dev libmicrohttpd-dev libvterm-dev libidn2-dev libunistring-dev \
-	libarchive-dev nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev libdeflate-dev libssl-dev libisal-dev
+	libarchive-dev nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev libdeflate-dev libssl-dev libisal-dev libcurl4-openssl-dev
 DEPS_RUN   := mmdebstrap debian-archive-keyring util-linux curl
 DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 python3-ipython curl man-db groff uidmap git chromium \
 	git openssl openssh-client dropbear-bin redis-tools postgresql python3-pip iproute2 procps passt
 # What images are made and compared with.
-DEPS_TEST  += umoci skopeo
+DEPS_TEST  += umoci skopeo docker-registry apache2-utils
 # nodejs of some sources brings its npm along and conflicts with the package.
 DEPS_TEST  += $(if $(shell command -v npm),,npm)
 DEPS_LINT  := clang clang-tidy clang-format cppcheck shellcheck

@@ -36,6 +36,7 @@ enum { ALGORITHMS = sizeof algorithm_names / sizeof *algorithm_names };
 struct blob_cache {
 	int fds[ALGORITHMS]; /* blobs/sha256 ... */
 	int partial;
+	uint64_t limit; /* what BLOB_CACHE_DEFAULT means */
 };
 
 /* ---- directories ----------------------------------------------------------------------------------------------- */
@@ -54,11 +55,21 @@ static int open_directory(int parent, const char *name, struct azm_err *err)
 	return steal_fd(&fd);
 }
 
+static int default_limit(uint64_t *limit, struct azm_err *err)
+{
+	const char *text = getenv("AZM_BLOB_CACHE_SIZE");
+
+	*limit = SIZE_DEFAULT;
+	return !text || !*text || str_to_bytes(text, limit)
+		       ? 0
+		       : err_msg(err, EINVAL, "AZM_BLOB_CACHE_SIZE", text, "not a size such as 500m or 20g");
+}
+
 struct blob_cache *blob_cache_open(int root, struct azm_err *err)
 {
 	struct blob_cache *cache = xcalloc(1, sizeof *cache);
 	cleanup_fd int blobs = open_directory(root, "blobs", err);
-	bool whole = blobs >= 0;
+	bool whole = blobs >= 0 && default_limit(&cache->limit, err) == 0;
 
 	cache->partial = whole ? open_directory(blobs, "partial", err) : -1;
 	whole = whole && cache->partial >= 0;
@@ -104,11 +115,25 @@ bool blob_cache_find(struct blob_cache *cache, const struct digest *digest, uint
 	return true;
 }
 
-void blob_cache_remove(struct blob_cache *cache, const struct digest *digest)
+bool blob_cache_verify(struct blob_cache *cache, const struct digest *digest, uint64_t size)
 {
 	char text[DIGEST_TEXT_SIZE];
+	cleanup_free char *buffer = xcalloc(1, CHUNK);
+	struct digest found;
+	struct blob blob;
+	ssize_t n;
 
+	if (!blob_cache_find(cache, digest, size, &blob))
+		return true;
+	struct hasher *hasher = hasher_new(digest->algorithm);
+	while ((n = TEMP_FAILURE_RETRY(read(blob.fd, buffer, CHUNK))) > 0)
+		hasher_add(hasher, buffer, (size_t)n);
+	hasher_end(hasher, &found);
+	close(blob.fd);
+	if (n == 0 && digest_equal(&found, digest))
+		return true;
 	(void)unlinkat(cache->fds[digest->algorithm], hex_of(digest, text), 0);
+	return false;
 }
 
 int blob_cache_put(
@@ -348,18 +373,14 @@ static bool remove_entry(const struct entry *entry)
 	return unlinkat(entry->dirfd, entry->name, 0) == 0;
 }
 
-int blob_cache_trim(struct blob_cache *cache, uint64_t limit, uint64_t *freed, struct azm_err *err)
+uint64_t blob_cache_trim(struct blob_cache *cache, uint64_t limit)
 {
-	const char *text = getenv("AZM_BLOB_CACHE_SIZE");
 	const time_t old = time(NULL) - PARTIAL_DAYS * 24L * 3600;
 	struct entries list = { 0 };
 	uint64_t removed = 0;
 
-	if (limit == BLOB_CACHE_DEFAULT) {
-		limit = SIZE_DEFAULT;
-		if (text && *text && !str_to_bytes(text, &limit))
-			return err_msg(err, EINVAL, "AZM_BLOB_CACHE_SIZE", text, "not a size such as 500m or 20g");
-	}
+	if (limit == BLOB_CACHE_DEFAULT)
+		limit = cache->limit;
 	list_all(cache, &list);
 	if (list.count)
 		qsort(list.items, list.count, sizeof *list.items, older_first);
@@ -370,9 +391,7 @@ int blob_cache_trim(struct blob_cache *cache, uint64_t limit, uint64_t *freed, s
 			removed += entry->size;
 	}
 	free(list.items);
-	if (freed)
-		*freed = removed;
-	return 0;
+	return removed;
 }
 
 void blob_cache_usage(struct blob_cache *cache, uint64_t *bytes, uint64_t *count)

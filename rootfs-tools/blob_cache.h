@@ -30,8 +30,9 @@ void blob_cache_close(struct blob_cache *cache);
 [[gnu::nonnull]] bool blob_cache_find(
 	struct blob_cache *cache, const struct digest *digest, uint64_t size, struct blob *blob);
 
-/** blob_cache_remove() - one that turned out to be damaged. */
-[[gnu::nonnull]] void blob_cache_remove(struct blob_cache *cache, const struct digest *digest);
+/** blob_cache_verify() - read a blob; one that is damaged is removed. Return: false: it was; true: it is not, or gone.
+ */
+[[gnu::nonnull]] bool blob_cache_verify(struct blob_cache *cache, const struct digest *digest, uint64_t size);
 
 /** blob_cache_put() - a document that is in memory. Return: 0, or -1 with @err (EBADMSG: not what @digest says). */
 [[gnu::nonnull]] int blob_cache_put(
@@ -40,12 +41,10 @@ void blob_cache_close(struct blob_cache *cache);
 /**
  * blob_cache_trim() - remove what has not been used longest until all blobs together are not larger than that
  * @limit:	bytes; BLOB_CACHE_DEFAULT: $AZM_BLOB_CACHE_SIZE, else 16 GiB; 0: everything goes
- * @freed:	set to the bytes that were removed; may be NULL
  *
- * Beginnings nobody has gone on with for a week are removed too. Return: 0, or -1 with @err
+ * Beginnings nobody has gone on with for a week are removed too. Return: bytes that were removed
  */
-[[gnu::nonnull(1, 4)]] int blob_cache_trim(
-	struct blob_cache *cache, uint64_t limit, uint64_t *freed, struct azm_err *err);
+[[gnu::nonnull]] uint64_t blob_cache_trim(struct blob_cache *cache, uint64_t limit);
 #define BLOB_CACHE_DEFAULT UINT64_MAX
 
 /** blob_cache_usage() - bytes and number of all blobs, beginnings included. */

@@ -17,6 +17,14 @@ int unpack_main(int argc, char **argv);
 extern const struct option_row export_options[];
 int export_main(int argc, char **argv);
 
+/* unpack.c: the same of one in a registry. */
+extern const struct option_row pull_options[];
+int pull_main(int argc, char **argv);
+
+/* push.c: give a registry an image. */
+extern const struct option_row push_options[];
+int push_main(int argc, char **argv);
+
 /* ---- what commands share (commands.c) --- */
 
 /**

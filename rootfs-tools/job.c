@@ -34,8 +34,16 @@ int job_tick(void *context, uint64_t consumed, struct azm_err *err)
 	job->progress.bytes = job->before + consumed;
 	if (job->files)
 		job->progress.files = *job->files;
-	if (job->total)
-		progress_at(&job->progress, (double)job->progress.bytes / (double)job->total);
+	uint64_t done = job->progress.bytes, all = job->total;
+	if (job->download) {
+		job->progress.bytes = job->download->bytes;
+		snprintf(job->progress.detail, sizeof job->progress.detail, "(%u of %u layers)", job->download->parts,
+			job->download->all_parts);
+		done += job->download->bytes;
+		all += job->download->total;
+	}
+	if (all)
+		progress_at(&job->progress, (double)done / (double)all);
 	progress_draw(&job->progress);
 	return 0;
 }

@@ -6,14 +6,23 @@
 #include "base/err.h"
 #include "rootfs-tools/progress.h"
 
+/* What comes from somewhere else meanwhile, counted by other threads. */
+struct job_download {
+	_Atomic uint64_t bytes;
+	uint64_t total;
+	_Atomic unsigned parts;
+	unsigned all_parts;
+};
+
 struct job {
 	const char *command; /* "unpack", for messages */
 	const char *object;  /* what it is about */
 	int signals;	     /* of watch_signals() (commands.h) */
 	struct progress progress;
-	uint64_t before;       /* bytes of the parts that are done */
-	uint64_t total;	       /* of all parts; 0: not known, the percentage stays */
-	const uint64_t *files; /* how many have been made; NULL: none are */
+	uint64_t before;		     /* bytes of the parts that are done */
+	uint64_t total;			     /* of all parts; 0: not known, the percentage stays */
+	const uint64_t *files;		     /* how many have been made; NULL: none are */
+	const struct job_download *download; /* NULL: none */
 };
 
 /**

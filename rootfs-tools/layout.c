@@ -17,6 +17,7 @@
 struct layout {
 	int fd;
 	struct tar_index *index; /* NULL: fd is a directory */
+	struct layout_supply supply;
 };
 
 struct layout *layout_of_directory(int dirfd, struct azm_err *err)
@@ -41,6 +42,22 @@ struct layout *layout_of_archive(int fd, uint64_t size, struct azm_err *err)
 		return layout;
 	layout_free(layout);
 	return NULL;
+}
+
+struct layout *layout_of_store(int dirfd, const struct layout_supply *supply)
+{
+	struct layout *layout = xcalloc(1, sizeof *layout);
+
+	layout->fd = dirfd;
+	layout->supply = *supply;
+	return layout;
+}
+
+int layout_need(struct layout *layout, const struct digest *digest, uint64_t size, bool document, struct azm_err *err)
+{
+	const struct layout_supply *supply = &layout->supply;
+
+	return supply->need ? supply->need(supply->context, digest, size, document, err) : 0;
 }
 
 void layout_free(struct layout *layout)

@@ -29,6 +29,20 @@ struct layout;
 [[gnu::nonnull]] struct layout *layout_of_archive(int fd, uint64_t size, struct azm_err *err);
 void layout_free(struct layout *layout);
 
+/* How blobs get into a layout that has only some of them. */
+struct layout_supply {
+	/* Have a blob there before it is opened. @document: an index or a manifest. Return: 0, or -1 with @err. */
+	int (*need)(void *context, const struct digest *digest, uint64_t size, bool document, struct azm_err *err);
+	void *context;
+};
+
+/** layout_of_store() - blobs/ of the image store (blob_cache.h); @dirfd is taken over. There is no index.json. */
+[[gnu::nonnull]] struct layout *layout_of_store(int dirfd, const struct layout_supply *supply);
+
+/** layout_need() - have a blob there; nothing to do where all are. Return: 0, or -1 with @err. */
+[[gnu::nonnull]] int layout_need(
+	struct layout *layout, const struct digest *digest, uint64_t size, bool document, struct azm_err *err);
+
 /** layout_has() - whether there is a file of that name. */
 [[gnu::nonnull]] bool layout_has(struct layout *layout, const char *name);
 

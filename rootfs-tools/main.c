@@ -39,6 +39,37 @@ static const struct command commands[] = {
 			"when every digest and size has been\nverified.",
 	},
 	{
+		.name = "pull",
+		.operands = "REF DIR",
+		.summary = "make an image of one in a registry, as an ordinary user",
+		.options = pull_options,
+		.run = pull_main,
+		.details =
+			"REF is a name as Docker writes it: debian:12 is docker.io/library/debian:12; "
+			"HOST[:PORT]/NAME[:TAG][@sha256:...] or\ndocker://... says more. A digest pins what comes. "
+			"oci:, oci-archive: and docker-archive: are as with unpack, and so\nis the result.\n\n"
+			"Blobs are kept in the image store ($AZM_IMAGE_STORE, else ~/.local/share/azm-rootfs) for the "
+			"next image that has\nthem, up to $AZM_BLOB_CACHE_SIZE (16g), and what an interrupted pull "
+			"has fetched is not fetched again. Layers are\nunpacked while others still come.\n\n"
+			"Who you are at a registry is read where podman, skopeo and docker login wrote it: "
+			"$REGISTRY_AUTH_FILE, else\n$XDG_RUNTIME_DIR/containers/auth.json, "
+			"~/.config/containers/auth.json, ~/.docker/config.json, with the credential\nhelpers these "
+			"name. Mirrors are read from registries.conf (~/.config/containers, else /etc/containers), "
+			"certificates\nfrom certs.d there. A registry on loopback may do without TLS, others only with "
+			"--insecure. http_proxy,\nhttps_proxy and no_proxy are honoured.",
+	},
+	{
+		.name = "push",
+		.operands = "SRC REF",
+		.summary = "put an image into a registry",
+		.options = push_options,
+		.run = push_main,
+		.details =
+			"SRC is as with unpack, or docker://NAME. The image keeps its digest, which is printed. What "
+			"the registry has\nalready is not sent, nor what it can take from another image of its own. "
+			"Logins, certificates and --insecure\nare as with pull.",
+	},
+	{
 		.name = "export",
 		.operands = "SRC OUT",
 		.summary = "write an image in a form that docker, podman and others read",

@@ -41,7 +41,7 @@ static const struct {
 	{ "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", MEDIA_FOREIGN_LAYER },
 };
 
-static enum media media_of(const char *type)
+enum media media_of(const char *type)
 {
 	for (size_t i = 0; i < sizeof media_types / sizeof *media_types; i++)
 		if (strcmp(type, media_types[i].name) == 0)
@@ -134,7 +134,7 @@ static struct platform platform_of(const json_t *object)
 		.variant = copy_of(text_of(object, "variant")) };
 }
 
-static void free_descriptor(struct descriptor *d)
+void descriptor_free(struct descriptor *d)
 {
 	free(d->media_type);
 	free(d->name);
@@ -187,7 +187,7 @@ static int parse_descriptors(const json_t *array, const char *what, size_t limit
 static void free_descriptors(struct descriptor *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		free_descriptor(&items[i]);
+		descriptor_free(&items[i]);
 	free(items);
 }
 
@@ -337,7 +337,7 @@ void index_free(struct index *index)
 
 void manifest_free(struct manifest *manifest)
 {
-	free_descriptor(&manifest->config);
+	descriptor_free(&manifest->config);
 	free_descriptors(manifest->layers, manifest->count);
 	*manifest = (struct manifest){ 0 };
 }

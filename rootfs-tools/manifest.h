@@ -33,6 +33,9 @@ struct platform {
 
 enum media { MEDIA_INDEX, MEDIA_MANIFEST, MEDIA_CONFIG, MEDIA_LAYER, MEDIA_FOREIGN_LAYER, MEDIA_OTHER };
 
+/** media_of() - what a media type stands for. */
+[[gnu::nonnull]] enum media media_of(const char *type);
+
 /* A reference to a blob. */
 struct descriptor {
 	enum media media;
@@ -90,6 +93,7 @@ struct docker_images {
 [[gnu::nonnull]] int docker_images_parse(
 	const char *text, size_t size, struct docker_images *images, struct azm_err *err);
 
+[[gnu::nonnull]] void descriptor_free(struct descriptor *descriptor);
 [[gnu::nonnull]] void index_free(struct index *index);
 [[gnu::nonnull]] void manifest_free(struct manifest *manifest);
 [[gnu::nonnull]] void image_config_free(struct image_config *config);

@@ -19,9 +19,16 @@ enum { INDEX_DEPTH = 4, NAMES_SHOWN = 12 };
 static char *read_blob(
 	struct layout *layout, const struct descriptor *d, size_t limit, size_t *size, struct azm_err *err)
 {
+	const bool document = d->media == MEDIA_INDEX || d->media == MEDIA_MANIFEST;
 	struct blob blob;
 
-	if (layout_open_blob(layout, &d->digest, d->size, &blob, err) < 0)
+	if (d->size > limit) {
+		err_msg(err, EFBIG, "read the image's", document ? "index or manifest" : "configuration",
+			"it is larger than %zu KiB", limit >> 10);
+		return NULL;
+	}
+	if (layout_need(layout, &d->digest, d->size, document, err) < 0 ||
+		layout_open_blob(layout, &d->digest, d->size, &blob, err) < 0)
 		return NULL;
 	char *text = layout_read(&blob, &d->digest, limit, size, err);
 	layout_close_blob(layout, &blob);
@@ -108,37 +115,56 @@ static const struct descriptor *choose(
 	return found;
 }
 
-/* Go down from an index document to the manifest. */
-static int find_manifest(struct layout *layout, const struct image_choice *choice, struct manifest *manifest,
-	char **name, struct azm_err *err)
+/* The chosen one of an index, which has to be released; its text, owned by the caller. NULL with @err. */
+static char *step_down(struct layout *layout, const struct image_choice *choice, bool top, char *text, size_t *size,
+	struct descriptor *chosen, char **name, struct azm_err *err)
 {
-	size_t size;
-	char *text = read_name(layout, "index.json", DOCUMENT_MAX, &size, err);
-	char *media_type = NULL;
-	int result = text ? 0 : -1;
-	bool found = false;
+	struct index index = { 0 };
+	const struct descriptor *d = NULL;
 
-	for (int depth = 0; result == 0 && !found; depth++) {
-		struct index index = { 0 };
-		const struct descriptor *d = NULL;
+	if (index_parse(text, *size, chosen->media_type, &index, err) == 0)
+		d = choose(&index, choice, top, err);
+	descriptor_free(chosen);
+	*chosen = (struct descriptor){ 0 };
+	char *next = d ? read_blob(layout, d, DOCUMENT_MAX, size, err) : NULL;
+	if (next && !*name && (d->full_name || d->name))
+		*name = xstrdup(d->full_name ? d->full_name : d->name);
+	if (next) {
+		*chosen = (struct descriptor){ .media = d->media, .digest = d->digest, .size = d->size };
+		chosen->media_type = xstrdup(d->media_type);
+	}
+	index_free(&index);
+	return next;
+}
+
+/* Go down from a document to the manifest. @top: where it is; NULL: index.json. */
+static int find_manifest(struct layout *layout, const struct descriptor *top, const struct image_choice *choice,
+	struct manifest *manifest, struct packed_image *image, struct azm_err *err)
+{
+	struct descriptor at = { .media = MEDIA_INDEX };
+	size_t size;
+	char *text = top ? read_blob(layout, top, DOCUMENT_MAX, &size, err)
+			 : read_name(layout, "index.json", DOCUMENT_MAX, &size, err);
+
+	if (top) {
+		at = (struct descriptor){ .media = top->media, .digest = top->digest };
+		at.media_type = xstrdup(top->media_type);
+	}
+	for (int depth = 0; text && at.media == MEDIA_INDEX; depth++) {
+		char *next = NULL;
 		if (depth > INDEX_DEPTH)
 			err_msg(err, ELOOP, "read the image's", "index", "indices are nested too deeply");
-		else if (index_parse(text, size, media_type, &index, err) == 0)
-			d = choose(&index, choice, depth == 0, err);
+		else
+			next = step_down(layout, choice, depth == 0 && !top, text, &size, &at, &image->name, err);
 		free(text);
-		free(media_type);
-		text = d ? read_blob(layout, d, DOCUMENT_MAX, &size, err) : NULL;
-		media_type = d ? xstrdup(d->media_type) : NULL;
-		result = text ? 0 : -1;
-		found = text && d->media == MEDIA_MANIFEST;
-		if (text && !*name && (d->full_name || d->name))
-			*name = xstrdup(d->full_name ? d->full_name : d->name);
-		index_free(&index);
+		text = next;
 	}
-	if (result == 0)
-		result = manifest_parse(text, size, media_type, manifest, err);
-	free(text);
-	free(media_type);
+	int result = text ? manifest_parse(text, size, at.media_type, manifest, err) : -1;
+	image->manifest = text;
+	image->manifest_type = steal_ptr(&at.media_type);
+	image->manifest_size = size;
+	image->manifest_digest = at.digest;
+	descriptor_free(&at);
 	return result;
 }
 
@@ -166,12 +192,12 @@ static int use_config(struct packed_image *image, const struct image_choice *cho
 	return result;
 }
 
-static int choose_oci(
-	struct layout *layout, const struct image_choice *choice, struct packed_image *image, struct azm_err *err)
+static int choose_oci(struct layout *layout, const struct descriptor *top, const struct image_choice *choice,
+	struct packed_image *image, struct azm_err *err)
 {
 	struct manifest manifest = { 0 };
 
-	if (find_manifest(layout, choice, &manifest, &image->name, err) < 0)
+	if (find_manifest(layout, top, choice, &manifest, image, err) < 0)
 		return -1;
 	image->config_digest = manifest.config.digest;
 	image->config = read_blob(layout, &manifest.config, CONFIG_MAX, &image->config_size, err);
@@ -270,19 +296,33 @@ static int choose_docker(
 	return result;
 }
 
+static int finish(int result, struct packed_image *made, struct packed_image *image)
+{
+	*image = (struct packed_image){ 0 };
+	if (result < 0)
+		packed_image_free(made);
+	else
+		*image = *made;
+	return result;
+}
+
 int packed_image_choose(
 	struct layout *layout, const struct image_choice *choice, struct packed_image *image, struct azm_err *err)
 {
 	struct packed_image made = { 0 };
 	bool oci = !choice->docker && layout_has(layout, "index.json");
+	int result = oci ? choose_oci(layout, NULL, choice, &made, err) : choose_docker(layout, choice, &made, err);
 
-	*image = made;
-	if ((oci ? choose_oci : choose_docker)(layout, choice, &made, err) < 0) {
-		packed_image_free(&made);
-		return -1;
-	}
-	*image = made;
-	return 0;
+	return finish(result, &made, image);
+}
+
+int packed_image_choose_below(struct layout *layout, const struct descriptor *top, const struct image_choice *choice,
+	struct packed_image *image, struct azm_err *err)
+{
+	struct packed_image made = { 0 };
+	int result = choose_oci(layout, top, choice, &made, err);
+
+	return finish(result, &made, image);
 }
 
 void packed_image_free(struct packed_image *image)
@@ -292,6 +332,8 @@ void packed_image_free(struct packed_image *image)
 	free(image->layers);
 	free(image->config);
 	free(image->name);
+	free(image->manifest);
+	free(image->manifest_type);
 	platform_free(&image->platform);
 	*image = (struct packed_image){ 0 };
 }
@@ -299,6 +341,9 @@ void packed_image_free(struct packed_image *image)
 int packed_image_open_layer(
 	struct layout *layout, const struct image_layer *layer, struct blob *blob, struct azm_err *err)
 {
-	return layer->has_digest ? layout_open_blob(layout, &layer->digest, layer->size, blob, err)
-				 : layout_open(layout, layer->name, blob, err);
+	if (!layer->has_digest)
+		return layout_open(layout, layer->name, blob, err);
+	return layout_need(layout, &layer->digest, layer->size, false, err) < 0
+		       ? -1
+		       : layout_open_blob(layout, &layer->digest, layer->size, blob, err);
 }

@@ -23,6 +23,10 @@ struct packed_image {
 	size_t config_size;
 	struct digest config_digest;
 	char *name; /* that the layout has for it, "t" or "debian:12"; NULL: none */
+	/* As it is in the layout; NULL with a docker-archive. */
+	char *manifest, *manifest_type;
+	size_t manifest_size;
+	struct digest manifest_digest;
 	struct platform platform;
 	bool fits; /* the platform is the one asked for */
 	struct image_layer *layers;
@@ -37,6 +41,13 @@ struct image_choice {
 	const char *tag;		 /* NULL: there is only one */
 	bool docker;			 /* manifest.json, even where there is an index.json */
 };
+
+/**
+ * packed_image_choose_below() - as packed_image_choose(), beginning at a document that has been chosen already
+ * @top:	an index or a manifest of the layout
+ */
+[[gnu::nonnull]] int packed_image_choose_below(struct layout *layout, const struct descriptor *top,
+	const struct image_choice *choice, struct packed_image *image, struct azm_err *err);
 
 /** packed_image_choose() - Return: 0, @image released by packed_image_free(); -1 with @err. */
 [[gnu::nonnull]] int packed_image_choose(

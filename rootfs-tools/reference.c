@@ -171,15 +171,25 @@ static const struct {
 	{ "docker-archive:", SOURCE_DOCKER_ARCHIVE },
 };
 
+static const char docker_prefix[] = "docker://";
+
+static int parse_name(const char *text, struct source_name *source, struct azm_err *err)
+{
+	cleanup_reference struct reference reference = { 0 };
+
+	if (reference_parse(text, &reference, err) < 0)
+		return -1;
+	*source = (struct source_name){ .kind = SOURCE_REGISTRY, .path = reference_text(&reference) };
+	return 0;
+}
+
 int source_parse(const char *text, struct source_name *source, struct azm_err *err)
 {
 	*source = (struct source_name){ 0 };
 	if (!*text || strlen(text) > SOURCE_TEXT_MAX)
 		return err_code(err, *text ? ENAMETOOLONG : EINVAL, "unpack", NULL);
-	if (str_starts(text, "docker://")) {
-		err_msg(err, EINVAL, "unpack", text, "an image in a registry has to be pulled");
-		return err_hint(err, "save it as an archive first: skopeo copy %s oci-archive:image.tar", text);
-	}
+	if (str_starts(text, docker_prefix))
+		return parse_name(text + strlen(docker_prefix), source, err);
 	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
 		if (!str_starts(text, schemes[i].prefix))
 			continue;
@@ -197,6 +207,22 @@ int source_parse(const char *text, struct source_name *source, struct azm_err *e
 		return 0;
 	source_name_free(source);
 	return err_msg(err, EINVAL, "unpack", NULL, "which file or directory?");
+}
+
+int source_parse_image(const char *text, struct source_name *source, struct azm_err *err)
+{
+	bool prefixed = str_starts(text, docker_prefix);
+
+	*source = (struct source_name){ 0 };
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		prefixed |= str_starts(text, schemes[i].prefix);
+	if (prefixed)
+		return source_parse(text, source, err);
+	if (*text == '/' || *text == '.' || strcmp(text, "-") == 0) {
+		err_msg(err, EINVAL, "pull", text, "that is a file, not the name of an image");
+		return err_hint(err, "azm-rootfs unpack %s DIR", text);
+	}
+	return parse_name(text, source, err);
 }
 
 void source_name_free(struct source_name *source)

@@ -4,6 +4,7 @@
  *     busybox                            docker.io/library/busybox:latest
  *     ghcr.io/me/tool:1.0@sha256:...     a name, a tag and a digest
  *     oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:NAME]   as skopeo and podman write them
+ *     docker://NAME                      in a registry
  *     FILE  DIR  -                       what it is, is found out
  */
 #pragma once
@@ -36,11 +37,11 @@ struct reference {
 /** reference_same() - whether two texts name the same image; what is not a reference is compared as text. */
 [[gnu::nonnull]] bool reference_same(const char *a, const char *b);
 
-enum source_kind { SOURCE_AUTO, SOURCE_OCI_DIRECTORY, SOURCE_OCI_ARCHIVE, SOURCE_DOCKER_ARCHIVE };
+enum source_kind { SOURCE_AUTO, SOURCE_OCI_DIRECTORY, SOURCE_OCI_ARCHIVE, SOURCE_DOCKER_ARCHIVE, SOURCE_REGISTRY };
 
 struct source_name {
 	enum source_kind kind;
-	char *path; /* "-": standard input */
+	char *path; /* "-": standard input; of SOURCE_REGISTRY the name in full, a reference */
 	char *tag;  /* which image of several; NULL: not said */
 };
 
@@ -48,4 +49,7 @@ struct source_name {
 
 /** source_parse() - Return: 0, @source released by source_name_free(); -1 with @err (EINVAL). */
 [[gnu::nonnull]] int source_parse(const char *text, struct source_name *source, struct azm_err *err);
+
+/** source_parse_image() - the same, but what has no prefix is a name in a registry. */
+[[gnu::nonnull]] int source_parse_image(const char *text, struct source_name *source, struct azm_err *err);
 [[gnu::nonnull]] void source_name_free(struct source_name *source);

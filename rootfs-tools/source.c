@@ -174,6 +174,39 @@ static int open_file(struct opening *o, int file, struct azm_err *err)
 	return result;
 }
 
+/* ---- a registry ------------------------------------------------------------------------------------------------ */
+
+static int open_remote(struct opening *o, struct azm_err *err)
+{
+	static const struct registry_options defaults;
+	const struct image_choice choice = { .platform = o->options->platform };
+	cleanup_reference struct reference reference = { 0 };
+	struct source *source = o->source;
+
+	if (o->options->tag)
+		return err_msg(err, EINVAL, o->job->command, o->name->path, "its tag is part of its name");
+	if (reference_parse(o->name->path, &reference, err) < 0)
+		return -1;
+	source->remote = registry_image_open(&reference, o->options->registry ? o->options->registry : &defaults,
+		&choice, o->options->limit, o->job, &source->layout, &source->image, err);
+	if (!source->remote || check_platform(o, &source->image, err) < 0)
+		return -1;
+	o->job->total = source->image.size;
+	o->job->before = 0;
+	source->from = 1;
+	return 0;
+}
+
+int source_layer_failed(struct source *source, size_t index, struct azm_err *err)
+{
+	const struct image_layer *layer = &source->image.layers[index];
+	cleanup_free char *which = xasprintf("%zu of %zu", index + 1, source->image.count);
+
+	if (source->remote)
+		registry_image_layer_failed(source->remote, layer, err);
+	return err_wrap(err, "layer", which);
+}
+
 /* ---- whatever it is -------------------------------------------------------------------------------------------- */
 
 static int open_path(const struct opening *o, struct azm_err *err)
@@ -216,7 +249,7 @@ int source_open(const struct source_name *name, const struct source_options *opt
 	*source = (struct source){ .fd = -1 };
 	if (options->tag && name->tag)
 		return err_msg(err, EINVAL, job->command, name->path, "it has a tag already: --tag is one too many");
-	if (open_any(&opening, err) == 0)
+	if ((name->kind == SOURCE_REGISTRY ? open_remote(&opening, err) : open_any(&opening, err)) == 0)
 		return 0;
 	source_close(source);
 	return -1;
@@ -229,6 +262,7 @@ void source_close(struct source *source)
 		cleanup_close_fd(&source->fd);
 	packed_image_free(&source->image);
 	layout_free(source->layout);
+	registry_image_close(source->remote);
 	free(source->architecture);
 	*source = (struct source){ .fd = -1 };
 }

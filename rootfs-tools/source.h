@@ -16,15 +16,17 @@
 #include "rootfs-tools/layout.h"
 #include "rootfs-tools/packed_image.h"
 #include "rootfs-tools/reference.h"
+#include "rootfs-tools/registry_image.h"
 #include "rootfs-tools/stream.h"
 
 struct source_options {
-	const struct platform *platform; /* which image of several: bundle_platform(), or as the user says */
-	bool platform_given;		 /* the user said it: another one is an error, not a remark on stderr */
-	const char *tag;		 /* which image of several, as --tag; NULL: as the name says */
-	int scratch;			 /* directory with room for an archive that has to be written out */
-	bool measure;			 /* the stream of a root file system tells its digest (stream.h) */
-	uint64_t limit;			 /* most bytes an archive may decompress to */
+	const struct platform *platform;	 /* which image of several: bundle_platform(), or as the user says */
+	bool platform_given;			 /* the user said it: another one is an error, not a remark on stderr */
+	const char *tag;			 /* which image of several, as --tag; NULL: as the name says */
+	int scratch;				 /* directory with room for an archive that has to be written out */
+	bool measure;				 /* the stream of a root file system tells its digest (stream.h) */
+	uint64_t limit;				 /* most bytes an archive may decompress to */
+	const struct registry_options *registry; /* for images of registries; NULL: the defaults */
 };
 
 /* One of the two: an image (layout is not NULL), or a root file system's tar. */
@@ -32,9 +34,10 @@ struct source {
 	struct layout *layout;
 	struct packed_image image; /* documents verified; layers are when they are read, see unpack.c */
 
-	struct stream *stream; /* at its beginning; ticks go to the job */
-	char *architecture;    /* of the root file system: as it was asked for; may be NULL */
-	int fd;		       /* the stream's; -1: none */
+	struct stream *stream;	       /* at its beginning; ticks go to the job */
+	char *architecture;	       /* of the root file system: as it was asked for; may be NULL */
+	int fd;			       /* the stream's; -1: none */
+	struct registry_image *remote; /* where the layout's blobs come from; NULL: they are there */
 
 	double from; /* percent of the job that opening it took: begin the next phase there */
 };
@@ -49,9 +52,17 @@ struct source {
  *
  * An archive that is compressed or comes from a pipe, and is an image's, is written to an unnamed file in
  * options->scratch first, because an image's parts are needed in another order than they have in it. Job's phase
- * "read" is that. Return: 0, or -1 with @err
+ * "read" is that. Layers of a registry's image come while earlier ones are used: opening one waits for it. Return: 0,
+ * or -1 with @err
  */
 [[gnu::nonnull]] int source_open(const struct source_name *name, const struct source_options *options, struct job *job,
 	struct source *source, struct azm_err *err);
+
+/**
+ * source_layer_failed() - to be called when a layer could not be read or applied
+ *
+ * A copy in the store that is not what its name says is removed, so that another try fetches it anew. Return: -1
+ */
+[[gnu::nonnull]] int source_layer_failed(struct source *source, size_t index, struct azm_err *err);
 
 [[gnu::nonnull]] void source_close(struct source *source);

@@ -167,10 +167,8 @@ static int unpack_image(struct unpacking *u, struct azm_err *err)
 		parent = u->image->layers.items[i];
 	}
 	for (size_t i = find_present(u); i < from->count; i++) {
-		if (make_layer(u, i, err) < 0) {
-			cleanup_free char *which = xasprintf("%zu of %zu", i + 1, from->count);
-			return err_wrap(err, "layer", which);
-		}
+		if (make_layer(u, i, err) < 0)
+			return source_layer_failed(u->source, i, err);
 	}
 	u->image->config = xstrdup(from->config);
 	return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* rootfs-tools/unpack.c: `azm-rootfs unpack SRC DIR`: the layers of a source (source.h), one over the other.
+/* rootfs-tools/unpack.c: `azm-rootfs unpack SRC DIR` and `azm-rootfs pull REF DIR`: the layers of a source (source.h),
+ * one over the other.
  *
  * `azm-rootfs unpack --store SRC [NAME]`: the same into the store, one beside the other (store_make.h).
  *
@@ -10,6 +11,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@
 #define MAX_SIZE_DEFAULT (128ull << 30)
 
 struct unpack {
+	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
+	const char *command;
 	const char *operands[2]; /* SRC, DIR or NAME */
 	bool to_store;
 	struct source_name source;
@@ -88,32 +92,47 @@ static int set_store(void *config, [[maybe_unused]] const char *value, [[maybe_u
 	return 0;
 }
 
+#define COMMON_ROWS                                                                                                    \
+	{ 0, "store", NULL, set_store,                                                                                 \
+		"keep its layers in the image store, for `azm-sandbox run --rootfs azm:NAME`" },                       \
+		{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform,                                                    \
+			"which image of several (default: this machine's)" },                                          \
+		{ 't', "tag", "NAME", set_tag, "which image of several in an archive, by its tag or whole name" },     \
+		{ 0, "max-size", "SIZE", set_max_size, "largest sum of all files (default 128g)" },                    \
+		{ 'q', "quiet", NULL, set_quiet, "no progress display" },                                              \
+	{                                                                                                              \
+		0, "json", NULL, set_json, "progress and result as JSON lines on standard output"                      \
+	}
+
 const struct option_row unpack_options[] = {
-	{ 0, "store", NULL, set_store, "keep its layers in the image store, for `azm-sandbox run --rootfs azm:NAME`" },
-	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
-	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
-	{ 0, "max-size", "SIZE", set_max_size, "largest sum of all files (default 128g)" },
-	{ 'q', "quiet", NULL, set_quiet, "no progress display" },
-	{ 0, "json", NULL, set_json, "progress and result as JSON lines on standard output" },
+	COMMON_ROWS,
+	OPTIONS_END,
+};
+
+const struct option_row pull_options[] = {
+	COMMON_ROWS,
+	{ 0, "mirror", "HOST[/PATH]", registry_set_mirror, "ask there before the registry itself; may be repeated" },
+	REGISTRY_OPTION_ROWS,
 	OPTIONS_END,
 };
 
 static int parse(struct unpack *u, int argc, char **argv, struct azm_err *err)
 {
-	int count = command_operands("unpack", u, argc, argv, u->operands, 2, err);
+	const bool pull = strcmp(u->command, "pull") == 0;
+	int count = command_operands(u->command, u, argc, argv, u->operands, 2, err);
 
 	if (count < 0)
 		return -1;
 	if (count < (u->to_store ? 1 : 2)) {
-		err_msg(err, EINVAL, "unpack", count ? u->operands[0] : NULL,
+		err_msg(err, EINVAL, u->command, count ? u->operands[0] : NULL,
 			count ? "which directory is the image to be made in?" : "what, and to which directory?");
-		return err_hint(err, "%s unpack SRC DIR", rootfs_program.name);
+		return err_hint(err, "%s %s %s DIR", rootfs_program.name, u->command, pull ? "REF" : "SRC");
 	}
 	if (u->to_store && u->operands[1] && !(u->name = store_name(u->operands[1], err)))
 		return -1;
 	if (!u->platform_given)
 		u->platform = bundle_platform();
-	return source_parse(u->operands[0], &u->source, err);
+	return (pull ? source_parse_image : source_parse)(u->operands[0], &u->source, err);
 }
 
 /* ---- a root file system ---------------------------------------------------------------------------------------- */
@@ -161,7 +180,7 @@ static int unpack_layer(struct unpack *u, struct layout *layout, const struct im
 	return result;
 }
 
-static int unpack_image(struct unpack *u, const struct source *source, struct azm_err *err)
+static int unpack_image(struct unpack *u, struct source *source, struct azm_err *err)
 {
 	const struct packed_image *image = &source->image;
 
@@ -170,10 +189,8 @@ static int unpack_image(struct unpack *u, const struct source *source, struct az
 	u->target.whiteouts = true;
 	progress_phase(&u->job.progress, "unpack", "unpacking", source->from, 99);
 	for (size_t i = 0; i < image->count; i++) {
-		if (unpack_layer(u, source->layout, &image->layers[i], err) < 0) {
-			cleanup_free char *which = xasprintf("%zu of %zu", i + 1, image->count);
-			return err_wrap(err, "layer", which);
-		}
+		if (unpack_layer(u, source->layout, &image->layers[i], err) < 0)
+			return source_layer_failed(source, i, err);
 	}
 	if (write_file_at(u->staging.fd, "image.json", image->config, image->config_size, 0644) < 0)
 		return err_sys(err, "write", "image.json");
@@ -189,6 +206,7 @@ static int unpack_source(struct unpack *u, struct azm_err *err)
 		.tag = u->tag,
 		.scratch = u->staging.fd,
 		.limit = u->max_size,
+		.registry = &u->registry,
 	};
 
 	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
@@ -237,8 +255,8 @@ static void say_done(const struct unpack *u, const char *path)
 		putchar('\n');
 		json_decref(object);
 	} else if (u->style != PROGRESS_QUIET) {
-		fprintf(stderr, "%s: %s: %" PRIu64 " files, %zu layers, %.1f MiB read, %.1f s\n", rootfs_program.name, path,
-			u->target.files, u->layers, (double)u->job.progress.bytes / (1 << 20),
+		fprintf(stderr, "%s: %s: %" PRIu64 " files, %zu layers, %.1f MiB read, %.1f s\n", rootfs_program.name,
+			path, u->target.files, u->layers, (double)u->job.progress.bytes / (1 << 20),
 			progress_seconds(&u->job.progress));
 	}
 }
@@ -256,13 +274,18 @@ static int put_into_store(struct unpack *u, const struct store *store, struct az
 		.scratch = store->partial,
 		.measure = true,
 		.limit = u->max_size,
+		.registry = &u->registry,
 	};
+	char manifest[DIGEST_TEXT_SIZE];
 
 	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
 		return -1;
 	if (!u->name)
 		u->name = source_store_name(&u->source, &source, u->tag, err);
-	if (!u->name || store_unpack(store, &source, u->name, NULL, u->max_size, &u->job, &image, err) < 0)
+	if (source.remote)
+		digest_text(&source.image.manifest_digest, manifest);
+	if (!u->name || store_unpack(store, &source, u->name, source.remote ? manifest : NULL, u->max_size, &u->job,
+				&image, err) < 0)
 		return -1;
 	u->target.files = u->job.progress.files;
 	u->layers = image.layers.count;
@@ -278,7 +301,7 @@ static int unpack_to_store(struct unpack *u, struct azm_err *err)
 
 	if (signals < 0 || store_open(&store, STORE_LAYERS, err) < 0)
 		return -1;
-	u->job = (struct job){ .command = "unpack", .object = u->operands[0], .signals = signals };
+	u->job = (struct job){ .command = u->command, .object = u->operands[0], .signals = signals };
 	job_limit_memory();
 	progress_begin(&u->job.progress, u->style, rootfs_program.name);
 	u->job.progress.steady = true;
@@ -302,7 +325,7 @@ static int unpack(struct unpack *u, struct azm_err *err)
 	if (signals < 0 || staging_begin(u->operands[1], &staging, err) < 0)
 		return -1;
 	u->job = (struct job){
-		.command = "unpack", .object = u->operands[0], .signals = signals, .files = &u->target.files
+		.command = u->command, .object = u->operands[0], .signals = signals, .files = &u->target.files
 	};
 	u->staging = staging; /* borrowed: only its descriptor is used */
 	job_limit_memory();
@@ -316,9 +339,9 @@ static int unpack(struct unpack *u, struct azm_err *err)
 	return 0;
 }
 
-int unpack_main(int argc, char **argv)
+static int run(const char *command, int argc, char **argv)
 {
-	struct unpack u = { .max_size = MAX_SIZE_DEFAULT };
+	struct unpack u = { .command = command, .max_size = MAX_SIZE_DEFAULT };
 	struct azm_err err = { 0 };
 
 	int result = parse(&u, argc, argv, &err);
@@ -327,5 +350,16 @@ int unpack_main(int argc, char **argv)
 	source_name_free(&u.source);
 	platform_free(&u.platform);
 	free(u.name);
+	registry_options_free(&u.registry);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}
+
+int unpack_main(int argc, char **argv)
+{
+	return run("unpack", argc, argv);
+}
+
+int pull_main(int argc, char **argv)
+{
+	return run("pull", argc, argv);
 }

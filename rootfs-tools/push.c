@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/push.c: `azm-rootfs push SRC REF`: an image of an archive, a layout or a registry into a registry.
+ *
+ * Blobs first, the manifest last: a name never stands for something that is not all there. The manifest is sent as it
+ * is, so the image keeps its digest.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
+#include "rootfs-tools/bundle.h"
+#include "rootfs-tools/commands.h"
+#include "rootfs-tools/registry.h"
+#include "rootfs-tools/source.h"
+
+#define MAX_SIZE (128ull << 30)
+
+struct push {
+	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
+	const char *operands[2];	  /* SRC, REF */
+	struct source_name source;
+	struct reference target;
+	struct platform platform;
+	bool platform_given;
+	const char *tag;
+	enum progress_style style;
+
+	struct job job;
+	struct job_download sent;
+	size_t layers, there; /* how many, and how many the registry had */
+	struct digest digest;
+};
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+static int set_platform(void *config, const char *value, struct azm_err *err)
+{
+	struct push *p = config;
+
+	platform_free(&p->platform);
+	p->platform_given = true;
+	return platform_parse(value, &p->platform, err);
+}
+
+static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct push *)config)->tag = value;
+	return 0;
+}
+
+static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct push *)config)->style = PROGRESS_JSON;
+	return 0;
+}
+
+static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct push *)config)->style = PROGRESS_QUIET;
+	return 0;
+}
+
+const struct option_row push_options[] = {
+	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
+	{ 't', "tag", "NAME", set_tag, "which image of several in an archive, by its tag or whole name" },
+	{ 'q', "quiet", NULL, set_quiet, "no progress display" },
+	{ 0, "json", NULL, set_json, "progress and result as JSON lines on standard output" },
+	REGISTRY_OPTION_ROWS,
+	OPTIONS_END,
+};
+
+static int parse_target(struct push *p, struct azm_err *err)
+{
+	const char *text = p->operands[1];
+
+	text += str_starts(text, "docker://") ? strlen("docker://") : 0;
+	if (reference_parse(text, &p->target, err) < 0)
+		return -1;
+	return p->target.digest ? err_msg(err, EINVAL, "push to", text, "a digest is not a name that can be given") : 0;
+}
+
+static int parse(struct push *p, int argc, char **argv, struct azm_err *err)
+{
+	int count = command_operands("push", p, argc, argv, p->operands, 2, err);
+
+	if (count < 0)
+		return -1;
+	if (count < 2) {
+		err_msg(err, EINVAL, "push", count ? p->operands[0] : NULL,
+			count ? "under which name in which registry?" : "what, and to where?");
+		return err_hint(err, "%s push SRC REGISTRY/NAME:TAG", rootfs_program.name);
+	}
+	if (!p->platform_given)
+		p->platform = bundle_platform();
+	return source_parse(p->operands[0], &p->source, err) < 0 ? -1 : parse_target(p, err);
+}
+
+/* ---- one after the other --------------------------------------------------------------------------------------- */
+
+static int tick(void *context, struct azm_err *err)
+{
+	return job_tick(context, 0, err);
+}
+
+static int send_layer(struct push *p, struct registry_client *client, struct source *source, size_t index,
+	const char *from, struct azm_err *err)
+{
+	const struct image_layer *layer = &source->image.layers[index];
+	struct blob blob;
+
+	if (packed_image_open_layer(source->layout, layer, &blob, err) < 0)
+		return source_layer_failed(source, index, err);
+	int result = registry_put_blob(client, &layer->digest, &blob, from, &p->sent.bytes, err);
+	layout_close_blob(source->layout, &blob);
+	p->there += result > 0;
+	p->sent.parts++;
+	return result < 0 ? -1 : 0;
+}
+
+static int send_config(
+	struct registry_client *client, const struct packed_image *image, const char *from, struct azm_err *err)
+{
+	cleanup_fd int fd = memfd_create("configuration", MFD_CLOEXEC);
+	const struct blob blob = { .fd = fd, .size = image->config_size };
+
+	if (fd < 0 || write_full(fd, image->config, image->config_size) < 0)
+		return err_sys(err, "keep", "the configuration");
+	return registry_put_blob(client, &image->config_digest, &blob, from, NULL, err) < 0 ? -1 : 0;
+}
+
+/* In the same registry the blobs need not travel. Caller owns; NULL: they have to. */
+static char *other_repository(const struct push *p)
+{
+	cleanup_reference struct reference from = { 0 };
+	struct azm_err ignored = { 0 };
+
+	if (p->source.kind != SOURCE_REGISTRY || reference_parse(p->source.path, &from, &ignored) < 0 ||
+		strcmp(from.domain, p->target.domain) != 0 || strcmp(from.path, p->target.path) == 0)
+		return NULL;
+	return xstrdup(from.path);
+}
+
+static int send_all(
+	struct push *p, struct registry_client *client, struct source *source, const char *from, struct azm_err *err)
+{
+	const struct packed_image *image = &source->image;
+
+	p->layers = image->count;
+	p->digest = image->manifest_digest;
+	p->sent.all_parts = (unsigned)image->count;
+	p->sent.total = image->size;
+	p->job.download = &p->sent;
+	progress_phase(&p->job.progress, "push", "pushing", source->from, 99);
+	for (size_t i = 0; i < image->count; i++)
+		if (send_layer(p, client, source, i, from, err) < 0)
+			return -1;
+	progress_phase(&p->job.progress, "finish", "finishing", 99, 100);
+	if (send_config(client, image, from, err) < 0)
+		return -1;
+	return registry_put_document(client, p->target.tag, image->manifest_type, image->manifest, image->manifest_size,
+		&image->manifest_digest, err);
+}
+
+static int push_source(
+	struct push *p, struct registry_client *client, struct registry *registry, int scratch, struct azm_err *err)
+{
+	cleanup_source struct source source = { .fd = -1 };
+	cleanup_free char *from = other_repository(p);
+	const struct source_options options = {
+		.platform = &p->platform,
+		.platform_given = p->platform_given,
+		.tag = p->tag,
+		.scratch = scratch,
+		.limit = MAX_SIZE,
+		.registry = &p->registry,
+	};
+
+	if (source_open(&p->source, &options, &p->job, &source, err) < 0)
+		return -1;
+	if (!source.layout)
+		return err_msg(
+			err, EINVAL, "push", p->operands[0], "it is the tar of a root file system, not an image");
+	if (from)
+		registry_mount_from(registry, from);
+	return send_all(p, client, &source, from, err);
+}
+
+static void say_done(const struct push *p)
+{
+	char digest[DIGEST_TEXT_SIZE];
+	cleanup_free char *name = reference_text(&p->target);
+
+	digest_text(&p->digest, digest);
+	if (p->style == PROGRESS_JSON) {
+		json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:f}", "phase", "done", "name", name, "digest",
+			digest, "layers", (json_int_t)p->layers, "layers_there", (json_int_t)p->there, "elapsed",
+			progress_seconds(&p->job.progress));
+		if (object)
+			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+		putchar('\n');
+		json_decref(object);
+	} else {
+		if (p->style != PROGRESS_QUIET)
+			fprintf(stderr, "%s: %s: %zu layers, %zu of them were there, %.1f s\n", rootfs_program.name,
+				name, p->layers, p->there, progress_seconds(&p->job.progress));
+		printf("%s\n", digest);
+	}
+}
+
+static int push(struct push *p, struct azm_err *err)
+{
+	cleanup_fd int signals = watch_signals(err);
+	const char *tmp = getenv("TMPDIR");
+	cleanup_fd int scratch = open(tmp && *tmp ? tmp : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (signals < 0)
+		return -1;
+	if (scratch < 0)
+		return err_sys(err, "open", tmp && *tmp ? tmp : "/var/tmp");
+	p->job = (struct job){ .command = "push", .object = p->operands[0], .signals = signals };
+	job_limit_memory();
+	progress_begin(&p->job.progress, p->style, rootfs_program.name);
+	p->job.progress.steady = true;
+	struct registry *registry = registry_open(&p->target, &p->registry, true, err);
+	struct registry_client *client = registry ? registry_client_new(registry, tick, &p->job, err) : NULL;
+	int result = client ? push_source(p, client, registry, scratch, err) : -1;
+	progress_end(&p->job.progress);
+	registry_client_free(client);
+	registry_close(registry);
+	if (result == 0)
+		say_done(p);
+	return result;
+}
+
+int push_main(int argc, char **argv)
+{
+	struct push p = { 0 };
+	struct azm_err err = { 0 };
+
+	int result = parse(&p, argc, argv, &err);
+	if (result == 0)
+		result = push(&p, &err);
+	source_name_free(&p.source);
+	reference_free(&p.target);
+	platform_free(&p.platform);
+	registry_options_free(&p.registry);
+	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}
