@@ -25,6 +25,17 @@ int pull_main(int argc, char **argv);
 extern const struct option_row push_options[];
 int push_main(int argc, char **argv);
 
+/* store_commands.c: the image store. */
+extern const struct option_row ls_options[], rm_options[], gc_options[], df_options[];
+int ls_main(int argc, char **argv);
+int rm_main(int argc, char **argv);
+int gc_main(int argc, char **argv);
+int df_main(int argc, char **argv);
+
+/* diff.c: what changed from one image to another. */
+extern const struct option_row diff_options[];
+int diff_main(int argc, char **argv);
+
 /* ---- what commands share (commands.c) --- */
 
 /**

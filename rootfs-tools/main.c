@@ -36,7 +36,12 @@ static const struct command commands[] = {
 			"docker-archive:FILE[:NAME] say it, and which image of several is meant.\n\n"
 			"Makes DIR/rootfs, the files, all yours; DIR/image.json, the image's configuration; and "
 			"DIR/owners.mtree, the\nowners, modes and devices that files of yours cannot have. DIR appears "
-			"when every digest and size has been\nverified.",
+			"when every digest and size has been\nverified.\n\n"
+			"With --store its layers are kept beside each other in the image store, each once, for "
+			"`azm-sandbox run --rootfs\nazm:NAME`; layers that are there are not read again. The store is "
+			"$AZM_IMAGE_STORE, else $XDG_DATA_HOME/azm-rootfs, else\n~/.local/share/azm-rootfs, else "
+			"/var/tmp/azm-rootfs-UID. Without NAME the image is called as its archive says, or as\nthe "
+			"file.",
 	},
 	{
 		.name = "pull",
@@ -84,6 +89,47 @@ static const struct command commands[] = {
 			"are "
 			"verified and stay what they are. The same files\nand the same SOURCE_DATE_EPOCH give the same "
 			"bytes; no file is younger than that.",
+	},
+	{
+		.name = "ls",
+		.operands = "",
+		.summary = "list the images in the store",
+		.options = ls_options,
+		.run = ls_main,
+	},
+	{
+		.name = "rm",
+		.operands = "NAME...",
+		.summary = "remove images from the store, with the layers only they have",
+		.options = rm_options,
+		.run = rm_main,
+	},
+	{
+		.name = "gc",
+		.operands = "",
+		.summary = "remove what no image and no sandbox needs from the store",
+		.options = gc_options,
+		.run = gc_main,
+		.details = "Layers without a name go, those of builds too, and what killed commands left. Of downloads "
+			   "the "
+			   "oldest go when\nall together are larger than AZM_BLOB_CACHE_SIZE (16g).",
+	},
+	{
+		.name = "df",
+		.operands = "",
+		.summary = "say how much the images in the store take, and share",
+		.options = df_options,
+		.run = df_main,
+	},
+	{
+		.name = "diff",
+		.operands = "A B",
+		.summary = "list what is added (A), changed (C) and deleted (D) from A to B",
+		.options = diff_options,
+		.run = diff_main,
+		.details = "A and B are images in the store (azm:NAME), unpacked images or trees of files. Owners are "
+			   "compared "
+			   "where both\nhave them remembered; times are not.",
 	},
 	{ .name = NULL },
 };

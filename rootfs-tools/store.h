@@ -33,6 +33,9 @@
 #include "base/str.h"
 #include "mount/mount.h"
 
+/* In front of a name where a directory could be meant, too. */
+#define STORE_SCHEME "azm:"
+
 enum { STORE_ID_SIZE = 64 + 1 };
 
 struct store {

@@ -310,7 +310,7 @@ static int unpack_to_store(struct unpack *u, struct azm_err *err)
 	if (result < 0)
 		return -1;
 	cleanup_free char *name = store_name_short(u->name);
-	cleanup_free char *path = xasprintf("azm:%s", name);
+	cleanup_free char *path = xasprintf(STORE_SCHEME "%s", name);
 	say_done(u, path);
 	return 0;
 }

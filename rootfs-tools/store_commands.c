@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/store_commands.c: `azm-rootfs ls`, `rm`, `gc`, `df`: what is in the store, and how to be rid of it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "rootfs-tools/blob_cache.h"
+#include "rootfs-tools/commands.h"
+#include "rootfs-tools/store.h"
+
+enum { NAMES_MAX = 256, SIZE_TEXT = 24 };
+
+struct store_command {
+	bool json, force, blobs;
+};
+
+static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct store_command *)config)->json = true;
+	return 0;
+}
+
+static int set_force(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct store_command *)config)->force = true;
+	return 0;
+}
+
+static int set_blobs(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct store_command *)config)->blobs = true;
+	return 0;
+}
+
+const struct option_row ls_options[] = {
+	{ 0, "json", NULL, set_json, "an array of objects" },
+	OPTIONS_END,
+};
+
+const struct option_row rm_options[] = {
+	{ 'f', "force", NULL, set_force, "also a name that a sandbox uses; its layers stay as long as they are used" },
+	OPTIONS_END,
+};
+
+const struct option_row gc_options[] = {
+	{ 0, "blobs", NULL, set_blobs, "also everything that was downloaded, not only what is over its limit" },
+	{ 0, "json", NULL, set_json, "the result as an object" },
+	OPTIONS_END,
+};
+
+const struct option_row df_options[] = {
+	{ 0, "json", NULL, set_json, "one object" },
+	OPTIONS_END,
+};
+
+static const char *size_text(uint64_t bytes, char text[static SIZE_TEXT])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+		value /= 1024;
+	snprintf(text, SIZE_TEXT, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return text;
+}
+
+static void print_json(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(value);
+}
+
+static int finish(const struct azm_err *err, int result)
+{
+	return result < 0 ? err_print(err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+}
+
+/* A store that is not there has nothing in it: for commands that only look. Return: 1 there is none, 0, -1. */
+static int open_existing(struct store *store, struct azm_err *err)
+{
+	if (store_open(store, STORE_READ, err) == 0)
+		return 0;
+	if (!err_is(err, ENOENT))
+		return -1;
+	err_clear(err);
+	return 1;
+}
+
+/* ---- what is in it --------------------------------------------------------------------------------------------- */
+
+struct layer_use {
+	struct store_layer layer;
+	unsigned images; /* that have it */
+};
+
+struct contents {
+	struct store_image *images;
+	size_t image_count;
+	struct layer_use *layers; /* sorted by ID */
+	size_t layer_count;
+};
+
+static int by_id(const void *id, const void *use)
+{
+	return strcmp(id, ((const struct layer_use *)use)->layer.id);
+}
+
+static struct layer_use *find_layer(const struct contents *c, const char *id)
+{
+	return c->layer_count ? bsearch(id, c->layers, c->layer_count, sizeof *c->layers, by_id) : NULL;
+}
+
+static void read_contents(const struct store *store, struct contents *c)
+{
+	cleanup_str_list struct str_list ids = { 0 };
+	struct azm_err ignored = { 0 };
+
+	c->images = store_images(store, &c->image_count);
+	store_layers(store, &ids);
+	c->layers = xcalloc(ids.count + 1, sizeof *c->layers);
+	for (size_t i = 0; i < ids.count; i++)
+		if (store_layer_load(store, ids.items[i], &c->layers[c->layer_count].layer, &ignored) == 0)
+			c->layer_count++;
+	for (size_t i = 0; i < c->image_count; i++) {
+		for (size_t l = 0; l < c->images[i].layers.count; l++) {
+			struct layer_use *use = find_layer(c, c->images[i].layers.items[l]);
+			if (use)
+				use->images++;
+		}
+	}
+}
+
+static void free_contents(struct contents *c)
+{
+	for (size_t i = 0; i < c->image_count; i++)
+		store_image_free(&c->images[i]);
+	for (size_t i = 0; i < c->layer_count; i++)
+		store_layer_free(&c->layers[i].layer);
+	free(c->images);
+	free(c->layers);
+}
+
+struct image_size {
+	uint64_t whole, shared; /* with other names */
+	size_t missing;		/* layers that are not there */
+};
+
+static struct image_size measure_image(const struct contents *c, const struct store_image *image)
+{
+	struct image_size size = { 0 };
+
+	for (size_t l = 0; l < image->layers.count; l++) {
+		const struct layer_use *use = find_layer(c, image->layers.items[l]);
+		size.missing += !use;
+		size.whole += use ? use->layer.size : 0;
+		size.shared += use && use->images > 1 ? use->layer.size : 0;
+	}
+	return size;
+}
+
+/* ---- ls -------------------------------------------------------------------------------------------------------- */
+
+static json_t *image_json(const struct contents *c, const struct store_image *image)
+{
+	struct image_size size = measure_image(c, image);
+	json_t *layers = json_array();
+
+	for (size_t i = 0; i < image->layers.count; i++)
+		json_array_append_new(layers, json_string(image->layers.items[i]));
+	return json_pack("{s:s, s:s*, s:s*, s:o, s:I, s:I, s:I, s:b}", "name", image->name, "created", image->created,
+		"manifest", image->manifest, "layers", layers, "size", (json_int_t)size.whole, "shared_size",
+		(json_int_t)size.shared, "unique_size", (json_int_t)(size.whole - size.shared), "complete",
+		size.missing == 0);
+}
+
+static void list_images(const struct contents *c)
+{
+	printf("%-40s %6s %12s  %s\n", "NAME", "LAYERS", "SIZE", "CREATED");
+	for (size_t i = 0; i < c->image_count; i++) {
+		char text[SIZE_TEXT];
+		struct image_size size = measure_image(c, &c->images[i]);
+		cleanup_free char *name = store_name_short(c->images[i].name);
+		cleanup_free char *created = xstrdup(c->images[i].created ? c->images[i].created : "");
+		str_sanitise(name);
+		str_sanitise(created);
+		printf("%-40s %6zu %12s  %s%s\n", name, c->images[i].layers.count, size_text(size.whole, text), created,
+			size.missing ? "  (layers are missing)" : "");
+	}
+}
+
+int ls_main(int argc, char **argv)
+{
+	struct store_command options = { 0 };
+	struct azm_err err = { 0 };
+	cleanup_store struct store store = STORE_NONE;
+	struct contents contents = { 0 };
+	const char *none[1];
+	int result = command_operands("ls", &options, argc, argv, none, 0, &err);
+
+	if (result >= 0)
+		result = open_existing(&store, &err);
+	if (result == 0)
+		read_contents(&store, &contents);
+	if (result >= 0 && options.json) {
+		json_t *list = json_array();
+		for (size_t i = 0; i < contents.image_count; i++)
+			json_array_append_new(list, image_json(&contents, &contents.images[i]));
+		print_json(list);
+	} else if (result >= 0) {
+		list_images(&contents);
+	}
+	free_contents(&contents);
+	return finish(&err, result);
+}
+
+/* ---- df -------------------------------------------------------------------------------------------------------- */
+
+struct totals {
+	uint64_t layer_bytes, unused_bytes, blob_bytes, blobs;
+	size_t unused;
+};
+
+static void add_up(const struct store *store, const struct contents *c, struct totals *t)
+{
+	struct azm_err ignored = { 0 };
+	struct blob_cache *cache = blob_cache_open(store->dir, &ignored);
+
+	if (cache)
+		blob_cache_usage(cache, &t->blob_bytes, &t->blobs);
+	blob_cache_close(cache);
+	for (size_t i = 0; i < c->layer_count; i++) {
+		t->layer_bytes += c->layers[i].layer.size;
+		t->unused_bytes += c->layers[i].images ? 0 : c->layers[i].layer.size;
+		t->unused += !c->layers[i].images;
+	}
+}
+
+static void print_df(const struct store *store, const struct contents *c, const struct totals *t)
+{
+	char one[SIZE_TEXT], two[SIZE_TEXT], three[SIZE_TEXT];
+
+	printf("%-40s %12s %12s %12s\n", "NAME", "SIZE", "SHARED", "UNIQUE");
+	for (size_t i = 0; i < c->image_count; i++) {
+		struct image_size size = measure_image(c, &c->images[i]);
+		cleanup_free char *name = store_name_short(c->images[i].name);
+		str_sanitise(name);
+		printf("%-40s %12s %12s %12s\n", name, size_text(size.whole, one), size_text(size.shared, two),
+			size_text(size.whole - size.shared, three));
+	}
+	printf("\n%-40s %12s   %zu layers\n", "layers", size_text(t->layer_bytes, one), c->layer_count);
+	printf("%-40s %12s   %zu layers\n", "  of no name", size_text(t->unused_bytes, one), t->unused);
+	printf("%-40s %12s   %" PRIu64 " blobs\n", "downloads", size_text(t->blob_bytes, one), t->blobs);
+	printf("%s\n", store->path);
+}
+
+static json_t *df_json(const struct store *store, const struct contents *c, const struct totals *t)
+{
+	json_t *images = json_array();
+
+	for (size_t i = 0; i < c->image_count; i++)
+		json_array_append_new(images, image_json(c, &c->images[i]));
+	return json_pack("{s:s*, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "path", store->path, "images", images, "layers",
+		(json_int_t)c->layer_count, "layers_size", (json_int_t)t->layer_bytes, "unused_layers",
+		(json_int_t)t->unused, "unused_size", (json_int_t)t->unused_bytes, "blobs", (json_int_t)t->blobs,
+		"blobs_size", (json_int_t)t->blob_bytes);
+}
+
+int df_main(int argc, char **argv)
+{
+	struct store_command options = { 0 };
+	struct azm_err err = { 0 };
+	cleanup_store struct store store = STORE_NONE;
+	struct contents contents = { 0 };
+	struct totals totals = { 0 };
+	const char *none[1];
+	int result = command_operands("df", &options, argc, argv, none, 0, &err);
+
+	if (result >= 0)
+		result = open_existing(&store, &err);
+	if (result == 0) {
+		read_contents(&store, &contents);
+		add_up(&store, &contents, &totals);
+	}
+	if (result >= 0 && options.json)
+		print_json(df_json(&store, &contents, &totals));
+	else if (result == 0)
+		print_df(&store, &contents, &totals);
+	free_contents(&contents);
+	return finish(&err, result);
+}
+
+/* ---- rm and gc ------------------------------------------------------------------------------------------------- */
+
+static int remove_names(const struct store *store, const char **names, int count, bool force, struct azm_err *err)
+{
+	for (int i = 0; i < count; i++) {
+		struct store_removed removed;
+		char text[SIZE_TEXT];
+		/* As everywhere else a name may be given as --rootfs takes it. */
+		const char *name = str_starts(names[i], STORE_SCHEME) ? names[i] + strlen(STORE_SCHEME) : names[i];
+		if (store_image_remove(store, name, force, &removed, err) < 0)
+			return -1;
+		cleanup_free char *shown = xstrdup(name);
+		str_sanitise(shown);
+		printf("%s: %" PRIu64 " layers removed, %s%s\n", shown, removed.layers, size_text(removed.bytes, text),
+			removed.busy ? "; some are in use and stay" : "");
+	}
+	return 0;
+}
+
+int rm_main(int argc, char **argv)
+{
+	struct store_command options = { 0 };
+	struct azm_err err = { 0 };
+	cleanup_store struct store store = STORE_NONE;
+	const char *names[NAMES_MAX];
+	int result = command_operands("rm", &options, argc, argv, names, NAMES_MAX, &err);
+	int count = result;
+
+	if (result == 0) {
+		result = err_msg(&err, EINVAL, "rm", NULL, "which image?");
+		err_hint(&err, "%s ls lists them", rootfs_program.name);
+	}
+	if (result > 0)
+		result = store_open(&store, STORE_READ, &err);
+	if (result == 0)
+		result = remove_names(&store, names, count, options.force, &err);
+	return finish(&err, result);
+}
+
+static int collect(const struct store *store, bool all_blobs, struct store_removed *removed, struct azm_err *err)
+{
+	if (store_gc(store, removed, err) < 0)
+		return -1;
+	struct blob_cache *cache = blob_cache_open(store->dir, err);
+	uint64_t before = 0, after = 0, bytes;
+	if (!cache)
+		return -1;
+	blob_cache_usage(cache, &bytes, &before);
+	int result = blob_cache_trim(cache, all_blobs ? 0 : BLOB_CACHE_DEFAULT, &removed->blob_bytes, err);
+	blob_cache_usage(cache, &bytes, &after);
+	removed->blobs = before > after ? before - after : 0;
+	blob_cache_close(cache);
+	return result;
+}
+
+int gc_main(int argc, char **argv)
+{
+	struct store_command options = { 0 };
+	struct azm_err err = { 0 };
+	struct store_removed removed = { 0 };
+	cleanup_store struct store store = STORE_NONE;
+	char one[SIZE_TEXT], two[SIZE_TEXT];
+	const char *none[1];
+	int result = command_operands("gc", &options, argc, argv, none, 0, &err);
+
+	if (result >= 0)
+		result = open_existing(&store, &err);
+	if (result == 0)
+		result = collect(&store, options.blobs, &removed, &err);
+	if (result >= 0 && options.json)
+		print_json(json_pack("{s:I, s:I, s:I, s:I, s:I}", "layers", (json_int_t)removed.layers, "size",
+			(json_int_t)removed.bytes, "blobs", (json_int_t)removed.blobs, "blobs_size",
+			(json_int_t)removed.blob_bytes, "busy", (json_int_t)removed.busy));
+	else if (result >= 0)
+		printf("%" PRIu64 " layers removed, %s; %" PRIu64 " downloads removed, %s\n", removed.layers,
+			size_text(removed.bytes, one), removed.blobs, size_text(removed.blob_bytes, two));
+	return finish(&err, result);
+}
