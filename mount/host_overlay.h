@@ -5,6 +5,7 @@
 
 /**
  * host_overlay() - make an overlay and be given its root; nothing appears in the tree of mounts
+ * @upper, @work: NULL: see overlay_new()
  * @attributes:	MOUNT_ATTR_*
  *
  * A child in a user namespace of its own makes it, so it takes no privilege and works with threads. It lasts as long as
@@ -12,7 +13,7 @@
  *
  * Return: directory, opened for reading, owned by the caller; -1 with @err
  */
-[[gnu::nonnull]] int host_overlay(const struct host_path *lowers, size_t count, const struct host_path *upper,
+[[gnu::nonnull(1, 6)]] int host_overlay(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err);
 
 /**

@@ -115,8 +115,11 @@ static void remove_mark(int work)
 /* "key=value,flag,..." with every layer in one list, or each as an option of its own. */
 static void write_options(const struct layers *layers, bool one_by_one, bool is_volatile, char options[OPTIONS_SIZE])
 {
-	size_t used = (size_t)snprintf(options, OPTIONS_SIZE, "userxattr,upperdir=%d,workdir=%d%s", layers->upper,
-		layers->work, is_volatile ? ",volatile" : "");
+	size_t used = (size_t)snprintf(options, OPTIONS_SIZE, "userxattr");
+
+	if (layers->upper >= 0)
+		used += (size_t)snprintf(options + used, OPTIONS_SIZE - used, ",upperdir=%d,workdir=%d%s",
+			layers->upper, layers->work, is_volatile ? ",volatile" : "");
 
 	for (size_t i = 0; i < layers->count; i++)
 		used += (size_t)snprintf(options + used, OPTIONS_SIZE - used, "%s%d",
@@ -152,7 +155,8 @@ static int mount_layers(const struct layers *layers, uint64_t attributes)
 	if (before < 0 || chdir("/proc/self/fd") < 0)
 		return -1;
 	/* In advance, not after a refusal: an attempt that fails costs a whole mount. */
-	remove_mark(layers->work);
+	if (layers->work >= 0)
+		remove_mark(layers->work);
 	cleanup_fd int mnt = try_mount(layers, attributes);
 	int saved = errno;
 	if (fchdir(before) < 0)
@@ -166,16 +170,18 @@ int overlay_new(const struct host_path *lowers, size_t count, const struct host_
 {
 	[[gnu::cleanup(layers_close)]] struct layers layers = { 0 };
 
+	const char *name = upper ? upper->path : lowers->path;
+
 	if (count < 1 || count > OVERLAY_LAYERS_MAX) {
-		err_msg(err, E2BIG, "mount overlay", upper->path, "%zu layers (1 to %d are possible)", count,
+		err_msg(err, E2BIG, "mount overlay", name, "%zu layers (1 to %d are possible)", count,
 			OVERLAY_LAYERS_MAX);
 		return err_hint(err, "flatten the image: azm-rootfs unpack makes one tree of its layers");
 	}
-	cleanup_fd int upper_fd = open_directory(upper, err);
-	if (upper_fd < 0)
+	cleanup_fd int upper_fd = upper ? open_directory(upper, err) : -1;
+	if (upper && upper_fd < 0)
 		return -1;
-	cleanup_fd int work_fd = open_directory(work, err);
-	if (work_fd < 0)
+	cleanup_fd int work_fd = upper ? open_directory(work, err) : -1;
+	if (upper && work_fd < 0)
 		return -1;
 	layers.upper = upper_fd;
 	layers.work = work_fd;
@@ -185,5 +191,5 @@ int overlay_new(const struct host_path *lowers, size_t count, const struct host_
 			return -1;
 	}
 	int mnt = mount_layers(&layers, attributes);
-	return mnt < 0 ? explain(upper_fd, upper->path, err) : mnt;
+	return mnt < 0 ? explain(upper ? upper_fd : layers.fds[0], name, err) : mnt;
 }

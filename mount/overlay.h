@@ -6,9 +6,10 @@
 /**
  * overlay_new() - make an overlay (detached; see mnt_new())
  * @lowers:	top-most first, each verified (mount_source_open()); 1 to OVERLAY_LAYERS_MAX
+ * @upper, @work: NULL: none, nothing can be written; two lowers at least
  * @attributes:	MOUNT_ATTR_*
  *
  * Return: descriptor of its root, or -1 with @err set; the hint says what this host or these directories lack
  */
-[[gnu::nonnull]] int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
+[[gnu::nonnull(1, 6)]] int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err);

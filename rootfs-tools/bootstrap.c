@@ -151,35 +151,6 @@ static int parse(struct bootstrap *b, int argc, char **argv, struct azm_err *err
 
 /* ---- what has to be right before anything is made ------------------------------------------------------------- */
 
-/* Root of the host, not of somebody's user namespace. */
-static bool is_real_root(void)
-{
-	static const char everyone[] = "0 0 4294967295";
-	cleanup_free char *map = read_path("/proc/self/uid_map", 4096, NULL);
-	unsigned inside, outside, count;
-
-	if (geteuid() != 0)
-		return false;
-	if (!map || sscanf(map, "%u %u %u", &inside, &outside, &count) != 3)
-		return true;
-	cleanup_free char *plain = xasprintf("%u %u %u", inside, outside, count);
-	return strcmp(plain, everyone) == 0;
-}
-
-static int refuse_root(const struct bootstrap *b, struct azm_err *err)
-{
-	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
-
-	if (b->as_root || !is_real_root())
-		return 0;
-	err_msg(err, EPERM, "bootstrap", b->target,
-		"started by root: package scripts would run as root of this machine's files");
-	return err_hint(err,
-		"start it as the user who will run the image: setpriv --reuid %s --regid %s --clear-groups "
-		"--inh-caps=-all --bounding-set=-all %s bootstrap %s (or say --as-root)",
-		uid ? uid : "UID", gid ? gid : "GID", rootfs_program.name, b->target);
-}
-
 static bool is_program(const char *path)
 {
 	struct stat st;
@@ -218,8 +189,8 @@ static int find_server(struct bootstrap *b, struct azm_err *err)
 
 static int check(struct bootstrap *b, struct azm_err *err)
 {
-	if (refuse_root(b, err) < 0 || staging_check(b->target, err) < 0 || mmdebstrap_present(err) < 0 ||
-		find_server(b, err) < 0)
+	if ((!b->as_root && refuse_root("bootstrap", b->target, err) < 0) || staging_check(b->target, err) < 0 ||
+		mmdebstrap_present(err) < 0 || find_server(b, err) < 0)
 		return -1;
 	if (!bundle_architecture())
 		return err_msg(err, ENOTSUP, "bootstrap", NULL, "this machine's architecture is not known to us");

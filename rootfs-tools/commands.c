@@ -4,7 +4,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/str.h"
 
 int command_operands(
 	const char *name, void *config, int argc, char **argv, const char **operands, int limit, struct azm_err *err)
@@ -41,4 +49,33 @@ int watch_signals(struct azm_err *err)
 	sigprocmask(SIG_BLOCK, &watched, NULL);
 	int fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd < 0 ? err_sys(err, "watch signals", NULL) : fd;
+}
+
+/* Root of the host, not of somebody's user namespace. */
+static bool is_real_root(void)
+{
+	static const char everyone[] = "0 0 4294967295";
+	cleanup_free char *map = read_path("/proc/self/uid_map", 4096, NULL);
+	unsigned inside, outside, count;
+
+	if (geteuid() != 0)
+		return false;
+	if (!map || sscanf(map, "%u %u %u", &inside, &outside, &count) != 3)
+		return true;
+	cleanup_free char *plain = xasprintf("%u %u %u", inside, outside, count);
+	return strcmp(plain, everyone) == 0;
+}
+
+int refuse_root(const char *command, const char *operand, struct azm_err *err)
+{
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+
+	if (!is_real_root())
+		return 0;
+	err_msg(err, EPERM, command, operand,
+		"started by root: what an image brings along would run as root of this machine's files");
+	return err_hint(err,
+		"start it as the user who will run the image: setpriv --reuid %s --regid %s --clear-groups "
+		"--inh-caps=-all --bounding-set=-all %s %s %s (or say --as-root)",
+		uid ? uid : "UID", gid ? gid : "GID", rootfs_program.name, command, operand);
 }

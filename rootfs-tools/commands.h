@@ -36,6 +36,10 @@ int df_main(int argc, char **argv);
 extern const struct option_row diff_options[];
 int diff_main(int argc, char **argv);
 
+/* build.c: make an image from a Dockerfile. */
+extern const struct option_row build_options[];
+int build_main(int argc, char **argv);
+
 /* ---- what commands share (commands.c) --- */
 
 /**
@@ -55,3 +59,6 @@ int diff_main(int argc, char **argv);
  * Threads made later inherit that. Return: signalfd(2), not blocking, of these and of SIGCHLD; -1 with @err
  */
 [[gnu::nonnull]] int watch_signals(struct azm_err *err);
+
+/** refuse_root() - Return: 0; -1 with @err when it is this machine's root (not a user namespace's) that started us. */
+[[gnu::nonnull]] int refuse_root(const char *command, const char *operand, struct azm_err *err);

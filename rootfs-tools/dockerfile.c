@@ -291,7 +291,7 @@ static int parse_onbuild(struct parser *p, struct instruction *instruction, cons
 
 static const struct instruction_row rows[] = {
 	[DF_ADD] = { "ADD", parse_copy, true,
-		{ "chown=", "chmod=", "link", "exclude=*", "checksum=", "keep-git-dir" } },
+		{ "chown=", "chmod=", "link", "exclude=*" } },
 	[DF_ARG] = { "ARG", parse_arg, false, { NULL } },
 	[DF_CMD] = { "CMD", parse_command, false, { NULL } },
 	[DF_COPY] = { "COPY", parse_copy, true, { "from=", "chown=", "chmod=", "link", "exclude=*", "parents" } },

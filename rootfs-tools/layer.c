@@ -177,14 +177,26 @@ static int make_fifo(struct layer *l, const char *name, mode_t mode)
 	return 0;
 }
 
+/* Where a name of the tar is below the root. Caller owns. */
+static char *clean_path(const struct layer *l, const char *given)
+{
+	char *path = xstrdup(given);
+
+	layer_clean_path(path);
+	if (!l->target->below)
+		return path;
+	char *whole = xasprintf("%s%s%s", l->target->below, *path ? "/" : "", path);
+	free(path);
+	return whole;
+}
+
 /* A second name of a file of the tree, which must be there already. */
 static int make_hard_link(struct layer *l, const char *path, const char *name)
 {
-	cleanup_free char *given = xstrdup(archive_entry_hardlink(l->entry));
+	cleanup_free char *given = clean_path(l, archive_entry_hardlink(l->entry));
 	char *directory;
 	struct stat st, there;
 
-	layer_clean_path(given);
 	const char *target = layer_split(given, &directory);
 	cleanup_fd int from = target ? resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY) : -1;
 	if (from < 0 || fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -251,8 +263,10 @@ static uint32_t id_of(la_int64_t id)
 
 static struct owner owner_of(const struct layer *l)
 {
-	return (struct owner){ .uid = id_of(archive_entry_uid(l->entry)),
-		.gid = id_of(archive_entry_gid(l->entry)),
+	const struct owner *told = l->target->owner;
+
+	return (struct owner){ .uid = told ? told->uid : id_of(archive_entry_uid(l->entry)),
+		.gid = told ? told->gid : id_of(archive_entry_gid(l->entry)),
 		.mode = archive_entry_mode(l->entry),
 		.major = (uint32_t)archive_entry_rdevmajor(l->entry),
 		.minor = (uint32_t)archive_entry_rdevminor(l->entry) };
@@ -302,8 +316,9 @@ static int apply_entry(struct layer *l)
 
 	if (!given || !*given)
 		return err_msg(l->err, EINVAL, "unpack", NULL, "an entry has no name");
-	cleanup_free char *path = xstrdup(given);
-	layer_clean_path(path);
+	cleanup_free char *path = clean_path(l, given);
+	if (l->target->below && strcmp(path, l->target->below) == 0)
+		return 0; /* "." of what is unpacked into a directory */
 	cleanup_free char *pieces = xstrdup(path);
 	char *directory;
 	const char *name = layer_split(pieces, &directory);

@@ -24,6 +24,8 @@ struct layer_target {
 	int root;		       /* directory the tree is below; with @overlay another one afterwards */
 	struct owner_log *owners;      /* where owners and modes are remembered */
 	int scratch;		       /* directory for a temporary file */
+	const char *below;	       /* put everything into this directory of it, clean, without '/' in front; NULL */
+	const struct owner *owner;     /* whose everything is, whatever the tar says (uid and gid); NULL */
 	bool whiteouts;		       /* the tar is a layer of several; else .wh. files are files */
 	uint64_t size_left;	       /* most bytes all files may still have, holes counted; counted down */
 	uint64_t files;		       /* counted up, for whoever shows progress (see stream.h, tick) */

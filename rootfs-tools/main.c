@@ -91,6 +91,25 @@ static const struct command commands[] = {
 			"bytes; no file is younger than that.",
 	},
 	{
+		.name = "build",
+		.operands = "CONTEXT [DIR]",
+		.summary = "make an image from a Dockerfile, as an ordinary user",
+		.options = build_options,
+		.run = build_main,
+		.details = "Reads CONTEXT/Dockerfile and makes DIR as unpack does, or with --tag an image of the "
+			   "store, or both. "
+			   "Layers are kept\nin the store and used again when what they were made of is the same; see "
+			   "azm-rootfs gc. "
+			   "RUN works in a sandbox\n(azm-sandbox, beside this program or in PATH) as its root, without "
+			   "network unless "
+			   "--egress allows it.\n\n"
+			   "FROM takes a name of the store or of a registry, scratch, an earlier stage, a path in the "
+			   "context (./base, "
+			   "oci:DIR),\nor what --build-context gives a name. ADD unpacks archives of the context and "
+			   "fetches nothing. "
+			   "Of RUN --mount there\nare cache and tmpfs.",
+	},
+	{
 		.name = "ls",
 		.operands = "",
 		.summary = "list the images in the store",

@@ -87,7 +87,7 @@ struct store_image {
 
 /**
  * store_image_load() - what a name stands for
- * @name:	"debian:12"
+ * @name:	"debian:12"; or the path of a file that holds an image as store_image_text() writes it ("/...")
  *
  * Return: 0, @image released by store_image_free(); -1 with @err (ENOENT: the hint lists similar names)
  */

@@ -186,9 +186,19 @@ static int load_file(const struct store *store, const char *file, struct store_i
 	return result;
 }
 
+static int load_path(const char *path, struct store_image *image, struct azm_err *err)
+{
+	size_t size;
+	cleanup_free char *text = read_path(path, STORE_DOCUMENT_MAX, &size);
+
+	return text ? store_image_parse(text, size, image, err) : err_sys(err, "read image", path);
+}
+
 int store_image_load(const struct store *store, const char *name, struct store_image *image, struct azm_err *err)
 {
 	*image = (struct store_image){ 0 };
+	if (*name == '/')
+		return load_path(name, image, err);
 	cleanup_free char *full = store_name(name, err);
 	cleanup_free char *file = full ? store_file_name(full, err) : NULL;
 

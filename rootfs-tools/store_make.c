@@ -441,31 +441,6 @@ void layer_maker_end(struct layer_maker *m)
 
 /* ---- looking at an image --------------------------------------------------------------------------------------- */
 
-/* Overlays have an upper directory; this one's stays empty, and is removed at once. */
-static int mount_read_only(const struct store *store, const struct host_path *lowers, size_t count, struct azm_err *err)
-{
-	struct layer_maker view = LAYER_MAKER_NONE;
-	struct host_path upper = { 0 }, work = { 0 };
-	int root = -1;
-
-	view.store = store;
-	snprintf(view.partial, sizeof view.partial, "view-%d-%zu", (int)getpid(), count);
-	if (lock_partial(&view, NULL, err) < 0)
-		return -1;
-	cleanup_free char *upper_path = xasprintf("%s/partial/%s/tree", store->path, view.partial);
-	cleanup_free char *work_path = xasprintf("%s/partial/%s/work", store->path, view.partial);
-	struct stat st;
-	if (stat(lowers[0].path, &st) < 0 || mkdirat(view.dir, "tree", 0700) < 0 ||
-		fchmodat(view.dir, "tree", st.st_mode & 07777, 0) < 0 || mkdirat(view.dir, "work", 0700) < 0)
-		err_sys(err, "stack layers in", store->path);
-	else if (host_path_open(upper_path, &upper, err) == 0 && host_path_open(work_path, &work, err) == 0)
-		root = host_overlay(lowers, count, &upper, &work, MOUNT_ATTR_RDONLY, err);
-	host_path_free(&upper);
-	host_path_free(&work);
-	layer_maker_end(&view);
-	return root;
-}
-
 int store_mount(const struct store *store, const struct store_image *image, struct azm_err *err)
 {
 	struct host_path *lowers;
@@ -478,7 +453,7 @@ int store_mount(const struct store *store, const struct store_image *image, stru
 	if (count == 1)
 		root = open(lowers[0].path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	else
-		root = mount_read_only(store, lowers, count, err);
+		root = host_overlay(lowers, count, NULL, NULL, MOUNT_ATTR_RDONLY, err);
 	store_lowers_free(lowers, count);
 	return root < 0 && !err->code ? err_sys(err, "open", image->name) : root;
 }

@@ -111,6 +111,17 @@ static bool is_root_directory(const char *name)
 	return false;
 }
 
+bool tar_begins(const unsigned char *data, size_t size)
+{
+	struct tar_header h;
+	uint64_t length;
+
+	if (size < TAR_BLOCK || is_zero(data))
+		return false;
+	memcpy(&h, data, sizeof h);
+	return checksum_is_right(&h) && parse_number(h.size, sizeof h.size, &length);
+}
+
 bool tar_is_root(const unsigned char *data, size_t size)
 {
 	struct tar_header h;

@@ -33,6 +33,9 @@ void tar_index_free(struct tar_index *index);
  */
 [[gnu::nonnull]] bool tar_index_find(const struct tar_index *index, const char *name, uint64_t *offset, uint64_t *size);
 
+/** tar_begins() - whether the first bytes are a header of a tar. */
+[[gnu::nonnull]] bool tar_begins(const unsigned char *data, size_t size);
+
 /**
  * tar_is_root() - whether the first bytes of a tar are surely those of a root file system
  *

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/tree_walk.c: see tree_walk.h. */
+#include "rootfs-tools/tree_walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in a directory, sorted: the same tree is the same walk everywhere. */
+static int read_names(int dir, struct str_list *names)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!list) {
+		cleanup_close_fd(&fd);
+		return -1;
+	}
+	errno = 0;
+	for (struct dirent *entry; (entry = readdir(list)); errno = 0)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			str_list_add(names, entry->d_name);
+	if (errno)
+		return -1;
+	if (names->count)
+		qsort(names->items, names->count, sizeof *names->items, compare_names);
+	return 0;
+}
+
+static int walk_below(int dir, const char *path, const struct tree_visitor *visitor, struct azm_err *err)
+{
+	cleanup_str_list struct str_list names = { 0 };
+
+	if (read_names(dir, &names) < 0)
+		return err_sys(err, "read the directory", *path ? path : ".");
+	for (size_t i = 0; i < names.count; i++) {
+		cleanup_free char *inner = xasprintf("%s%s%s", path, *path ? "/" : "", names.items[i]);
+		if (strlen(inner) >= PATH_MAX)
+			return err_code(err, ENAMETOOLONG, "read the directory", path);
+		if (tree_walk_entry(dir, names.items[i], inner, visitor, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int tree_walk(int dir, const struct tree_visitor *visitor, struct azm_err *err)
+{
+	return walk_below(dir, "", visitor, err);
+}
+
+int tree_walk_entry(
+	int dir, const char *name, const char *path, const struct tree_visitor *visitor, struct azm_err *err)
+{
+	struct tree_entry entry = { .dir = dir, .name = name, .path = path };
+
+	if (fstatat(dir, name, &entry.st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, "look at", path);
+	int result = visitor->visit(visitor->context, &entry, err);
+	if (result != 0 || !S_ISDIR(entry.st.st_mode))
+		return result < 0 ? -1 : 0;
+	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "read the directory", path);
+	if (walk_below(fd, path, visitor, err) < 0)
+		return -1;
+	return visitor->leave ? visitor->leave(visitor->context, &entry, err) : 0;
+}
