@@ -57,6 +57,8 @@ struct volume {
 	uint32_t mode;	  /* TMPFS: permission bits; 0 = 1777 */
 	struct guarded *guarded; /* BIND of a directory: in this order, a directory before what lies in it */
 	size_t guarded_count;
+	struct host_path *layers; /* OVERLAY: directories on top of source, top-most first */
+	size_t layer_count;
 };
 
 /* A small file that is ours inside, never the host's: /etc/hosts, /etc/resolv.conf, /etc/hostname, the sudo stand-in.

@@ -19,6 +19,7 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "mount/guard.h"
 #include "mount/handle.h"
 #include "mount/newapi.h"
@@ -65,6 +66,16 @@ static int clone_source(const struct volume *v, uint64_t attributes, struct azm_
 	return mnt < 0 ? err_sys(err, "mount volume", v->source.path) : mnt;
 }
 
+static int new_overlay(const struct volume *v, uint64_t attributes, struct azm_err *err)
+{
+	cleanup_free struct host_path *lowers = xcalloc(v->layer_count + 1, sizeof *lowers);
+
+	for (size_t i = 0; i < v->layer_count; i++)
+		lowers[i] = v->layers[i];
+	lowers[v->layer_count] = v->source;
+	return overlay_new(lowers, v->layer_count + 1, &v->upper, &v->work, attributes, err);
+}
+
 static int new_volume(const struct volume *v, struct azm_err *err)
 {
 	uint64_t attributes = MOUNT_ATTR_NOSUID | (is_device(v) ? 0u : MOUNT_ATTR_NODEV) |
@@ -74,7 +85,7 @@ static int new_volume(const struct volume *v, struct azm_err *err)
 	case VOLUME_TMPFS:
 		return new_tmpfs(v, attributes, err);
 	case VOLUME_OVERLAY:
-		return overlay_new(&v->source, 1, &v->upper, &v->work, attributes, err);
+		return new_overlay(v, attributes, err);
 	case VOLUME_BIND:
 		return clone_source(v, attributes, err);
 	}

@@ -54,9 +54,15 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 	int result = 0;
 
 	if (first >= argc) {
-		bool network = str_starts(command, "network ");
-		err_msg(&err, EINVAL, command, NULL, "needs the NAME of a %s", network ? "network" : "sandbox");
-		err_hint(&err, "`azm-sandbox %s` lists them", network ? "network ls" : "ps -a");
+		bool network = str_starts(command, "network "), snapshot = str_starts(command, "snapshots ");
+		err_msg(&err, EINVAL, command, NULL, "needs the %s of a %s", snapshot ? "TAG" : "NAME",
+			network	   ? "network"
+			: snapshot ? "snapshot"
+				   : "sandbox");
+		err_hint(&err, "`azm-sandbox %s` lists them",
+			network	   ? "network ls"
+			: snapshot ? "snapshots ls"
+				   : "ps -a");
 		return fail_command(&err);
 	}
 	if (state_open(&state, &err) < 0)

@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
+#include "snapshots/layers.h"
 #include "socket_files.h"
 #include "spare.h"
 
@@ -168,7 +169,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 			return err_sys(err, "wait for the end of", name);
 		lock = steal_fd(&again); /* NOLINT(clang-analyzer-deadcode.DeadStores): held to the end */
 	}
-	if (sandbox_remove_mapped(state, name, err) < 0)
+	if (sandbox_remove_mapped(state, name, err) < 0 || layers_gc(state, err) < 0)
 		return -1;
 	socket_files_reclaim(state);
 	printf("%s\n", name);
@@ -194,6 +195,8 @@ int command_gc(int argc, char **argv)
 		return fail_command(&err);
 	spare_retire(state.sandboxes);
 	state_reclaim(&state);
+	if (layers_gc(&state, &err) < 0)
+		fail_command(&err);
 	socket_files_reclaim(&state);
 	embed_remove_others(&state);
 	return 0;

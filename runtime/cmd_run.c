@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "commands.h"
 #include "run_options.h"
+#include "snapshots/rollback.h"
 #include "socket_files.h"
 #include "supervisor.h"
 
@@ -205,21 +206,37 @@ static int detach(struct reporting *reporting, int *status)
 	return -1;
 }
 
-static int run_created(struct run_request *request, const struct state *state, struct azm_err *err)
+/* @closed: a descriptor that a detached supervisor must not keep; -1 */
+static int run_created(struct config *config, const struct state *state, struct reporting *reporting, int closed)
 {
-	struct reporting reporting = { .json = request->json, .status_fd = request->status_fd, .parent = -1 };
-	struct config *config = &request->config;
-	int lock = -1;
+	struct azm_err err = { 0 };
+	cleanup_fd int lock = -1;
 	int status;
 
 	supervisor_block_signals();
 	int knocked = supervisor_knock(config, state);
-	cleanup_fd int dir = create(config, state, &lock, err);
-	if (dir < 0)
-		return fail_command(err);
-	if (config->detach && detach(&reporting, &status) < 0)
-		return status;
-	return supervise(config, state, dir, lock, &reporting, true, knocked);
+	cleanup_fd int dir = create(config, state, &lock, &err);
+	if (dir < 0 || !config->detach)
+		return dir < 0 ? fail_command(&err)
+			       : supervise(config, state, dir, steal_fd(&lock), reporting, true, knocked);
+	if (detach(reporting, &status) == 0) {
+		if (closed >= 0)
+			close(closed);
+		exit(supervise(config, state, dir, steal_fd(&lock), reporting, true, knocked));
+	}
+	if (knocked > 0)
+		close(knocked);
+	return status;
+}
+
+int run_detached(struct config *config, const struct state *state, bool json, int closed)
+{
+	struct reporting reporting = { .json = json, .status_fd = -1, .parent = -1 };
+
+	config->detach = true;
+	free(config->created);
+	config->created = status_time();
+	return run_created(config, state, &reporting, closed);
 }
 
 int command_run(int argc, char **argv)
@@ -241,7 +258,8 @@ int command_run(int argc, char **argv)
 		return fail_command(&err);
 	state_reclaim(&state);
 	socket_files_reclaim(&state);
-	return run_created(&request, &state, &err);
+	struct reporting reporting = { .json = request.json, .status_fd = request.status_fd, .parent = -1 };
+	return run_created(&request.config, &state, &reporting, -1);
 }
 
 struct start_options {
@@ -284,13 +302,21 @@ static int start_one(const struct state *state, const char *name, void *context,
 	int lock = sandbox_lock(dir, err);
 	if (lock < 0)
 		return err_is(err, EWOULDBLOCK) ? err_msg(err, EEXIST, "start", name, "it is running already") : -1;
-	if (config_load(&config, dir, err) < 0)
+	if (rollback_finish(dir, err) < 0 || config_load(&config, dir, err) < 0)
 		return err_wrap(err, "start", name);
 	if (!options->attach && detach(&reporting, &status) < 0) {
 		close(lock);
 		return status == 0 ? 0 : err_msg(err, ECHILD, "start", name, "it did not start, see above");
 	}
 	exit(supervise(&config, state, dir, lock, &reporting, false, 0));
+}
+
+int start_again(const struct state *state, const char *name)
+{
+	struct start_options options = { 0 };
+	struct azm_err err = { 0 };
+
+	return start_one(state, name, &options, &err) < 0 ? fail_command(&err) : 0;
 }
 
 int command_start(int argc, char **argv)

@@ -14,6 +14,9 @@ extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_opt
 
 extern const struct option_row cp_option_rows[];
 
+extern const struct option_row snapshot_option_rows[], fork_option_rows[], rollback_option_rows[], diff_option_rows[],
+	snapshots_ls_option_rows[], snapshots_inspect_option_rows[];
+
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
 int command_egress(int argc, char **argv);
@@ -38,6 +41,13 @@ int command_network_ls(int argc, char **argv);
 int command_network_inspect(int argc, char **argv);
 int command_network_rm(int argc, char **argv);
 int command_version(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
+int command_fork(int argc, char **argv);
+int command_rollback(int argc, char **argv);
+int command_diff(int argc, char **argv);
+int command_snapshots_ls(int argc, char **argv);
+int command_snapshots_inspect(int argc, char **argv);
+int command_snapshots_rm(int argc, char **argv);
 
 /* What the man page says after the commands (man_sections.c). */
 extern const struct man_section man_sections[];
@@ -54,6 +64,18 @@ int fail_command(const struct azm_err *err);
  * Return: the index of NAME, -1 with @err set
  */
 int options_around_name(const char *command, void *options, int argc, char **argv, struct azm_err *err);
+
+/**
+ * run_detached() - `run -d` for a configuration that is complete but for its name
+ * @json:	print the ready line, else the name
+ * @closed:	descriptor that the supervisor must not keep; -1
+ *
+ * Errors are printed. Return: the exit status, when the sandbox is ready
+ */
+int run_detached(struct config *config, const struct state *state, bool json, int closed);
+
+/** start_again() - `start` of one sandbox; errors are printed. Return: the exit status */
+int start_again(const struct state *state, const char *name);
 
 /**
  * for_each_name() - run one action for every NAME of a command line

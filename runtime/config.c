@@ -234,17 +234,25 @@ int config_save(const struct config *config, int dir, struct azm_err *err)
 	return result;
 }
 
+int config_from_json(struct config *config, const json_t *object, const char *file, struct azm_err *err)
+{
+	if (!json_is_object(object))
+		return err_msg(err, EINVAL, "read", file, "there is no configuration in it");
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		const json_t *value = json_object_get(object, fields[i].name);
+		if (value) /* an earlier version did not write what came later */
+			load_field(config, &fields[i], value);
+	}
+	return 0;
+}
+
 int config_load(struct config *config, int dir, struct azm_err *err)
 {
 	json_t *object = json_load_at(dir, "config.json", err);
 
 	if (!object)
 		return -1;
-	for (size_t i = 0; i < FIELD_COUNT; i++) {
-		const json_t *value = json_object_get(object, fields[i].name);
-		if (value) /* an earlier version did not write what came later */
-			load_field(config, &fields[i], value);
-	}
+	int result = config_from_json(config, object, "config.json", err);
 	json_decref(object);
-	return 0;
+	return result;
 }

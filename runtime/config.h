@@ -83,6 +83,9 @@ int config_save(const struct config *config, int dir, struct azm_err *err);
 /** config_load() - read it back into a config_init()ed object. */
 int config_load(struct config *config, int dir, struct azm_err *err);
 
+/** config_from_json() - the same of an object, into a config_init()ed one. @file: where it comes from. */
+int config_from_json(struct config *config, const json_t *object, const char *file, struct azm_err *err);
+
 /** config_json() - the same as an object, for inspect; the caller owns the reference. NULL: a value is not UTF-8. */
 json_t *config_json(const struct config *config);
 

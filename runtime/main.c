@@ -145,6 +145,58 @@ static const struct command commands[] = {
 		.summary = "remove sandboxes and their writable layers",
 		.options = rm_option_rows,
 		.run = command_rm },
+	{ .name = "snapshot",
+		.operands = "NAME TAG",
+		.summary = "freeze what a sandbox is now and keep it as TAG",
+		.options = snapshot_option_rows,
+		.run = command_snapshot,
+		.details = "What was changed in the sandbox, in \"/\" and in copy-on-write volumes, becomes a layer "
+			   "that never "
+			   "changes again. A stopped sandbox gets an empty writable layer on top of it, in the same "
+			   "time whatever "
+			   "its size. A running one goes on with the layer it has: its processes are stopped for a "
+			   "moment while "
+			   "that is copied, by reference where the file system can (XFS, btrfs), else byte by byte. "
+			   "Memory, "
+			   "processes and ordinary volumes are no part of a snapshot." },
+	{ .name = "fork",
+		.operands = "NAME|TAG [N [COMMAND [ARG...]]]",
+		.summary = "start N new sandboxes from the state of a sandbox or a snapshot",
+		.options = fork_option_rows,
+		.run = command_fork,
+		.details = "Each has a writable layer, a name, an address and a key of its own, and shares the layers "
+			   "below. The "
+			   "rest is as the first sandbox was run, but for COMMAND when one is given; published ports "
+			   "are free "
+			   "ones of the host. Volumes other than copy-on-write ones are the same directories for all "
+			   "of them." },
+	{ .name = "rollback",
+		.operands = "NAME TAG",
+		.summary = "make a stopped sandbox what it was at a snapshot",
+		.options = rollback_option_rows,
+		.run = command_rollback,
+		.details =
+			"What changed since is lost, unless a snapshot has it. TAG may be of any sandbox with the same "
+			"image and volumes." },
+	{ .name = "diff",
+		.operands = "NAME [TAG]",
+		.summary = "list what a sandbox changed since its image, or since a snapshot",
+		.options = diff_option_rows,
+		.run = command_diff,
+		.details = "A: added, C: changed, D: deleted." },
+	{ .name = "snapshots ls",
+		.summary = "list snapshots",
+		.options = snapshots_ls_option_rows,
+		.run = command_snapshots_ls },
+	{ .name = "snapshots inspect",
+		.operands = "TAG...",
+		.summary = "everything about snapshots, as JSON: their layers, top-most first, and configuration",
+		.options = snapshots_inspect_option_rows,
+		.run = command_snapshots_inspect },
+	{ .name = "snapshots rm",
+		.operands = "TAG...",
+		.summary = "remove snapshots, and layers that nothing stands on any more",
+		.run = command_snapshots_rm },
 	{ .name = "network create",
 		.operands = "NAME",
 		.summary = "make a network on which sandboxes meet",

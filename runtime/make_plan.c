@@ -295,6 +295,9 @@ void launch_free(struct launch *launch)
 	host_path_free(&mount->work);
 	for (size_t i = 0; i < mount->volume_count; i++) {
 		host_path_free(&mount->volumes[i].source);
+		for (size_t k = 0; k < mount->volumes[i].layer_count; k++)
+			host_path_free(&mount->volumes[i].layers[k]);
+		free(mount->volumes[i].layers);
 		host_path_free(&mount->volumes[i].upper);
 		host_path_free(&mount->volumes[i].work);
 		free(mount->volumes[i].target);

@@ -1,7 +1,7 @@
 # azm-sandbox. Dynamic against libc and libmnl only (Debian has no static libmnl); the rest is linked in.
 include runtime/doctor/module.mk
 
-RUNTIME_SRC := $(wildcard runtime/*.c runtime/copy/*.c)
+RUNTIME_SRC := $(wildcard runtime/*.c runtime/copy/*.c runtime/snapshots/*.c)
 RUNTIME_OBJ := $(RUNTIME_SRC:%.c=$(O)/obj/%.o) $(O)/obj/runtime/init/plan.o
 RUNTIME_LIBS := -l:libseccomp.a -l:libjansson.a -l:libcap.a
 

@@ -80,7 +80,7 @@ static void workload_env(struct run_request *request)
 			str_list_add(env, request->env.items[i]);
 }
 
-static char *random_key(void)
+char *random_key(void)
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned char random[16];

@@ -22,6 +22,9 @@ void run_request_free(struct run_request *request);
 /* config: struct run_request */
 extern const struct option_row run_option_rows[];
 
+/** random_key() - a new key of a server; allocated. */
+char *random_key(void);
+
 /**
  * run_request_complete() - lay the environment under the flags and fill in what follows from them
  *

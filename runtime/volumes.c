@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -243,6 +244,30 @@ static int add_tmpfs(const char *text, struct mount_plan *plan, struct azm_err *
 	return 0;
 }
 
+/* A frozen layer (snapshots/layers.h) holds what a sandbox changed in "/" as "tree" and, beside it, what it changed in
+ * copy-on-write volumes under the names of their upper directories. */
+static int frozen_layers(const struct config *config, struct volume *volume, struct azm_err *err)
+{
+	const char *upper = strrchr(volume->upper.path, '/') + 1;
+	int length = (int)(strlen(upper) - strlen("-upper"));
+
+	for (size_t i = 0; i < config->layers.count; i++) {
+		const char *tree = config->layers.items[i];
+		const char *slash = strrchr(tree, '/');
+		struct host_path layer;
+		if (!slash || strcmp(slash, "/tree") != 0)
+			continue;
+		cleanup_free char *path = xasprintf("%.*s/%.*s", (int)(slash - tree), tree, length, upper);
+		if (access(path, F_OK) < 0)
+			continue;
+		if (host_path_open(path, &layer, err) < 0)
+			return -1;
+		volume->layers = xrealloc(volume->layers, volume->layer_count + 1, sizeof *volume->layers);
+		volume->layers[volume->layer_count++] = layer;
+	}
+	return 0;
+}
+
 /* A mount below another one must come after it. */
 static int by_depth(const void *a, const void *b)
 {
@@ -268,6 +293,9 @@ int volumes_plan(
 			return -1;
 	for (size_t i = 0; i < config->tmpfs.count; i++)
 		if (add_tmpfs(config->tmpfs.items[i], plan, err) < 0)
+			return -1;
+	for (size_t i = 0; i < plan->volume_count; i++)
+		if (plan->volumes[i].kind == VOLUME_OVERLAY && frozen_layers(config, &plan->volumes[i], err) < 0)
 			return -1;
 	if (plan->volume_count > 1)
 		qsort(plan->volumes, plan->volume_count, sizeof *plan->volumes, by_depth);

@@ -110,6 +110,9 @@ static void walk_volume(struct codec *c, struct volume *volume)
 {
 	FIELD(c, volume->kind);
 	walk_host_path(c, &volume->source);
+	ARRAY(c, volume->layers, volume->layer_count, 24);
+	for (size_t i = 0; i < volume->layer_count; i++)
+		walk_host_path(c, &volume->layers[i]);
 	walk_host_path(c, &volume->upper);
 	walk_host_path(c, &volume->work);
 	text(c, &volume->target);

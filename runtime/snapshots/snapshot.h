@@ -49,4 +49,16 @@ size_t snapshot_own_layers(const struct state *state, const struct config *confi
 
 void snapshot_free(struct snapshot *snapshot);
 
+/** snapshot_check_tag() - whether one can be taken under this name: valid, and nobody's. */
+int snapshot_check_tag(const struct state *state, const char *tag, struct azm_err *err);
+
+/** snapshot_keep() - write it down under its tag; the server's key is forgotten. */
+int snapshot_keep(const struct state *state, struct snapshot *snapshot, struct azm_err *err);
+
+/** snapshot_tags() - append the names of all, sorted. */
+int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_err *err);
+
+/** snapshot_remove() - forget the name; its layers go with the next layers_gc() unless something stands on them. */
+int snapshot_remove(const struct state *state, const char *tag, struct azm_err *err);
+
 #define cleanup_snapshot [[gnu::cleanup(snapshot_free)]]

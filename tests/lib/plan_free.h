@@ -28,6 +28,9 @@ static inline void plan_free_mounts(struct mount_plan *mounts)
 		for (size_t k = 0; k < mounts->volumes[i].guarded_count; k++)
 			free(mounts->volumes[i].guarded[k].path);
 		free(mounts->volumes[i].guarded);
+		for (size_t k = 0; k < mounts->volumes[i].layer_count; k++)
+			free(mounts->volumes[i].layers[k].path);
+		free(mounts->volumes[i].layers);
 	}
 	free(mounts->volumes);
 	for (size_t i = 0; i < mounts->file_count; i++) {

@@ -22,8 +22,8 @@ static struct plan whole_plan(void)
 	static struct guarded guarded[] = { { name, true }, { target, false } };
 	static struct volume volumes[] = {
 		{ VOLUME_OVERLAY, { image, 4, 5, S_IFDIR }, { upper, 6, 7, S_IFDIR }, { work, 8, 9, S_IFDIR }, target,
-			true, false, 0, 0, guarded, 2 },
-		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, true, 4096, 01777, NULL, 0 },
+			true, false, 0, 0, guarded, 2, lowers, 2 },
+		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, true, 4096, 01777, NULL, 0, NULL, 0 },
 	};
 	static struct etc_file files[] = { { target, hosts, 0644, true }, { name, empty, 0755, false } };
 	static uint32_t groups[] = { 4, 27, 65535 };
@@ -94,6 +94,9 @@ static void same_mounts(const struct mount_plan *a, const struct mount_plan *b)
 	for (size_t i = 0; i < a->volume_count; i++) {
 		const struct volume *v = &a->volumes[i], *w = &b->volumes[i];
 		same_path(&v->source, &w->source);
+		assert_int_equal(v->layer_count, w->layer_count);
+		for (size_t k = 0; k < v->layer_count; k++)
+			same_path(&v->layers[k], &w->layers[k]);
 		same_path(&v->upper, &w->upper);
 		same_path(&v->work, &w->work);
 		same_text(v->target, w->target);
