@@ -20,6 +20,7 @@
 #include "base/tree.h"
 #include "doctor/hints.h"
 #include "embed.h"
+#include "host_sockets.h"
 #include "idmap.h"
 #include "lockdown.h"
 #include "published.h"
@@ -361,6 +362,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 	raise_open_files();
 	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
 		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0 ||
+		host_sockets_check(config, &s->launch.plan.mount, err) < 0 ||
 		guard_prepare(config, s->state, s->dir, &s->launch.plan.mount, &s->guard, err) < 0)
 		return -1;
 	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
