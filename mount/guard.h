@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mount/guard.h: names in a volume that stay as they are, whatever the workload tries. */
 #pragma once
-#include "mount/mount.h"
+#include "mount/build.h"
 
 /**
  * guard_apply() - cover and pin the guarded names of a volume
@@ -11,4 +11,4 @@
  *
  * Return: 0, or -1 with @err set (step "guard", the path)
  */
-[[gnu::nonnull]] int guard_apply(int mnt, const struct volume *volume, struct azm_err *err);
+[[gnu::nonnull]] int guard_apply(const struct build *b, int mnt, const struct volume *volume, struct azm_err *err);

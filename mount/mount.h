@@ -42,6 +42,7 @@ enum volume_kind { VOLUME_BIND, VOLUME_OVERLAY, VOLUME_TMPFS };
 struct guarded {
 	char *path; /* relative to the volume, without links, "." and ".." */
 	bool pin;   /* the name only: what lies in this directory stays writable */
+	char *text; /* what the file says inside; NULL: what it says */
 };
 
 struct volume {

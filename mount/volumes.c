@@ -132,7 +132,7 @@ static int place_volume(const struct build *b, const struct volume *v, struct az
 	cleanup_fd int mnt = new_volume(v, err);
 	if (mnt < 0)
 		return -1;
-	return mnt_move(mnt, target, "") < 0 ? err_sys(err, "mount volume at", v->target) : guard_apply(mnt, v, err);
+	return mnt_move(mnt, target, "") < 0 ? err_sys(err, "mount volume at", v->target) : guard_apply(b, mnt, v, err);
 }
 
 static size_t depth(const char *target)

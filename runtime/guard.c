@@ -478,7 +478,7 @@ static int scan(struct plan_root *p, const char *path, unsigned depth)
 	return depth < SCAN_DEPTH && is_worth_reading(path) ? each_directory(p, path, scan, depth + 1) : 0;
 }
 
-/* What nobody with our rights can make, the sandbox cannot make either: it needs no cover. */
+/* A name that could not be held has no cover; if the sandbox makes it nevertheless, the second line finds it. */
 static void forget(struct volume *v, const char *path)
 {
 	for (size_t i = 0; i < v->guarded_count; i++) {
@@ -493,27 +493,28 @@ static void forget(struct volume *v, const char *path)
 
 static int make_held_in(struct plan_root *p, const char *directory, const json_t *names)
 {
-	struct timespec times[2];
 	size_t i;
 	const json_t *item;
+	int result = 0;
 	cleanup_fd int parent = open_directory(p, directory);
 
 	if (parent < 0)
 		return err_sys(p->err, "hold guarded names in", directory);
-	guard_hold_times_begin(parent, times);
+	const struct guard_hold_parent before = guard_hold_begin(parent);
 	json_array_foreach(names, i, item)
 	{
 		cleanup_free char *path = join(directory, json_string_value(item));
 		int made = guard_hold_name(parent, json_string_value(item));
-		if (made < 0) {
-			err_sys(p->err, "hold a guarded name", path);
-			return err_hint(p->err, "--guard report starts without");
-		}
 		if (made == 1)
 			forget(p->volume, path);
+		if (made >= 0)
+			continue;
+		err_sys(p->err, "hold a guarded name", path);
+		result = err_hint(p->err, "--guard report starts without");
+		break;
 	}
-	guard_hold_times_end(parent, times);
-	return 0;
+	guard_hold_end(&before);
+	return result;
 }
 
 static int make_held(struct plan_root *p)
@@ -529,11 +530,38 @@ static int make_held(struct plan_root *p)
 	return 0;
 }
 
+/* `git stash -u` and `git clean` inside try to remove empty directories that are not ignored, and fail. */
+static int ignore_held(struct plan_root *p)
+{
+	static const char exclude[] = ".git/info/exclude";
+	const json_t *item, *names = json_object_get(p->held, "");
+	char name[NAME_MAX + 1];
+	size_t i;
+	cleanup_fd int parent = resolve_parent(p->fd, exclude, name);
+	char *text = names && parent >= 0 ? guard_config_text(parent, name) : NULL;
+
+	if (!text)
+		return 0;
+	json_array_foreach(names, i, item)
+	{
+		char *longer = xasprintf(
+			"%s%s/%s\n", text, i ? "" : "\n# held by azm-sandbox while it runs\n", json_string_value(item));
+		free(text);
+		text = longer;
+	}
+	int result = add(p, exclude, false);
+	if (result == 0 && is_guarded(p, exclude))
+		p->volume->guarded[p->volume->guarded_count - 1].text = text;
+	else
+		free(text);
+	return result;
+}
+
 static int find_in_volume(struct plan_root *p)
 {
 	if (type_of(p, ".git"))
 		p->project = true;
-	if (guard_top(p, "", p->project) < 0 || guard_dot_git(p, "") < 0)
+	if (guard_top(p, "", p->project) < 0 || guard_dot_git(p, "") < 0 || ignore_held(p) < 0)
 		return -1;
 	return p->project ? each_directory(p, "", scan, 1) : 0;
 }

@@ -61,19 +61,27 @@ int guard_hold_lock(const struct state *state, int parent, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "lock the guarded directory", name) : fd;
 }
 
-void guard_hold_times_begin(int parent, struct timespec times[2])
+struct guard_hold_parent guard_hold_begin(int parent)
 {
+	struct guard_hold_parent before = { .fd = parent,
+		.times = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } } };
 	struct stat st;
 
-	times[0] = times[1] = (struct timespec){ .tv_nsec = UTIME_OMIT };
-	if (fstat(parent, &st) == 0)
-		times[1] = st.st_mtim;
+	if (fstat(parent, &st) < 0)
+		return before;
+	before.times[1] = st.st_mtim;
+	before.mode = st.st_mode & 07777;
+	before.opened = st.st_uid == geteuid() && (st.st_mode & S_IRWXU) != S_IRWXU &&
+			fchmod(parent, before.mode | S_IRWXU) == 0;
+	return before;
 }
 
-void guard_hold_times_end(int parent, const struct timespec times[2])
+void guard_hold_end(const struct guard_hold_parent *parent)
 {
+	if (parent->opened)
+		(void)!fchmod(parent->fd, parent->mode);
 	/* Somebody else's directory keeps its new time. */
-	(void)!futimens(parent, times);
+	(void)!futimens(parent->fd, parent->times);
 }
 
 static int make(int parent, const char *name)
@@ -136,13 +144,12 @@ static void remove_if_placeholder(int parent, const char *name)
 
 void guard_hold_release(const struct state *state, int parent, const char *const *names)
 {
-	struct timespec times[2];
 	cleanup_free char *lock = lock_name(parent);
 	cleanup_fd int fd = lock ? take_lock(state, lock, LOCK_EX | LOCK_NB) : -1;
 
 	if (fd < 0)
 		return;
-	guard_hold_times_begin(parent, times);
+	const struct guard_hold_parent before = guard_hold_begin(parent);
 	for (; *names; names++)
 		remove_held(parent, *names);
 	/* Those that another sandbox made, ended while we still shared the lock, and left to us. */
@@ -150,6 +157,6 @@ void guard_hold_release(const struct state *state, int parent, const char *const
 		remove_if_placeholder(parent, rule->name);
 	remove_if_placeholder(parent, HOLD_COMMONDIR);
 	remove_if_placeholder(parent, "hooks");
-	guard_hold_times_end(parent, times);
+	guard_hold_end(&before);
 	unlinkat(state->live, lock, 0);
 }

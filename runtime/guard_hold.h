@@ -15,15 +15,24 @@
  */
 int guard_hold_lock(const struct state *state, int parent, struct azm_err *err);
 
-/** guard_hold_times_begin(), guard_hold_times_end() - holding names leaves no trace: the directory's time of
- * modification is put back to what it was in between. @parent: readable, not O_PATH. */
-void guard_hold_times_begin(int parent, struct timespec times[2]);
-void guard_hold_times_end(int parent, const struct timespec times[2]);
+/* What a directory was like before names in it were held or released. */
+struct guard_hold_parent {
+	int fd;
+	bool opened; /* it was closed to its owner, whom the sandbox's root can overrule */
+	mode_t mode;
+	struct timespec times[2];
+};
+
+/** guard_hold_begin() - before names are held or released. @parent: readable, not O_PATH. */
+struct guard_hold_parent guard_hold_begin(int parent);
+
+/** guard_hold_end() - put the directory's mode and time of modification back: nothing of us shows. */
+void guard_hold_end(const struct guard_hold_parent *parent);
 
 /**
  * guard_hold_name() - hold a name that is absent
  *
- * Return: 0; 1 when nobody with the user's rights could make it, so that there is nothing to hold; -1 with errno
+ * Return: 0; 1 when the user may not make it: then the sandbox, as a rule, may not either; -1 with errno
  */
 int guard_hold_name(int parent, const char *name);
 

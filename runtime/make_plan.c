@@ -301,8 +301,10 @@ void launch_free(struct launch *launch)
 		host_path_free(&mount->volumes[i].upper);
 		host_path_free(&mount->volumes[i].work);
 		free(mount->volumes[i].target);
-		for (size_t k = 0; k < mount->volumes[i].guarded_count; k++)
+		for (size_t k = 0; k < mount->volumes[i].guarded_count; k++) {
 			free(mount->volumes[i].guarded[k].path);
+			free(mount->volumes[i].guarded[k].text);
+		}
 		free(mount->volumes[i].guarded);
 	}
 	free(mount->volumes);

@@ -120,10 +120,11 @@ static void walk_volume(struct codec *c, struct volume *volume)
 	flag(c, &volume->exec_server);
 	FIELD(c, volume->size);
 	FIELD(c, volume->mode);
-	ARRAY(c, volume->guarded, volume->guarded_count, 5);
+	ARRAY(c, volume->guarded, volume->guarded_count, 9);
 	for (size_t i = 0; i < volume->guarded_count; i++) {
 		text(c, &volume->guarded[i].path);
 		flag(c, &volume->guarded[i].pin);
+		text(c, &volume->guarded[i].text);
 	}
 }
 

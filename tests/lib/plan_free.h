@@ -25,8 +25,10 @@ static inline void plan_free_mounts(struct mount_plan *mounts)
 		free(mounts->volumes[i].upper.path);
 		free(mounts->volumes[i].work.path);
 		free(mounts->volumes[i].target);
-		for (size_t k = 0; k < mounts->volumes[i].guarded_count; k++)
+		for (size_t k = 0; k < mounts->volumes[i].guarded_count; k++) {
 			free(mounts->volumes[i].guarded[k].path);
+			free(mounts->volumes[i].guarded[k].text);
+		}
 		free(mounts->volumes[i].guarded);
 		for (size_t k = 0; k < mounts->volumes[i].layer_count; k++)
 			free(mounts->volumes[i].layers[k].path);

@@ -47,6 +47,15 @@ static int ignore_term(int argc, char **argv)
 	return sleep_forever(argc, argv);
 }
 
+/* Rename and exchange two names. */
+static int rename_two(int argc, char **argv)
+{
+	(void)argc;
+	fact("rename.exchange", "%s", result(renameat2(AT_FDCWD, argv[1], AT_FDCWD, argv[2], RENAME_EXCHANGE)));
+	fact("rename.rename", "%s", result(rename(argv[1], argv[2])));
+	return 0;
+}
+
 static volatile sig_atomic_t caught;
 
 static void catch_signal(int signo)
@@ -214,6 +223,7 @@ static int flood(int argc, char **argv)
 const struct probe_row probe_acts[] = {
 	{ "exit", exit_with, 1, 1, "N: end with status N" },
 	{ "die-signal", die_signal, 1, 1, "N: die of signal N" },
+	{ "rename", rename_two, 2, 1, "FROM TO: exchange two names, then rename" },
 	{ "sleep-forever", sleep_forever, 0, 1, "never end" },
 	{ "ignore-term", ignore_term, 0, 1, "never end, ignore TERM, INT, HUP" },
 	{ "catch", catch_one, 0, 1, "wait for a signal and name it" },

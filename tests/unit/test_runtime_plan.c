@@ -19,7 +19,7 @@ static char empty[] = "", name[] = "box", image[] = "/img/rootfs", upper[] = "/s
 static struct plan whole_plan(void)
 {
 	static struct host_path lowers[] = { { image, 1, 2, S_IFDIR }, { work, 3, UINT64_MAX, S_IFDIR } };
-	static struct guarded guarded[] = { { name, true }, { target, false } };
+	static struct guarded guarded[] = { { name, true, NULL }, { target, false, hosts } };
 	static struct volume volumes[] = {
 		{ VOLUME_OVERLAY, { image, 4, 5, S_IFDIR }, { upper, 6, 7, S_IFDIR }, { work, 8, 9, S_IFDIR }, target,
 			true, false, 0, 0, guarded, 2, lowers, 2 },
@@ -104,6 +104,7 @@ static void same_mounts(const struct mount_plan *a, const struct mount_plan *b)
 			    v->size == w->size && v->mode == w->mode && v->guarded_count == w->guarded_count);
 		for (size_t k = 0; k < v->guarded_count; k++) {
 			same_text(v->guarded[k].path, w->guarded[k].path);
+			same_text(v->guarded[k].text, w->guarded[k].text);
 			assert_true(v->guarded[k].pin == w->guarded[k].pin);
 		}
 	}
