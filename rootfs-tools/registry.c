@@ -98,14 +98,13 @@ static char *address(const struct endpoint *e, bool plain, const char *where)
 	return xasprintf("%s://%s/v2/%s/%s", plain ? "http" : "https", e->host, e->path, where);
 }
 
-/* Where no TLS is spoken and none is needed. Return: whether it is worth another try. */
-static bool try_plain(struct registry *r, struct endpoint *e, const struct azm_err *err)
+/* Where no TLS is spoken and none is needed. @plain: how it was tried. Return: whether it is worth another try. */
+static bool try_plain(struct registry *r, struct endpoint *e, bool plain, const struct azm_err *err)
 {
 	pthread_mutex_lock(&r->lock);
-	bool change =
-		e->plain_allowed && !e->plain && !e->decided && (err_is(err, EPROTO) || err_is(err, ECONNREFUSED));
-	if (change)
+	if (e->plain_allowed && !e->decided && (err_is(err, EPROTO) || err_is(err, ECONNREFUSED)))
 		e->plain = true;
+	bool change = e->plain && !plain; /* by us or by another thread */
 	pthread_mutex_unlock(&r->lock);
 	return change;
 }
@@ -139,7 +138,7 @@ static int send_once(struct registry_client *client, struct endpoint *e, struct 
 		request->url = request->authorization = NULL;
 		if (result == 0)
 			note_answer(r, e, *authorization, response->status);
-		else if (try_plain(r, e, err))
+		else if (try_plain(r, e, plain, err))
 			continue;
 		return result;
 	}
@@ -501,8 +500,11 @@ int registry_get_blob(struct registry_client *client, struct blob_cache *cache, 
 	digest_text(digest, name);
 	for (size_t i = r->chosen; i < r->count; i++) {
 		err_clear(err);
-		if (fetch(client, &r->endpoints[i], cache, digest, &download, err) == 0)
+		if (fetch(client, &r->endpoints[i], cache, digest, &download, err) == 0) {
+			if (i > r->chosen) /* the one before failed: it is not waited for again */
+				r->chosen = i;
 			return 0;
+		}
 		if (err_is(err, EINTR) || err_is(err, ENOSPC))
 			return -1;
 	}
