@@ -53,6 +53,7 @@ struct volume {
 	struct host_path work;	/* OVERLAY */
 	char *target;		/* absolute path inside */
 	bool read_only;
+	bool populate;	  /* BIND: an empty volume gets what the image has at the target */
 	bool exec_server; /* the runtime server's binary: a missing mount point is made, options are ro,nosuid,nodev */
 	uint64_t size;	  /* TMPFS: bytes; 0 = 1 GiB */
 	uint32_t mode;	  /* TMPFS: permission bits; 0 = 1777 */

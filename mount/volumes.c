@@ -24,6 +24,7 @@
 #include "mount/handle.h"
 #include "mount/newapi.h"
 #include "mount/overlay.h"
+#include "mount/populate.h"
 
 enum {
 	TMPFS_MODE = 01777,
@@ -129,10 +130,16 @@ static int place_volume(const struct build *b, const struct volume *v, struct az
 		return err_sys(err, "open mount point", v->target);
 	if (check_target(b, target, v, err) < 0)
 		return -1;
-	cleanup_fd int mnt = new_volume(v, err);
-	if (mnt < 0)
+	struct volume first = *v;
+	first.read_only = v->read_only && !v->populate;
+	cleanup_fd int mnt = new_volume(&first, err);
+	if (mnt < 0 || (v->populate && populate(target, mnt, err) < 0))
 		return -1;
-	return mnt_move(mnt, target, "") < 0 ? err_sys(err, "mount volume at", v->target) : guard_apply(b, mnt, v, err);
+	if (mnt_move(mnt, target, "") < 0)
+		return err_sys(err, "mount volume at", v->target);
+	if (v->read_only && !first.read_only && mnt_restrict(mnt, MOUNT_ATTR_RDONLY) < 0)
+		return err_sys(err, "make read-only", v->target);
+	return guard_apply(b, mnt, v, err);
 }
 
 static size_t depth(const char *target)

@@ -54,15 +54,16 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 	int result = 0;
 
 	if (first >= argc) {
-		bool network = str_starts(command, "network "), snapshot = str_starts(command, "snapshots ");
-		err_msg(&err, EINVAL, command, NULL, "needs the %s of a %s", snapshot ? "TAG" : "NAME",
-			network	   ? "network"
-			: snapshot ? "snapshot"
-				   : "sandbox");
-		err_hint(&err, "`azm-sandbox %s` lists them",
-			network	   ? "network ls"
-			: snapshot ? "snapshots ls"
-				   : "ps -a");
+		static const struct {
+			const char *group, *what, *of, *list;
+		} kinds[] = { { "network ", "NAME", "network", "network ls" },
+			{ "volume ", "NAME", "volume", "volume ls" },
+			{ "snapshots ", "TAG", "snapshot", "snapshots ls" }, { "", "NAME", "sandbox", "ps -a" } };
+		size_t kind = 0;
+		while (!str_starts(command, kinds[kind].group))
+			kind++;
+		err_msg(&err, EINVAL, command, NULL, "needs the %s of a %s", kinds[kind].what, kinds[kind].of);
+		err_hint(&err, "`azm-sandbox %s` lists them", kinds[kind].list);
 		return fail_command(&err);
 	}
 	if (state_open(&state, &err) < 0)

@@ -27,6 +27,7 @@
 #include "copy/copy.h"
 #include "embed.h"
 #include "init/plan.h"
+#include "mount_option.h"
 #include "spawn.h"
 
 struct cp_options {
@@ -104,17 +105,6 @@ static int parse_operands(struct cp *cp, const char *source, const char *target,
 
 /* ---- the host's side ------------------------------------------------------------------------------------------- */
 
-/* The part of "HOST:CTR[:MODE]" that the sandbox writes to; NULL for a read-only one. */
-static char *writable_source(const char *volume)
-{
-	cleanup_str_list struct str_list parts = { 0 };
-
-	str_list_split(&parts, volume, ':');
-	return parts.count == 3 && (strstr(parts.items[2], "ro") || strstr(parts.items[2], "overlay"))
-		       ? NULL
-		       : xstrdup(parts.items[0]);
-}
-
 static bool is_same_directory(const char *a, const char *b)
 {
 	struct stat first, second;
@@ -147,15 +137,13 @@ static void begin_beneath(struct cp *cp, const char *directory)
 
 static void settle_host_path(struct cp *cp, const struct config *config)
 {
+	cleanup_str_list struct str_list paths = { 0 };
+
 	cp->base = (struct copy_base){ .dir = AT_FDCWD };
 	cp->path = xstrdup(cp->host);
-	if (config->workspace)
-		begin_beneath(cp, config->workspace);
-	for (size_t i = 0; i < config->volumes.count && !cp->base.beneath; i++) {
-		cleanup_free char *source = writable_source(config->volumes.items[i]);
-		if (source && source[0] == '/')
-			begin_beneath(cp, source);
-	}
+	writable_binds(config, &paths);
+	for (size_t i = 0; i < paths.count && !cp->base.beneath; i++)
+		begin_beneath(cp, paths.items[i]);
 }
 
 static bool is_stream(const struct cp *cp)

@@ -14,8 +14,10 @@
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "caps.h"
+#include "devices.h"
 #include "embed.h"
 #include "etc_files.h"
+#include "named_volumes.h"
 #include "resources.h"
 #include "seccomp/seccomp.h"
 #include "volumes.h"
@@ -218,7 +220,9 @@ int launch_prepare(
 	if (image_open(config->rootfs, &config->layers, &launch->image, err) < 0 ||
 		settle_user(config, launch, err) < 0 || plan_root(config, launch, dir, err) < 0 ||
 		volumes_plan(config, state, dir, &launch->plan.mount, err) < 0 ||
-		plan_process(config, state, launch, err) < 0 || limits_plan(config, &launch->plan, err) < 0)
+		named_volumes_plan(config, state, launch, err) < 0 ||
+		devices_plan(config, &launch->plan.mount, err) < 0 || plan_process(config, state, launch, err) < 0 ||
+		limits_plan(config, &launch->plan, err) < 0)
 		return -1;
 	launch->plan.hostname = xstrdup(config->hostname ? config->hostname : config->name);
 	/* An image's word that is no signal is no reason not to start. */
@@ -318,6 +322,7 @@ void launch_free(struct launch *launch)
 	free(launch->plan.cwd);
 	free(launch->plan.hostname);
 	free(launch->plan.limits);
+	named_volumes_free(launch);
 	identity_free(&launch->identity);
 	image_close(&launch->image);
 	*launch = (struct launch){ .image = { 0 } };

@@ -12,6 +12,13 @@
 /* Where the embedded server appears inside: /dev is the sandbox's own in every root mode. */
 #define SERVER_TARGET "/dev/.azm/azm-runtime-server"
 
+/* A volume with a name that the sandbox is mounting (named_volumes.h). */
+struct held_volume {
+	char *name;
+	int lock;
+	bool filling;
+};
+
 struct launch {
 	struct plan plan;
 	struct image image;
@@ -19,6 +26,8 @@ struct launch {
 	bool serves;	      /* the workload is a runtime server */
 	uint16_t server_port; /* inside */
 	int stop_signal;      /* what asks the workload to end */
+	struct held_volume *held;
+	size_t held_count;
 };
 
 /**

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "egress_service.h"
 #include "run_options.h"
+#include "mount_option.h"
 
 static const char *const configuration[] = { "SANDBOX_RUNTIME_CONTAINER_IMAGE", "WORKSPACE_BASE",
 	"WORKSPACE_MOUNT_PATH", "WORKSPACE_MOUNT_PATH_IN_SANDBOX", "SANDBOX_VOLUMES", "SANDBOX_USER_ID",
@@ -211,6 +212,19 @@ static void canonical_volumes(struct str_list *volumes)
 	}
 }
 
+static void canonical_mounts(struct str_list *mounts)
+{
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct azm_err ignored = { 0 };
+		cleanup_mount_option struct mount_option option;
+		if (mount_option_parse(mounts->items[i], &option, &ignored) < 0 || option.type != MOUNT_BIND)
+			continue;
+		make_canonical(&option.source);
+		free(mounts->items[i]);
+		mounts->items[i] = mount_option_text(&option);
+	}
+}
+
 /* pasta opens everything and knows no rules: nobody shall believe otherwise. */
 static int check_engine(const struct config *config, struct azm_err *err)
 {
@@ -252,5 +266,6 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 	make_canonical(&config->workspace);
 	make_canonical(&config->seccomp);
 	canonical_volumes(&config->volumes);
+	canonical_mounts(&config->mounts);
 	return 0;
 }

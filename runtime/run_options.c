@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/names.h"
+#include "mount_option.h"
 #include "networks.h"
 #include "published.h"
 #include "netns/egress_proxy.h"
@@ -66,12 +67,25 @@ SET_FLAG(compat32)
 SET_FLAG(seccomp_log)
 SET_LIST(volumes)
 SET_LIST(tmpfs)
+SET_LIST(devices)
 SET_LIST(ulimits)
 SET_LIST(cap_add)
 SET_LIST(cap_drop)
 SET_LIST(add_host)
 SET_LIST(dns)
 SET_LIST(labels)
+
+/* Kept in one spelling; a path of the host becomes absolute with the others. */
+static int opt_mount(void *target, const char *value, struct azm_err *err)
+{
+	cleanup_mount_option struct mount_option option;
+
+	if (mount_option_parse(value, &option, err) < 0)
+		return -1;
+	cleanup_free char *text = mount_option_text(&option);
+	str_list_add(&CONFIG(target)->mounts, text);
+	return 0;
+}
 
 static int choose(char **member, const char *value, const char *const *choices, struct azm_err *err)
 {
@@ -332,7 +346,11 @@ const struct option_row run_option_rows[] = {
 	{ 0, "rootfs-mode", "MODE", opt_rootfs_mode, "overlay (default: image untouched), direct, or read-only" },
 	{ 0, "server", "WHICH", opt_server, "runtime server: auto (default), builtin, image, or a PATH of the host" },
 	{ 0, "workspace", "DIR", opt_workspace, "mount DIR read-write at /workspace" },
-	{ 'v', "volume", "HOST:CTR[:MODE]", opt_volumes, "mount HOST at CTR; MODE is rw (default), ro or overlay" },
+	{ 'v', "volume", "HOST:CTR[:MODE]", opt_volumes,
+		"mount HOST, a path or the name of a volume, at CTR; MODE is rw (default), ro or overlay" },
+	{ 0, "mount", "KEY=VALUE[,...]", opt_mount,
+		"type=bind|volume|tmpfs, source=, target=, readonly, ...: as Docker's" },
+	{ 0, "device", "PATH[:CTR[:rwm]]", opt_devices, "a device node of the host that you may open" },
 	{ 0, "tmpfs", "PATH[:OPTIONS]", opt_tmpfs, "empty memory file system at PATH (size=, mode=)" },
 	{ 'u', "user", "UID[:GID]|NAME", opt_user, "identity inside; outside it is always you" },
 	{ 0, "userns", "MODE", opt_userns, "auto (default: sub-ids when the host has them) or single" },

@@ -23,6 +23,7 @@
 #include "host_sockets.h"
 #include "idmap.h"
 #include "lockdown.h"
+#include "named_volumes.h"
 #include "published.h"
 #include "sweep.h"
 #include "volumes.h"
@@ -341,7 +342,10 @@ static int launch_workload(struct supervisor *s, struct azm_err *err)
 			    s->config->interactive && s->foreground, err) < 0 ||
 			   settle(s, err) < 0 || spawn_go(&s->child, err) < 0))
 		return -1;
-	return await(s, REPORT_STARTED, &report, err);
+	if (await(s, REPORT_STARTED, &report, err) < 0)
+		return -1;
+	named_volumes_filled(&s->launch);
+	return 0;
 }
 
 /* Each published connection takes two descriptors. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "mount_option.h"
 
 struct volume *mount_plan_add(struct mount_plan *plan)
 {
@@ -111,6 +112,17 @@ static char *normalise(const char *target)
 	return path;
 }
 
+struct volume *volume_add(struct mount_plan *plan, const char *target, struct azm_err *err)
+{
+	cleanup_free char *inside = normalise(target);
+
+	if (check_target(inside, plan, err) < 0)
+		return NULL;
+	struct volume *volume = mount_plan_add(plan);
+	volume->target = steal_ptr(&inside);
+	return volume;
+}
+
 /* The upper's mode is the one of the volume inside: the source's, so that other users inside are let in as there. */
 static int take_mode(const struct volume *volume, struct azm_err *err)
 {
@@ -139,7 +151,7 @@ static int overlay_layers(struct volume *volume, size_t number, int dir, struct 
 }
 
 /* Docker's mode words; those about labels and propagation have no meaning here and do no harm. */
-static int apply_modes(struct volume *volume, const char *modes, const char *text, struct azm_err *err)
+int volume_modes(struct volume *volume, const char *modes, const char *text, struct azm_err *err)
 {
 	static const char *const ignored[] = { "z", "Z", "rprivate", "private", "rslave", "slave", "cached",
 		"delegated", "consistent", "U" };
@@ -166,14 +178,12 @@ static int apply_modes(struct volume *volume, const char *modes, const char *tex
 static int add_bind(const char *host, const char *target, const char *modes, const struct state *state, int dir,
 	struct mount_plan *plan, struct azm_err *err)
 {
-	cleanup_free char *inside = normalise(target);
+	struct volume *volume = volume_add(plan, target, err);
 
-	if (check_target(inside, plan, err) < 0)
+	if (!volume)
 		return -1;
-	struct volume *volume = mount_plan_add(plan);
 	volume->kind = VOLUME_BIND;
-	volume->target = steal_ptr(&inside);
-	if (apply_modes(volume, modes, host, err) < 0 || open_source(host, state, &volume->source, err) < 0)
+	if (volume_modes(volume, modes, host, err) < 0 || open_source(host, state, &volume->source, err) < 0)
 		return -1;
 	if (volume->kind == VOLUME_OVERLAY && volume->source.type != S_IFDIR)
 		return err_msg(err, ENOTDIR, "mount", host, "mode overlay needs a directory");
@@ -188,11 +198,8 @@ static int add_volume(
 	str_list_split(&parts, text, ':');
 	if (parts.count < 2 || parts.count > 3 || !*parts.items[0] || !*parts.items[1])
 		return err_msg(err, EINVAL, "mount", text, "expected HOST:CTR or HOST:CTR:MODE");
-	if (parts.items[0][0] != '/') {
-		err_msg(err, EINVAL, "mount", text, "\"%s\" is not a path (named volumes do not exist yet)",
-			parts.items[0]);
-		return err_hint(err, "write ./%s for a directory below the current one", parts.items[0]);
-	}
+	if (parts.items[0][0] != '/')
+		return 0; /* a volume with a name: named_volumes.c */
 	return add_bind(
 		parts.items[0], parts.items[1], parts.count == 3 ? parts.items[2] : "rw", state, dir, plan, err);
 }
@@ -229,14 +236,12 @@ static int add_tmpfs(const char *text, struct mount_plan *plan, struct azm_err *
 	cleanup_str_list struct str_list words = { 0 };
 	size_t length = strcspn(text, ":");
 	cleanup_free char *path = xasprintf("%.*s", (int)length, text);
-	cleanup_free char *target = normalise(path);
+	struct volume *volume = volume_add(plan, path, err);
 
-	if (check_target(target, plan, err) < 0)
+	if (!volume)
 		return -1;
-	struct volume *volume = mount_plan_add(plan);
 	volume->kind = VOLUME_TMPFS;
 	volume->mode = 01777;
-	volume->target = steal_ptr(&target);
 	str_list_split(&words, text[length] ? text + length + 1 : "", ',');
 	for (size_t i = 0; i < words.count; i++)
 		if (tmpfs_option(volume, words.items[i], err) < 0)
@@ -268,6 +273,26 @@ static int frozen_layers(const struct config *config, struct volume *volume, str
 	return 0;
 }
 
+static int add_mount(const char *text, const struct state *state, int dir, struct mount_plan *plan, struct azm_err *err)
+{
+	cleanup_mount_option struct mount_option option;
+
+	if (mount_option_parse(text, &option, err) < 0)
+		return -1;
+	if (option.type == MOUNT_VOLUME)
+		return 0; /* named_volumes.c */
+	if (option.type == MOUNT_BIND)
+		return add_bind(option.source, option.target, option.read_only ? "ro" : "rw", state, dir, plan, err);
+	struct volume *volume = volume_add(plan, option.target, err);
+	if (!volume)
+		return -1;
+	volume->kind = VOLUME_TMPFS;
+	volume->mode = option.tmpfs_mode ? option.tmpfs_mode : 01777;
+	volume->size = option.tmpfs_size;
+	volume->read_only = option.read_only;
+	return 0;
+}
+
 /* A mount below another one must come after it. */
 static int by_depth(const void *a, const void *b)
 {
@@ -290,6 +315,9 @@ int volumes_plan(
 	}
 	for (size_t i = 0; i < config->volumes.count; i++)
 		if (add_volume(config->volumes.items[i], state, dir, plan, err) < 0)
+			return -1;
+	for (size_t i = 0; i < config->mounts.count; i++)
+		if (add_mount(config->mounts.items[i], state, dir, plan, err) < 0)
 			return -1;
 	for (size_t i = 0; i < config->tmpfs.count; i++)
 		if (add_tmpfs(config->tmpfs.items[i], plan, err) < 0)

@@ -16,6 +16,12 @@
 int volumes_plan(
 	const struct config *config, const struct state *state, int dir, struct mount_plan *plan, struct azm_err *err);
 
+/** volume_add() - append a mount at a path inside, which is checked. Return: NULL with @err set */
+struct volume *volume_add(struct mount_plan *plan, const char *target, struct azm_err *err);
+
+/** volume_modes() - what follows the second colon of -v. @text: what an error is about */
+int volume_modes(struct volume *volume, const char *modes, const char *text, struct azm_err *err);
+
 /** mount_plan_add() - append a volume and return it, zeroed. */
 struct volume *mount_plan_add(struct mount_plan *plan);
 

@@ -117,6 +117,7 @@ static void walk_volume(struct codec *c, struct volume *volume)
 	walk_host_path(c, &volume->work);
 	text(c, &volume->target);
 	flag(c, &volume->read_only);
+	flag(c, &volume->populate);
 	flag(c, &volume->exec_server);
 	FIELD(c, volume->size);
 	FIELD(c, volume->mode);

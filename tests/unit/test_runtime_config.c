@@ -31,7 +31,8 @@ static void fill(struct run_request *request)
 		"--cap-drop=B", "--seccomp=/s.json", "--add-host=h:1.2.3.4", "-lk=v", "--no-new-privileges", "--nested",
 		"--compat32", "--seccomp-log", "--proc=bind", "--egress-engine=pasta", "--network-alias=db",
 		"--egress=a.example:443,!b.example", "--egress-proxy=http://p.example:1", "--dns=192.0.2.1",
-		"--name=box" };
+		"--mount=type=tmpfs,target=/m", "--device=/dev/zero", "--cgroup-parent=/c", "--best-effort",
+		"--stop-signal=INT", "--guard=report", "--name=box" };
 	static const struct command run = { .name = "run", .options = run_option_rows };
 	struct azm_err err = { 0 };
 	int argc = (int)(sizeof words / sizeof *words);
@@ -43,6 +44,8 @@ static void fill(struct run_request *request)
 	config->binding_address = xstrdup("127.0.0.1");
 	config->api_key = xstrdup("");
 	config->created = xstrdup("2026-01-01T00:00:00Z");
+	config->gpus = xstrdup("all");
+	str_list_add(&config->log_opts, "max-size=1m");
 	str_list_add(&config->env, "A=b=c");
 	str_list_add(&config->env, "EMPTY=");
 	str_list_add(&config->publish_open, "8081:80");

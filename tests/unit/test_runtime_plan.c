@@ -22,8 +22,8 @@ static struct plan whole_plan(void)
 	static struct guarded guarded[] = { { name, true, NULL }, { target, false, hosts } };
 	static struct volume volumes[] = {
 		{ VOLUME_OVERLAY, { image, 4, 5, S_IFDIR }, { upper, 6, 7, S_IFDIR }, { work, 8, 9, S_IFDIR }, target,
-			true, false, 0, 0, guarded, 2, lowers, 2 },
-		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, true, 4096, 01777, NULL, 0, NULL, 0 },
+			true, true, false, 0, 0, guarded, 2, lowers, 2 },
+		{ VOLUME_TMPFS, { 0 }, { 0 }, { 0 }, empty, false, false, true, 4096, 01777, NULL, 0, NULL, 0 },
 	};
 	static struct etc_file files[] = { { target, hosts, 0644, true }, { name, empty, 0755, false } };
 	static uint32_t groups[] = { 4, 27, 65535 };
