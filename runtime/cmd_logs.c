@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cmd_logs.c: what the workload printed, and what it prints on. */
+/* cmd_logs.c: what the workload printed, and what it prints on.
+ *
+ * The files of the log are read oldest first (log_files.h), through one cursor that knows where lines begin and when
+ * they came. Following goes on from file to file: the one that is open is found again by its inode under the number it
+ * was moved to, so that nothing is left out however often the log was rotated in between.
+ */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -8,15 +14,18 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "commands.h"
+#include "log_files.h"
 
 struct logs_options {
-	bool follow;
-	uint64_t tail; /* lines; CONFIG_UNSET: all */
+	bool follow, timestamps;
+	uint64_t tail;	      /* lines; CONFIG_UNSET: all */
+	int64_t since, until; /* nanoseconds since 1970; 0: any */
 };
 
 static int opt_follow(void *target, const char *value, struct azm_err *err)
@@ -24,6 +33,14 @@ static int opt_follow(void *target, const char *value, struct azm_err *err)
 	(void)value;
 	(void)err;
 	((struct logs_options *)target)->follow = true;
+	return 0;
+}
+
+static int opt_timestamps(void *target, const char *value, struct azm_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct logs_options *)target)->timestamps = true;
 	return 0;
 }
 
@@ -38,14 +55,223 @@ static int opt_tail(void *target, const char *value, struct azm_err *err)
 	return 0;
 }
 
+/* "1h30m", "10s", "250ms": nanoseconds. */
+static bool parse_duration(const char *text, int64_t *ns)
+{
+	static const struct {
+		const char *name;
+		double factor;
+	} units[] = { { "ms", 1e6 }, { "h", 3600e9 }, { "m", 60e9 }, { "s", 1e9 } };
+	double total = 0;
+
+	if (!*text)
+		return false;
+	while (*text) {
+		char *end;
+		size_t i = 0;
+		if (!isdigit((unsigned char)*text))
+			return false;
+		double number = strtod(text, &end);
+		while (i < sizeof units / sizeof *units && !str_starts(end, units[i].name))
+			i++;
+		if (i == sizeof units / sizeof *units || !(number < 1e9))
+			return false;
+		total += number * units[i].factor;
+		text = end + strlen(units[i].name);
+	}
+	*ns = total < 9e18 ? (int64_t)total : INT64_MAX;
+	return true;
+}
+
+/* RFC 3339 or a shorter form of it, in local time unless it names a zone. */
+static bool parse_date(const char *text, int64_t *ns)
+{
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm day = { .tm_isdst = -1 };
+		const char *rest = strptime(text, forms[i], &day);
+		double fraction = 0;
+		int hours, minutes, used = 0;
+		char sign;
+		if (!rest)
+			continue;
+		if (*rest == '.') {
+			char *end;
+			fraction = strtod(rest, &end);
+			rest = end;
+		}
+		time_t seconds = *rest ? timegm(&day) : mktime(&day);
+		if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &used) == 3 && !rest[used] &&
+			(sign == '+' || sign == '-'))
+			seconds -= (sign == '+' ? 1 : -1) * (hours * 3600 + minutes * 60);
+		else if (*rest && strcmp(rest, "Z") != 0)
+			continue;
+		*ns = (int64_t)seconds * 1000000000 + (int64_t)(fraction * 1e9);
+		return true;
+	}
+	return false;
+}
+
+static int parse_time(const char *text, int64_t *ns, struct azm_err *err)
+{
+	struct timespec now;
+	char *end;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (parse_duration(text, ns)) {
+		*ns = now.tv_sec * 1000000000ll + now.tv_nsec - *ns;
+		*ns = *ns > 0 ? *ns : 1;
+		return 0;
+	}
+	double seconds = isdigit((unsigned char)*text) ? strtod(text, &end) : -1;
+	if (seconds >= 0 && !*end && seconds < 9e9) {
+		*ns = (int64_t)(seconds * 1e9) + 1;
+		return 0;
+	}
+	if (parse_date(text, ns))
+		return 0;
+	return err_msg(
+		err, EINVAL, "use time", text, "expected 2026-01-31T12:00:00Z, seconds since 1970, or 1h30m (ago)");
+}
+
+static int opt_since(void *target, const char *value, struct azm_err *err)
+{
+	return parse_time(value, &((struct logs_options *)target)->since, err);
+}
+
+static int opt_until(void *target, const char *value, struct azm_err *err)
+{
+	return parse_time(value, &((struct logs_options *)target)->until, err);
+}
+
 const struct option_row logs_option_rows[] = {
 	{ 'f', "follow", NULL, opt_follow, "go on until the sandbox ends" },
 	{ 'n', "tail", "LINES", opt_tail, "only the last LINES (default: all)" },
+	{ 't', "timestamps", NULL, opt_timestamps, "say before each line when it came" },
+	{ 0, "since", "TIME", opt_since, "only what came after TIME: a date, seconds since 1970, or 10m ago" },
+	{ 0, "until", "TIME", opt_until, "only what came before TIME" },
 	OPTIONS_END,
 };
 
-/* Where the last @lines lines of a file begin. */
-static off_t tail_start(int fd, off_t size, uint64_t lines)
+/* ---- one file after the other ---------------------------------------------------------------------------------- */
+
+struct cursor {
+	const struct logs_options *options;
+	int dir, fd, times;
+	struct log_stamp *stamps;
+	size_t stamp_count;
+	off_t offset;
+	bool in_line, shown; /* in the middle of a line, which is shown */
+};
+
+static void cursor_close(struct cursor *cursor)
+{
+	cleanup_close_fd(&cursor->fd);
+	cleanup_close_fd(&cursor->times);
+	cursor->fd = cursor->times = -1;
+	free(cursor->stamps);
+	cursor->stamps = NULL;
+	cursor->stamp_count = 0;
+}
+
+/* Return: 0, -1 with errno when there is no such file */
+static int cursor_open(struct cursor *cursor, unsigned number)
+{
+	char name[LOG_NAME];
+
+	cursor_close(cursor);
+	log_name(name, number, false);
+	cursor->fd = openat(cursor->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (cursor->fd < 0)
+		return -1;
+	log_name(name, number, true);
+	cursor->times = openat(cursor->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	cursor->offset = 0;
+	return 0;
+}
+
+static void read_stamps(struct cursor *cursor)
+{
+	struct log_stamp stamp;
+
+	while (cursor->times >= 0 && read(cursor->times, &stamp, sizeof stamp) == (ssize_t)sizeof stamp) {
+		cursor->stamps = xrealloc(cursor->stamps, cursor->stamp_count + 1, sizeof stamp);
+		cursor->stamps[cursor->stamp_count++] = stamp;
+	}
+}
+
+/* When the bytes at an offset came; 0: nobody knows. */
+static int64_t time_of(const struct cursor *cursor, off_t offset)
+{
+	size_t low = 0, high = cursor->stamp_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (cursor->stamps[middle].offset <= (uint64_t)offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? cursor->stamps[low - 1].time_ns : 0;
+}
+
+static void print_time(int64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm day;
+	char text[40];
+
+	gmtime_r(&seconds, &day);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day);
+	printf("%s.%09lldZ ", text, (long long)(ns % 1000000000));
+}
+
+/* One line, or a part of one. */
+static void put_piece(struct cursor *cursor, const char *piece, size_t length)
+{
+	const struct logs_options *options = cursor->options;
+
+	if (!cursor->in_line) {
+		int64_t when = time_of(cursor, cursor->offset);
+		cursor->shown =
+			(!options->since || when >= options->since) && (!options->until || when <= options->until);
+		if (cursor->shown && options->timestamps)
+			print_time(when);
+	}
+	if (cursor->shown)
+		fwrite(piece, 1, length, stdout);
+	cursor->in_line = piece[length - 1] != '\n';
+	cursor->offset += (off_t)length;
+}
+
+/* Everything that is in the file now. Return: 0, -1 when our reader is gone */
+static int copy_out(struct cursor *cursor)
+{
+	char buffer[16384];
+	ssize_t n;
+	const struct logs_options *options = cursor->options;
+	bool timed = options->timestamps || options->since || options->until;
+
+	while ((n = read(cursor->fd, buffer, sizeof buffer)) > 0) {
+		if (!timed) {
+			if (write_full(STDOUT_FILENO, buffer, (size_t)n) < 0)
+				return -1;
+			continue;
+		}
+		read_stamps(cursor);
+		for (const char *at = buffer, *end = buffer + n; at < end;) {
+			const char *newline = memchr(at, '\n', (size_t)(end - at));
+			size_t length = newline ? (size_t)(newline + 1 - at) : (size_t)(end - at);
+			put_piece(cursor, at, length);
+			at += length;
+		}
+	}
+	return timed && fflush(stdout) != 0 ? -1 : 0;
+}
+
+/* Where the last @lines lines of a file begin; what is still missing of them in *@lines. */
+static off_t tail_start(int fd, off_t size, uint64_t *lines)
 {
 	char buffer[8192];
 	off_t at = size;
@@ -59,56 +285,104 @@ static off_t tail_start(int fd, off_t size, uint64_t lines)
 			/* The newline at the very end closes the last line, it does not begin another. */
 			if (buffer[i - 1] != '\n' || at + (off_t)i == size)
 				continue;
-			if (lines-- <= 1)
+			if (--*lines == 0)
 				return at + (off_t)i;
 		}
 	}
+	*lines -= size > 0; /* the first line has none before it */
 	return 0;
 }
 
-/* Copy everything that is there now. Return: 0, -1 when our reader is gone. */
-static int copy_out(int fd)
+/* Go to the oldest file that is to be shown, and to the place in it. Return: its number, -1 without any */
+static int go_to_start(struct cursor *cursor, unsigned oldest)
 {
-	char buffer[16384];
-	ssize_t n;
+	uint64_t lines = cursor->options->tail;
+	struct stat st;
 
-	while ((n = read(fd, buffer, sizeof buffer)) > 0)
-		if (write_full(STDOUT_FILENO, buffer, (size_t)n) < 0)
+	for (unsigned number = 0; lines != CONFIG_UNSET && number <= oldest; number++) {
+		if (cursor_open(cursor, number) < 0 || fstat(cursor->fd, &st) < 0)
 			return -1;
-	return 0;
+		off_t start = lines ? tail_start(cursor->fd, st.st_size, &lines) : st.st_size;
+		if (lines == 0 || number == oldest) {
+			cursor->offset = lseek(cursor->fd, start, SEEK_SET);
+			return (int)number;
+		}
+	}
+	return cursor_open(cursor, oldest) < 0 ? -1 : (int)oldest;
 }
 
-/* The log was rotated away from under us. */
-static bool was_replaced(int dir, int fd)
+static unsigned oldest_number(int dir)
 {
-	struct stat ours, current;
+	char name[LOG_NAME];
+	unsigned number = 0;
 
-	return fstat(fd, &ours) == 0 && fstatat(dir, "log", &current, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       ours.st_ino != current.st_ino;
+	for (; number < LOG_FILES_MOST; number++) {
+		log_name(name, number + 1, false);
+		if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			break;
+	}
+	return number;
 }
 
-static int follow(int dir, int *fd, struct azm_err *err)
+/* Under which number the open file is by now; the oldest there is when it is gone. */
+static unsigned number_now(const struct cursor *cursor)
+{
+	struct stat ours, st;
+	unsigned number = 0;
+	char name[LOG_NAME];
+
+	if (fstat(cursor->fd, &ours) < 0)
+		return 0;
+	for (; number <= LOG_FILES_MOST; number++) {
+		log_name(name, number, false);
+		if (fstatat(cursor->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			break;
+		if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev)
+			return number;
+	}
+	return number; /* one more than the oldest: the next file is that one */
+}
+
+/* Copy the open file, and all that are newer. Return: 0, 1 when our reader is gone, -1 when there is no log any more */
+static int catch_up(struct cursor *cursor)
+{
+	for (;;) {
+		if (copy_out(cursor) < 0)
+			return 1;
+		unsigned number = number_now(cursor);
+		if (number == 0)
+			return 0;
+		/* What was written between the last read and the move. */
+		if (copy_out(cursor) < 0)
+			return 1;
+		if (cursor_open(cursor, number - 1) < 0 && cursor_open(cursor, 0) < 0)
+			return -1;
+	}
+}
+
+static bool is_over(const struct logs_options *options)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return options->until && now.tv_sec * 1000000000ll + now.tv_nsec > options->until;
+}
+
+static int follow(struct cursor *cursor, struct azm_err *err)
 {
 	char path[64];
 	char events[4096];
 	cleanup_fd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	struct pollfd polled = { .fd = watch, .events = POLLIN };
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", cursor->dir);
 	if (watch < 0 || inotify_add_watch(watch, path,
 				 IN_MODIFY | IN_CREATE | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVED_TO) < 0)
 		return err_sys(err, "watch the log", NULL);
 	for (;;) {
 		/* Looked at before the last copy: what was written until the lock went is then complete. */
-		bool running = sandbox_running(dir);
-		if (copy_out(*fd) < 0)
-			return 0;
-		if (was_replaced(dir, *fd)) {
-			close(*fd);
-			*fd = openat(dir, "log", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-			continue;
-		}
-		if (!running)
+		bool running = sandbox_running(cursor->dir);
+		if (catch_up(cursor) != 0 || !running || is_over(cursor->options))
 			return 0;
 		/* The end of a sandbox writes status.json or removes the directory; a killed supervisor does neither,
 		 * hence the limit. */
@@ -120,18 +394,18 @@ static int follow(int dir, int *fd, struct azm_err *err)
 
 static int logs_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
-	const struct logs_options *options = context;
-	struct stat st;
 	cleanup_fd int dir = sandbox_open(state, name, err);
+	struct cursor cursor = { .options = context, .dir = dir, .fd = -1, .times = -1 };
 
 	if (dir < 0)
 		return -1;
-	cleanup_fd int fd = openat(dir, "log", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(err, "read the log of", name);
-	if (options->tail != CONFIG_UNSET)
-		lseek(fd, options->tail ? tail_start(fd, st.st_size, options->tail) : st.st_size, SEEK_SET);
-	return options->follow ? follow(dir, &fd, err) : copy_out(fd);
+	int result = go_to_start(&cursor, oldest_number(dir)) < 0 ? err_sys(err, "read the log of", name) : 0;
+	if (result == 0 && cursor.options->follow)
+		result = follow(&cursor, err);
+	else if (result == 0)
+		catch_up(&cursor);
+	cursor_close(&cursor);
+	return result;
 }
 
 int command_logs(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/names.h"
+#include "log_files.h"
 #include "mount_option.h"
 #include "networks.h"
 #include "published.h"
@@ -85,6 +86,14 @@ static int opt_mount(void *target, const char *value, struct azm_err *err)
 	cleanup_free char *text = mount_option_text(&option);
 	str_list_add(&CONFIG(target)->mounts, text);
 	return 0;
+}
+
+static int opt_log_opt(void *target, const char *value, struct azm_err *err)
+{
+	struct log_limits limits;
+
+	str_list_add(&CONFIG(target)->log_opts, value);
+	return log_limits_parse(&CONFIG(target)->log_opts, &limits, err);
 }
 
 static int choose(char **member, const char *value, const char *const *choices, struct azm_err *err)
@@ -386,6 +395,7 @@ const struct option_row run_option_rows[] = {
 	{ 0, "pids-limit", "NUMBER", opt_pids_limit, "process limit (default: 4096; 0: none)" },
 	{ 0, "cgroup-parent", "DIR", opt_cgroup_parent, "delegated cgroup to make the sandbox's own in" },
 	{ 0, "best-effort", NULL, opt_best_effort, "start without the limits this host cannot enforce" },
+	{ 0, "log-opt", "KEY=VALUE", opt_log_opt, "max-size=BYTES (default: 32m) and max-file=NUMBER (2) of the log" },
 	{ 0, "stop-signal", "SIGNAL", opt_stop_signal, "what `stop` begins with (default: the image's, else TERM)" },
 	{ 0, "cap-add", "CAP", opt_cap_add, "keep a capability inside (or ALL)" },
 	{ 0, "cap-drop", "CAP", opt_cap_drop, "drop a capability inside (or ALL)" },

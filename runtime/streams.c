@@ -23,40 +23,9 @@
 #include "base/io.h"
 #include "base/str.h"
 
-enum { STREAM_BUFFER = 16384, LOG_LIMIT = 32 << 20 };
+enum { STREAM_BUFFER = 16384 };
 
 static const struct stream no_stream = { .from = -1, .to = -1 };
-
-/* At the limit the log starts anew and the old one is kept once: a workload cannot fill the disk with output. */
-static void log_append(struct log_file *log, const char *data, size_t size)
-{
-	if (log->fd < 0)
-		return;
-	if (log->size + size > LOG_LIMIT && log->dir >= 0) {
-		renameat(log->dir, "log", log->dir, "log.1");
-		close(log->fd);
-		log->fd =
-			openat(log->dir, "log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-		log->size = 0;
-	}
-	if (log->fd >= 0 && write_full(log->fd, data, size) == 0)
-		log->size += size;
-}
-
-static int open_log(struct log_file *log, int dir, struct azm_err *err)
-{
-	struct stat st;
-
-	log->dir = dir;
-	log->fd = -1;
-	if (dir < 0)
-		return 0;
-	log->fd = openat(dir, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (log->fd < 0 || fstat(log->fd, &st) < 0)
-		return err_sys(err, "open the log", NULL);
-	log->size = (size_t)st.st_size;
-	return 0;
-}
 
 static int output_pipe(struct stream *stream, int to, int *child, struct azm_err *err)
 {
@@ -91,7 +60,7 @@ int streams_open(struct streams *streams, bool interactive, bool tty, bool foreg
 {
 	*streams = (struct streams){ .in = no_stream, .out = no_stream, .err = no_stream, .master = -1, .tty = tty };
 	*child = (struct child_stdio){ -1, -1, -1 };
-	if (open_log(&streams->log, logdir, err) < 0)
+	if (log_open(&streams->log, logdir, err) < 0)
 		return -1;
 	if (tty || !interactive) {
 		/* With a terminal the three are replaced by it inside; until then they are null. */
@@ -294,9 +263,7 @@ void streams_close(struct streams *streams)
 	end_stream(&streams->err);
 	if (streams->master >= 0)
 		close(streams->master);
-	if (streams->log.fd >= 0)
-		close(streams->log.fd);
-	*streams = (struct streams){
-		.in = no_stream, .out = no_stream, .err = no_stream, .master = -1, .log = { -1, -1, 0 }
-	};
+	log_close(&streams->log);
+	*streams =
+		(struct streams){ .in = no_stream, .out = no_stream, .err = no_stream, .master = -1, .log = LOG_NONE };
 }

@@ -11,15 +11,10 @@
 #include <termios.h>
 
 #include "base/err.h"
+#include "log_files.h"
 #include "spawn.h"
 
 enum { STREAM_POLLS = 6 };
-
-struct log_file {
-	int dir; /* sandbox's directory; -1: no log */
-	int fd;
-	size_t size;
-};
 
 /* One direction: what is read from @from goes to the log and to @to. */
 struct stream {

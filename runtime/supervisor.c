@@ -75,7 +75,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 			.out = { .from = -1, .to = -1 },
 			.err = { .from = -1, .to = -1 },
 			.master = -1,
-			.log = { -1, -1, 0 } },
+			.log = LOG_NONE },
 		.control = { .listener = -1 },
 		.status = { .wait_status = -1 } };
 }
@@ -371,6 +371,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 		return -1;
 	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
 		    &s->stdio, err) < 0 ||
+		log_limits_parse(&config->log_opts, &s->streams.log.limits, err) < 0 ||
 		cgroup_make(config, config->name, &s->cgroup, err) < 0 || published_open(s, err) < 0)
 		return -1;
 	if (control_open(&s->control, s->state, config->name, err) < 0)
