@@ -116,18 +116,33 @@ static void stamp(struct log_file *log)
 	log->stamped_ns = record.time_ns;
 }
 
+/* How much of it goes into one file: all, or whole lines, or what there is room for. */
+static size_t piece_of(const struct log_file *log, const char *data, size_t size)
+{
+	uint64_t room = log->limits.size - sizeof(struct log_stamp);
+
+	if (size <= room)
+		return size;
+	const char *newline = memrchr(data, '\n', (size_t)room);
+	return newline ? (size_t)(newline + 1 - data) : (size_t)room;
+}
+
 void log_append(struct log_file *log, const char *data, size_t size)
 {
-	if (log->fd < 0)
-		return;
-	if (log->used > 0 && log->used + size > log->limits.size)
-		rotate(log);
-	if (log->fd < 0)
-		return;
-	stamp(log);
-	if (write_full(log->fd, data, size) == 0) {
-		log->size += size;
-		log->used += size;
+	while (log->fd >= 0 && size > 0) {
+		size_t piece = piece_of(log, data, size);
+		if (log->used > 0 && (log->used > log->limits.size ||
+					     piece + sizeof(struct log_stamp) > log->limits.size - log->used))
+			rotate(log);
+		if (log->fd < 0)
+			return;
+		stamp(log);
+		if (write_full(log->fd, data, piece) == 0) {
+			log->size += piece;
+			log->used += piece;
+		}
+		data += piece;
+		size -= piece;
 	}
 }
 
