@@ -40,6 +40,18 @@ int diff_main(int argc, char **argv);
 extern const struct option_row build_options[];
 int build_main(int argc, char **argv);
 
+/* commit.c: an image and what was changed of it as another image. */
+extern const struct option_row commit_options[];
+int commit_main(int argc, char **argv);
+
+/* inspect.c: what an image says about itself. */
+extern const struct option_row inspect_options[];
+int inspect_main(int argc, char **argv);
+
+/* verify.c: whether an image is what it says. */
+extern const struct option_row verify_options[];
+int verify_main(int argc, char **argv);
+
 /* ---- what commands share (commands.c) --- */
 
 /**

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
+#include "rootfs-tools/layer_copy.h"
 
 /* ---- unpacked -------------------------------------------------------------------------------------------------- */
 
@@ -80,6 +81,37 @@ static int use_tree(int dir, struct image_input *in, struct azm_err *err)
 	return in->config ? 0 : -1;
 }
 
+/* ---- in the store ---------------------------------------------------------------------------------------------- */
+
+static int open_stored_layer(const char *id, struct image_input *in, struct azm_err *err)
+{
+	cleanup_fd int dir = store_layer_open(&in->store, id, err);
+	struct owner_book *owners = dir < 0 ? NULL : owner_book_open(dir, err);
+
+	if (!owners)
+		return -1;
+	return add_layer(in, openat(dir, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), owners, id, err);
+}
+
+static int use_stored(const char *name, struct image_input *in, struct azm_err *err)
+{
+	in->form = IMAGE_STORED;
+	if (store_open(&in->store, STORE_READ, err) < 0 || store_image_load(&in->store, name, &in->stored, err) < 0)
+		return -1;
+	const struct str_list *ids = &in->stored.layers;
+	if (ids->count > 0) {
+		in->lock = store_layer_lock(&in->store, ids->items[ids->count - 1], err);
+		if (in->lock < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < ids->count; i++)
+		if (open_stored_layer(ids->items[i], in, err) < 0)
+			return err_wrap(err, "layer", ids->items[i]);
+	in->config = xstrdup(in->stored.config);
+	in->config_size = strlen(in->config);
+	return 0;
+}
+
 /* ---- all forms ------------------------------------------------------------------------------------------------- */
 
 static int use_packed(const struct source_name *name, const struct source_options *options, struct job *job,
@@ -117,7 +149,10 @@ int image_input_open(const char *text, const struct source_options *options, str
 	cleanup_source_name struct source_name name = { 0 };
 
 	*in = none;
-	if (source_parse(text, &name, err) == 0 && open_named(&name, options, job, in, err) == 0)
+	if (str_starts(text, STORE_PREFIX)) {
+		if (use_stored(text + strlen(STORE_PREFIX), in, err) == 0)
+			return 0;
+	} else if (source_parse(text, &name, err) == 0 && open_named(&name, options, job, in, err) == 0)
 		return 0;
 	image_input_close(in);
 	return -1;
@@ -135,6 +170,9 @@ void image_input_close(struct image_input *in)
 	}
 	free(in->layers);
 	source_close(&in->source);
+	store_image_free(&in->stored);
+	cleanup_close_fd(&in->lock);
+	store_close(&in->store);
 	*in = none;
 }
 
@@ -204,33 +242,29 @@ static int copy_trees(const struct image_input *in, struct image_writer *writer,
 	return 0;
 }
 
-static int copy_packed_layer(struct layout *layout, const struct image_layer *layer, struct image_writer *writer,
+static int copy_packed_layer(struct image_input *in, size_t index, struct image_writer *writer,
 	const struct layer_write_options *options, struct job *job, struct azm_err *err)
 {
+	const struct image_layer *layer = &in->source.image.layers[index];
 	struct blob blob;
 
-	if (packed_image_open_layer(layout, layer, &blob, err) < 0)
-		return -1;
+	if (packed_image_open_layer(in->source.layout, layer, &blob, err) < 0)
+		return source_layer_failed(&in->source, index, err);
 	int result = image_writer_add_blob(
 		writer, &blob, layer->has_digest ? &layer->digest : NULL, &layer->diff_id, options, job, err);
-	layout_close_blob(layout, &blob);
+	layout_close_blob(in->source.layout, &blob);
 	job->before += layer->size;
-	return result;
+	return result < 0 ? source_layer_failed(&in->source, index, err) : 0;
 }
 
 int image_input_copy_layers(struct image_input *in, struct image_writer *writer,
 	const struct layer_write_options *options, struct job *job, struct azm_err *err)
 {
-	const struct packed_image *image = &in->source.image;
-
 	if (in->form != IMAGE_PACKED)
 		return copy_trees(in, writer, options, job, err);
-	for (size_t i = 0; i < image->count; i++) {
-		if (copy_packed_layer(in->source.layout, &image->layers[i], writer, options, job, err) < 0) {
-			cleanup_free char *which = xasprintf("%zu of %zu", i + 1, image->count);
-			return err_wrap(err, "layer", which);
-		}
-	}
+	for (size_t i = 0; i < in->source.image.count; i++)
+		if (copy_packed_layer(in, i, writer, options, job, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -245,4 +279,60 @@ int image_input_copy(struct image_input *in, struct image_writer *writer, const 
 	int result = config ? image_writer_finish(writer, config, name, manifest, err) : -1;
 	json_decref(config);
 	return result;
+}
+
+/* ---- flattening ------------------------------------------------------------------------------------------------ */
+
+static int apply_to_tree(void *context, struct stream *stream, struct azm_err *err)
+{
+	return layer_apply(context, stream, err);
+}
+
+static int flatten_trees(
+	const struct image_input *in, struct layer_target *target, struct job *job, struct azm_err *err)
+{
+	const struct layer_write_options options = { .codec = CODEC_NONE };
+	const struct layer_taker taker = { apply_to_tree, target };
+
+	for (size_t i = 0; i < in->layer_count; i++) {
+		const struct layer_write_source source = { .tree = in->layers[i], .upper = in->form == IMAGE_STORED };
+		if (layer_copy(&source, &taker, &options, job, NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int flatten_layer(
+	struct image_input *in, size_t index, struct layer_target *target, struct job *job, struct azm_err *err)
+{
+	const struct image_layer *layer = &in->source.image.layers[index];
+	struct blob blob;
+
+	if (packed_image_open_layer(in->source.layout, layer, &blob, err) < 0)
+		return source_layer_failed(&in->source, index, err);
+	const struct stream_source from = { .fd = blob.fd,
+		.offset = blob.offset,
+		.size = blob.size,
+		.digest = layer->has_digest ? &layer->digest : NULL,
+		.diff_id = &layer->diff_id,
+		.limit = target->size_left,
+		.tick = job_tick,
+		.context = job };
+	struct stream *stream = stream_new(&from, err);
+	int result = stream ? layer_apply(target, stream, err) : -1;
+	stream_close(stream);
+	layout_close_blob(in->source.layout, &blob);
+	job->before += layer->size;
+	return result < 0 ? source_layer_failed(&in->source, index, err) : 0;
+}
+
+int image_input_flatten(struct image_input *in, struct layer_target *target, struct job *job, struct azm_err *err)
+{
+	target->whiteouts = true;
+	if (in->form != IMAGE_PACKED)
+		return flatten_trees(in, target, job, err);
+	for (size_t i = 0; i < in->source.image.count; i++)
+		if (flatten_layer(in, i, target, job, err) < 0)
+			return -1;
+	return 0;
 }

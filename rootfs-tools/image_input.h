@@ -10,7 +10,11 @@
 #include <stdbool.h>
 
 #include "rootfs-tools/image_write.h"
+#include "rootfs-tools/layer.h"
 #include "rootfs-tools/source.h"
+#include "rootfs-tools/store.h"
+
+#define STORE_PREFIX "azm:"
 
 enum image_form { IMAGE_UNPACKED, IMAGE_STORED, IMAGE_PACKED };
 
@@ -23,11 +27,14 @@ struct image_input {
 	struct recorded_tree *layers;
 	size_t layer_count;
 	struct source source; /* IMAGE_PACKED */
+	struct store store;   /* IMAGE_STORED */
+	struct store_image stored;
+	int lock; /* on its layers */
 };
 
 #define IMAGE_INPUT_NONE                                                                                               \
 	{                                                                                                              \
-		.source.fd = -1                                                                                        \
+		.source.fd = -1, .store = STORE_NONE, .lock = -1                                                       \
 	}
 #define cleanup_image_input [[gnu::cleanup(image_input_close)]]
 
@@ -50,6 +57,15 @@ struct image_input {
  * An unpacked image's history is that of its one layer. Return: owned by the caller, NULL with @err
  */
 [[gnu::nonnull]] json_t *image_input_config(const struct image_input *input, bool flat, struct azm_err *err);
+
+/**
+ * image_input_flatten() - all its layers, one over the other
+ * @target:	see layer_apply(); its whiteouts are switched on
+ *
+ * Return: 0, or -1 with @err
+ */
+[[gnu::nonnull]] int image_input_flatten(
+	struct image_input *input, struct layer_target *target, struct job *job, struct azm_err *err);
 
 /** image_input_copy_layers() - all its layers into a writer. Return: 0, or -1 with @err. */
 [[gnu::nonnull]] int image_input_copy_layers(struct image_input *input, struct image_writer *writer,

@@ -27,19 +27,19 @@ static void *write_thread(void *argument)
 	return NULL;
 }
 
-static int apply(int fd, struct layer_target *target, struct job *job, struct azm_err *err)
+static int apply(int fd, const struct layer_taker *taker, struct job *job, struct azm_err *err)
 {
 	const struct stream_source from = {
 		.fd = fd, .size = STREAM_SIZE_UNKNOWN, .tick = job ? job_tick : NULL, .context = job
 	};
 	struct stream *stream = stream_new(&from, err);
-	int result = stream ? layer_apply(target, stream, err) : -1;
+	int result = stream ? taker->apply(taker->context, stream, err) : -1;
 
 	stream_close(stream);
 	return result;
 }
 
-int layer_copy(const struct layer_write_source *source, struct layer_target *target,
+int layer_copy(const struct layer_write_source *source, const struct layer_taker *taker,
 	const struct layer_write_options *options, struct job *job, struct digest *diff_id, struct azm_err *err)
 {
 	struct writing w = { .source = source, .options = *options };
@@ -57,7 +57,7 @@ int layer_copy(const struct layer_write_source *source, struct layer_target *tar
 		close(w.fd);
 		return err_code(err, code, "start a thread", NULL);
 	}
-	int result = apply(reader, target, job, err);
+	int result = apply(reader, taker, job, err);
 	close(steal_fd(&reader)); /* a writer that still writes ends with EPIPE */
 	pthread_join(thread, NULL);
 	if (w.result < 0 && !err_is(&w.err, EPIPE)) { /* what the reader has to say is the consequence */

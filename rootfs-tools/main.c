@@ -150,6 +150,45 @@ static const struct command commands[] = {
 			   "compared "
 			   "where both\nhave them remembered; times are not.",
 	},
+	{
+		.name = "commit",
+		.operands = "BASE OUT",
+		.summary = "write an image and what an overlay changed of it as another image",
+		.options = commit_options,
+		.run = commit_main,
+		.details = "What azm-sandbox commit runs. BASE is an unpacked image; each --upper is a directory of "
+			   "changes on "
+			   "top of it, in\nthe form that overlay(5) gives an upper directory (userxattr). OUT is a new "
+			   "directory, which gets the whole tree, or an\narchive or layout as for export, where the "
+			   "changes are layers of their own.",
+	},
+	{
+		.name = "inspect",
+		.operands = "SRC",
+		.summary = "show what an image says about itself",
+		.options = inspect_options,
+		.run = inspect_main,
+		.details = "SRC is an unpacked image, azm:NAME in the store, or an archive, layout or name as for "
+			   "unpack. Text "
+			   "of the image is shown\nwithout what could drive the terminal.",
+	},
+	{
+		.name = "verify",
+		.operands = "[DIR] SRC",
+		.summary = "read an image whole and compare it with what it says, or with what it was made of",
+		.options = verify_options,
+		.run = verify_main,
+		.details =
+			"verify SRC reads every document and layer of an archive, a layout or a name as for unpack: "
+			"digests, "
+			"sizes, and what\nlayers decompress to. Of a stored or unpacked image it reads every file and "
+			"record.\n\nverify DIR SRC compares an unpacked image with what it was unpacked from and "
+			"prints a "
+			"line for every difference:\ntype, content, mode, owner, device, link, attributes, time (but "
+			"directories'). SRC is unpacked once more for that,\nin $TMPDIR or /var/tmp. Exit status 1: "
+			"there "
+			"are differences.",
+	},
 	{ .name = NULL },
 };
 

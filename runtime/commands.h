@@ -8,8 +8,8 @@
 #define PROGRAM_NAME "azm-sandbox"
 
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
-	stats_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[], rm_option_rows[],
-	version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
+	stats_option_rows[], commit_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[],
+	rm_option_rows[], version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
 	network_create_option_rows[], network_ls_option_rows[], network_inspect_option_rows[];
 
 extern const struct option_row cp_option_rows[], volume_create_option_rows[], volume_ls_option_rows[],
@@ -36,6 +36,7 @@ int command_pause(int argc, char **argv);
 int command_unpause(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_stats(int argc, char **argv);
+int command_commit(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_kill(int argc, char **argv);

@@ -131,6 +131,19 @@ static const struct command commands[] = {
 		.details = "CPU % counts one processor as 100. MEM is the sandbox's cgroup's, and without one the "
 			   "processes' share "
 			   "(PSS). NET is the sandbox's own interface's, BLOCK what its running processes moved." },
+	{ .name = "commit",
+		.operands = "NAME DIR|ARCHIVE|azm:IMAGE",
+		.summary = "make an image of what a sandbox is now",
+		.options = commit_option_rows,
+		.run = command_commit,
+		.details =
+			"DIR is a new directory and gets the whole tree, to be run again; an archive (a name that ends "
+			"in "
+			".tar, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]) gets the changes as "
+			"a layer of their own above "
+			"the image's; azm:IMAGE is a name in the store of azm-rootfs, which does the work. Owners and "
+			"set-id bits are those the sandbox sees. Volumes and the workspace are no part of it. Nothing "
+			"inside a running sandbox runs meanwhile, unless --pause=false says so." },
 	{ .name = "kill",
 		.operands = "NAME...",
 		.summary = "send a signal",

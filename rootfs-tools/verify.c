@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* rootfs-tools/verify.c: `azm-rootfs verify SRC` and `azm-rootfs verify DIR SRC`: whether an image is what it says.
+ *
+ * Of an archive or layout every document and layer is read: its digest, its size, and the digest of what it
+ * decompresses to. Layers in the store are trees, their tars are gone: each is written as a layer again, into nowhere,
+ * and has to be one that can be, every attribute and record of it understood.
+ *
+ * An unpacked image is compared with what it was made of: SRC is unpacked once more, into a scratch directory, and then
+ * both trees are written as layers, of which every difference is listed (tree_compare.h). So owners, modes and devices
+ * that are only remembered are compared as well.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "rootfs-tools/bundle.h"
+#include "rootfs-tools/commands.h"
+#include "rootfs-tools/image_input.h"
+#include "rootfs-tools/scratch.h"
+#include "rootfs-tools/staging.h"
+#include "rootfs-tools/tree_compare.h"
+
+#define MAX_SIZE (128ull << 30)
+
+enum { EXIT_DIFFERS = 1 };
+
+struct verify {
+	const char *operands[2]; /* SRC, or DIR and SRC */
+	int count;
+	struct platform platform;
+	bool platform_given;
+	const char *tag;
+	enum progress_style style;
+	bool json;
+
+	struct job job;
+	uint64_t files, differences;
+	size_t layers;
+	json_t *found; /* the differences, for --json */
+};
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+static int set_platform(void *config, const char *value, struct azm_err *err)
+{
+	struct verify *v = config;
+
+	platform_free(&v->platform);
+	v->platform_given = true;
+	return platform_parse(value, &v->platform, err);
+}
+
+static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct verify *)config)->tag = value;
+	return 0;
+}
+
+static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct verify *)config)->json = true;
+	return 0;
+}
+
+static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct verify *)config)->style = PROGRESS_QUIET;
+	return 0;
+}
+
+const struct option_row verify_options[] = {
+	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
+	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
+	{ 'q', "quiet", NULL, set_quiet, "no progress display; differences are printed all the same" },
+	{ 0, "json", NULL, set_json, "the result as one JSON object on standard output" },
+	OPTIONS_END,
+};
+
+/* ---- what is packed -------------------------------------------------------------------------------------------- */
+
+static int read_layer(struct verify *v, struct image_input *in, size_t index, struct azm_err *err)
+{
+	const struct image_layer *layer = &in->source.image.layers[index];
+	const void *data;
+	struct blob blob;
+	ssize_t n = -1;
+
+	if (packed_image_open_layer(in->source.layout, layer, &blob, err) < 0)
+		return source_layer_failed(&in->source, index, err);
+	const struct stream_source from = { .fd = blob.fd,
+		.offset = blob.offset,
+		.size = blob.size,
+		.digest = layer->has_digest ? &layer->digest : NULL,
+		.diff_id = &layer->diff_id,
+		.tick = job_tick,
+		.context = &v->job };
+	struct stream *stream = stream_new(&from, err);
+	while (stream && (n = stream_next(stream, &data, err)) > 0)
+		;
+	int result = n < 0 ? -1 : stream_finish(stream, err);
+	stream_close(stream);
+	layout_close_blob(in->source.layout, &blob);
+	v->job.before += layer->size;
+	return result < 0 ? source_layer_failed(&in->source, index, err) : 0;
+}
+
+static int verify_packed(struct verify *v, struct image_input *in, struct azm_err *err)
+{
+	v->layers = in->source.image.count;
+	for (size_t i = 0; i < v->layers; i++)
+		if (read_layer(v, in, i, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- what is unpacked ------------------------------------------------------------------------------------------ */
+
+static int tree_tick(void *context, uint64_t bytes, uint64_t files, struct azm_err *err)
+{
+	struct verify *v = context;
+
+	v->files = files;
+	return job_tick(&v->job, bytes, err);
+}
+
+/* Everything in it can be read and said in a layer. */
+static int verify_trees(struct verify *v, const struct image_input *in, struct azm_err *err)
+{
+	const struct layer_write_options options = { .codec = CODEC_NONE, .tick = tree_tick, .context = v };
+	cleanup_fd int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	uint64_t files = 0;
+
+	v->layers = in->layer_count;
+	for (size_t i = 0; i < in->layer_count; i++) {
+		const struct layer_write_source source = { .tree = in->layers[i], .upper = in->form == IMAGE_STORED };
+		struct layer_written written;
+		if (layer_write(&source, &options, nowhere, &written, err) < 0)
+			return -1;
+		files += written.files;
+	}
+	v->files = files;
+	return 0;
+}
+
+static void report(void *context, const char *path, const char *what)
+{
+	struct verify *v = context;
+	cleanup_free char *shown = xstrdup(path);
+
+	str_sanitise(shown);
+	if (v->json)
+		json_array_append_new(v->found, json_pack("{s:s, s:s}", "path", shown, "difference", what));
+	else
+		printf("%-10s %s\n", what, shown);
+}
+
+static void compare_configs(struct verify *v, const struct image_input *found, const struct image_input *wanted)
+{
+	if (found->config_size == wanted->config_size && memcmp(found->config, wanted->config, found->config_size) == 0)
+		return;
+	v->differences++;
+	report(v, "image.json", "content");
+}
+
+/* The source once more, in a directory that is removed again. */
+static int compare_with(
+	struct verify *v, struct image_input *found, struct image_input *wanted, int scratch, struct azm_err *err)
+{
+	cleanup_fd int root = -1;
+
+	if (mkdirat(scratch, "rootfs", 0755) < 0 ||
+		(root = openat(scratch, "rootfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return err_sys(err, "make", "rootfs");
+	struct layer_target target = {
+		.root = root, .owners = owner_log_new(scratch, err), .scratch = scratch, .size_left = MAX_SIZE
+	};
+	if (!target.owners)
+		return -1;
+	progress_phase(&v->job.progress, "unpack", "unpacking the source", 0, 60);
+	int result = image_input_flatten(wanted, &target, &v->job, err);
+	if (result == 0)
+		result = owner_log_save(target.owners, root, scratch, err);
+	owner_log_free(target.owners);
+	struct owner_book *book = result == 0 ? owner_book_open(scratch, err) : NULL;
+	if (!book)
+		return -1;
+	struct tree_comparison comparison = {
+		.found = found->layers[0], .wanted = { root, book }, .job = &v->job, .report = report, .context = v
+	};
+	progress_phase(&v->job.progress, "compare", "comparing", 60, 100);
+	v->job.total = 0;
+	result = tree_compare(&comparison, err);
+	owner_book_free(book);
+	v->files = comparison.files;
+	v->differences += comparison.differences;
+	compare_configs(v, found, wanted);
+	return result;
+}
+
+static int verify_against(
+	struct verify *v, const struct source_options *options, struct image_input *found, struct azm_err *err)
+{
+	cleanup_image_input struct image_input wanted = IMAGE_INPUT_NONE;
+	cleanup_staging struct staging staging = STAGING_NONE;
+	const char *directory = getenv("TMPDIR");
+	cleanup_free char *path =
+		xasprintf("%s/azm-rootfs-verify-%d", directory && *directory ? directory : "/var/tmp", (int)getpid());
+
+	if (found->form != IMAGE_UNPACKED) {
+		err_msg(err, EINVAL, "verify", v->operands[0], "only an unpacked image is compared with its source");
+		return err_hint(err, "%s verify SRC alone reads every blob", rootfs_program.name);
+	}
+	if (image_input_open(v->operands[1], options, &v->job, &wanted, err) < 0 ||
+		staging_begin(path, &staging, err) < 0)
+		return -1;
+	return compare_with(v, found, &wanted, staging.fd, err);
+}
+
+/* ---- the command ----------------------------------------------------------------------------------------------- */
+
+static int run(struct verify *v, struct azm_err *err)
+{
+	cleanup_fd int scratch = scratch_directory(err);
+	const struct source_options options = { .platform = &v->platform,
+		.platform_given = v->platform_given,
+		.tag = v->tag,
+		.scratch = scratch,
+		.limit = UINT64_MAX };
+	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
+
+	if (scratch < 0 || image_input_open(v->operands[0], &options, &v->job, &input, err) < 0)
+		return -1;
+	if (v->count == 2)
+		return verify_against(v, &options, &input, err);
+	progress_phase(&v->job.progress, "verify", "verifying", input.source.from, 100);
+	return input.form == IMAGE_PACKED ? verify_packed(v, &input, err) : verify_trees(v, &input, err);
+}
+
+static void say_done(const struct verify *v)
+{
+	if (v->json) {
+		json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:O}", "source", v->operands[0], "good",
+			v->differences == 0, "layers", (json_int_t)v->layers, "files", (json_int_t)v->files,
+			"differences", v->found);
+		if (object)
+			json_dumpf(object, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+		putchar('\n');
+		json_decref(object);
+	} else if (v->style != PROGRESS_QUIET) {
+		if (v->count == 2)
+			fprintf(stderr, "%s: %s: %" PRIu64 " files, %" PRIu64 " differences\n", rootfs_program.name,
+				v->operands[0], v->files, v->differences);
+		else
+			fprintf(stderr, "%s: %s: %zu layers, all as they should be\n", rootfs_program.name,
+				v->operands[0], v->layers);
+	}
+}
+
+static int verify(struct verify *v, struct azm_err *err)
+{
+	cleanup_fd int signals = watch_signals(err);
+
+	if (signals < 0)
+		return -1;
+	v->job = (struct job){ .command = "verify", .object = v->operands[0], .signals = signals, .files = &v->files };
+	job_limit_memory();
+	progress_begin(&v->job.progress, v->json ? PROGRESS_QUIET : v->style, rootfs_program.name);
+	v->job.progress.steady = true;
+	int result = run(v, err);
+	progress_end(&v->job.progress);
+	if (result == 0)
+		say_done(v);
+	return result;
+}
+
+int verify_main(int argc, char **argv)
+{
+	struct verify v = { .found = json_array() };
+	struct azm_err err = { 0 };
+
+	v.count = command_operands("verify", &v, argc, argv, v.operands, 2, &err);
+	int result = v.count;
+	if (v.count == 0)
+		result = err_msg(&err, EINVAL, "verify", NULL, "which image?");
+	if (result > 0) {
+		if (!v.platform_given)
+			v.platform = bundle_platform();
+		result = verify(&v, &err);
+	}
+	platform_free(&v.platform);
+	json_decref(v.found);
+	if (result < 0)
+		return err_print(&err, rootfs_program.name);
+	return fflush(stdout) != 0 ? EXIT_AZM : v.differences ? EXIT_DIFFERS : 0;
+}
