@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* rootfs-tools/digest.c: see digest.h. The hashing is OpenSSL's, which uses the processor's SHA instructions. */
+/* rootfs-tools/digest.c: digests as text; see digest.h. Computing them is hasher.c's. */
 #include "rootfs-tools/digest.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -14,15 +12,9 @@
 static const struct {
 	const char *prefix;
 	size_t bytes;
-	const EVP_MD *(*method)(void);
 } algorithms[] = {
-	[DIGEST_SHA256] = { "sha256:", 32, EVP_sha256 },
-	[DIGEST_SHA512] = { "sha512:", 64, EVP_sha512 },
-};
-
-struct hasher {
-	enum digest_algorithm algorithm;
-	EVP_MD_CTX *context;
+	[DIGEST_SHA256] = { "sha256:", 32 },
+	[DIGEST_SHA512] = { "sha512:", 64 },
 };
 
 static int hex_value(char c)
@@ -68,35 +60,4 @@ void digest_text(const struct digest *digest, char text[DIGEST_TEXT_SIZE])
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
 	return a->algorithm == b->algorithm && memcmp(a->bytes, b->bytes, algorithms[a->algorithm].bytes) == 0;
-}
-
-struct hasher *hasher_new(enum digest_algorithm algorithm)
-{
-	struct hasher *hasher = xcalloc(1, sizeof *hasher);
-
-	hasher->algorithm = algorithm;
-	hasher->context = EVP_MD_CTX_new();
-	if (!hasher->context || EVP_DigestInit_ex(hasher->context, algorithms[algorithm].method(), NULL) != 1)
-		abort(); /* out of memory */
-	return hasher;
-}
-
-void hasher_add(struct hasher *hasher, const void *data, size_t size)
-{
-	EVP_DigestUpdate(hasher->context, data, size);
-}
-
-void hasher_end(struct hasher *hasher, struct digest *digest)
-{
-	*digest = (struct digest){ .algorithm = hasher->algorithm };
-	EVP_DigestFinal_ex(hasher->context, digest->bytes, NULL);
-	hasher_free(hasher);
-}
-
-void hasher_free(struct hasher *hasher)
-{
-	if (!hasher)
-		return;
-	EVP_MD_CTX_free(hasher->context);
-	free(hasher);
 }

@@ -26,13 +26,13 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
-#include "image.h"
 #include "resources.h"
 #include "make_plan.h"
 #include "netns/netns.h"
 #include "pause.h"
 #include "spawn.h"
 #include "status.h"
+#include "stored_image.h"
 #include "streams.h"
 
 struct exec_options {
@@ -194,7 +194,7 @@ static int prepare_entry(const struct state *state, const char *name, const stru
 		return -1;
 	int result = config_load(&entry->config, dir, err);
 	if (result == 0)
-		result = image_open(entry->config.rootfs, &entry->config.layers, &entry->image, err);
+		result = configured_image_open(&entry->config, &entry->image, err);
 	if (result == 0)
 		result = settle_identity(entry, status, options, err);
 	if (result == 0)

@@ -11,6 +11,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
+/* An image configuration of 1 MiB, escaped, is the largest thing in one. */
+enum { JSON_FILE_MAX = 4 << 20 };
+
 enum field_kind { TEXT, FLAG, NUMBER, LIST };
 
 static const struct field {
@@ -24,6 +27,7 @@ static const struct field {
 	}
 	F(TEXT, name),
 	F(TEXT, rootfs),
+	F(TEXT, image),
 	F(LIST, layers),
 	F(TEXT, rootfs_mode),
 	F(TEXT, server),
@@ -206,7 +210,7 @@ json_t *json_load_at(int dir, const char *file, struct azm_err *err)
 	size_t size;
 	json_error_t detail;
 	cleanup_fd int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	cleanup_free char *text = fd < 0 ? NULL : read_file(fd, 1 << 20, &size);
+	cleanup_free char *text = fd < 0 ? NULL : read_file(fd, JSON_FILE_MAX, &size);
 
 	if (!text) {
 		err_sys(err, "read", file);

@@ -18,7 +18,8 @@
 
 struct config {
 	char *name;
-	char *rootfs;		/* as given; absolute */
+	char *rootfs; /* as given; absolute, or azm:NAME */
+	char *image;  /* what azm:NAME stood for when the sandbox was made (rootfs-tools/store.h); else NULL */
 	struct str_list layers; /* directories between the writable layer and rootfs, top-most first: frozen layers, the
 				   layers of a stored image */
 	char *rootfs_mode;	/* overlay, direct, read-only */
@@ -89,6 +90,6 @@ int config_from_json(struct config *config, const json_t *object, const char *fi
 /** config_json() - the same as an object, for inspect; the caller owns the reference. NULL: a value is not UTF-8. */
 json_t *config_json(const struct config *config);
 
-/** json_save_at() / json_load_at() - one JSON object as a file of a sandbox's directory (at most 1 MiB). */
+/** json_save_at() / json_load_at() - one JSON object as a file of a sandbox's directory (at most 4 MiB). */
 int json_save_at(json_t *object, int dir, const char *file, struct azm_err *err);
 json_t *json_load_at(int dir, const char *file, struct azm_err *err);

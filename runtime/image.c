@@ -118,7 +118,7 @@ int image_read_config(struct image *image, const char *text, size_t size, struct
 
 /* An image of another architecture fails at the first exec with a riddle; say it now. Looks at what most images have.
  */
-static int check_architecture(const struct image *image, const char *path, struct azm_err *err)
+int image_check_architecture(const struct image *image, const char *path, struct azm_err *err)
 {
 	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/env" };
 #if defined __x86_64__
@@ -160,8 +160,7 @@ static bool is_empty(int rootfd)
 	return dir != NULL;
 }
 
-/* Append a directory below those there are. */
-static int add_lower(const char *path, struct image *image, struct azm_err *err)
+int image_add_lower(const char *path, struct image *image, struct azm_err *err)
 {
 	struct stat st;
 	struct host_path lower;
@@ -189,7 +188,7 @@ static int add_lower(const char *path, struct image *image, struct azm_err *err)
 
 static int open_root(const char *path, struct image *image, struct azm_err *err)
 {
-	if (add_lower(path, image, err) == 0)
+	if (image_add_lower(path, image, err) == 0)
 		return 0;
 	return err_is(err, ENOENT) ? err_hint(err, "make an image with `azm-rootfs bootstrap %s`", path) : -1;
 }
@@ -226,7 +225,7 @@ int image_open(const char *path, const struct str_list *layers, struct image *im
 {
 	*image = (struct image){ 0 };
 	for (size_t i = 0; layers && i < layers->count; i++)
-		if (add_lower(layers->items[i], image, err) < 0)
+		if (image_add_lower(layers->items[i], image, err) < 0)
 			return err_wrap(err, "use layer", layers->items[i]);
 	if (open_root(path, image, err) < 0)
 		return -1;
@@ -238,7 +237,7 @@ int image_open(const char *path, const struct str_list *layers, struct image *im
 		err_msg(err, ENOENT, "use image", path, "the directory is empty");
 		return err_hint(err, "make an image with `azm-rootfs bootstrap DIR`");
 	}
-	return check_architecture(image, path, err);
+	return image_check_architecture(image, path, err);
 }
 
 void image_close(struct image *image)
@@ -247,6 +246,8 @@ void image_close(struct image *image)
 		host_path_free(&image->lowers[i]);
 	free(image->lowers);
 	stack_close(&image->stack);
+	if (image->stored)
+		close(image->store_lock);
 	str_list_free(&image->env);
 	str_list_free(&image->entrypoint);
 	str_list_free(&image->cmd);

@@ -18,6 +18,8 @@ struct image {
 	uint16_t port; /* first exposed TCP port, 0 = none */
 	char *stop_signal;
 	bool has_server; /* entrypoint and cmd start a runtime server */
+	bool stored;	 /* its layers are the image store's, which other sandboxes use, too */
+	int store_lock;	 /* keeps them there; only with @stored */
 };
 
 /**
@@ -31,6 +33,12 @@ struct image {
 [[gnu::nonnull(1, 3, 4)]] int image_open(
 	const char *path, const struct str_list *layers, struct image *image, struct azm_err *err);
 void image_close(struct image *image);
+
+/** image_add_lower() - append a directory below those there are. Return: 0, or -1 with @err. */
+[[gnu::nonnull]] int image_add_lower(const char *path, struct image *image, struct azm_err *err);
+
+/** image_check_architecture() - refuse an image made for another machine; @name: for the message. */
+[[gnu::nonnull]] int image_check_architecture(const struct image *image, const char *name, struct azm_err *err);
 
 /** image_read_config() - the text of an image.json alone: environment, command, user, port of @image are set. */
 [[gnu::nonnull]] int image_read_config(struct image *image, const char *text, size_t size, struct azm_err *err);

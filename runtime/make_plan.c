@@ -20,6 +20,7 @@
 #include "named_volumes.h"
 #include "resources.h"
 #include "seccomp/seccomp.h"
+#include "stored_image.h"
 #include "volumes.h"
 
 enum { SERVER_PORT = 3000 };
@@ -185,10 +186,20 @@ static int plan_root(const struct config *config, struct launch *launch, int dir
 		lower->path = xstrdup(lower->path);
 	}
 	mount->read_only = config->read_only;
+	/* Several layers are one tree as an overlay only. */
+	if (mount->mode == ROOT_READ_ONLY && image->lower_count > 1) {
+		mount->mode = ROOT_OVERLAY;
+		mount->read_only = true;
+	}
 	mount->shm_size = config->shm_size == CONFIG_UNSET ? 0 : config->shm_size;
 	mount->proc = strcmp(config->proc, "fresh") == 0  ? PROC_FRESH
 		      : strcmp(config->proc, "bind") == 0 ? PROC_BIND
 							  : PROC_NONE;
+	if (mount->mode == ROOT_DIRECT && image->stored) {
+		err_msg(err, EINVAL, "use image", config->rootfs,
+			"its layers are shared with other sandboxes: --rootfs-mode direct would change all of them");
+		return err_hint(err, "leave --rootfs-mode out, or unpack the image to a directory of its own");
+	}
 	if (mount->mode == ROOT_DIRECT && launch->image.owner != geteuid()) {
 		err_msg(err, EACCES, "use image", config->rootfs, "it belongs to uid %u: changes would fail",
 			launch->image.owner);
@@ -209,6 +220,16 @@ static int settle_user(const struct config *config, struct launch *launch, struc
 	return user_resolve(text, &launch->image.stack, &launch->identity, err);
 }
 
+static int open_image(
+	const struct config *config, const struct state *state, int dir, struct image *image, struct azm_err *err)
+{
+	cleanup_free char *path = xasprintf("%s/sandboxes/%s", state->path, config->name);
+
+	if (configured_image_open(config, image, err) < 0)
+		return -1;
+	return stored_image_keep(config, dir, path, err);
+}
+
 int launch_prepare(
 	const struct config *config, const struct state *state, int dir, struct launch *launch, struct azm_err *err)
 {
@@ -217,8 +238,8 @@ int launch_prepare(
 		err_msg(err, EINVAL, "start", NULL, "no image was named");
 		return err_hint(err, "use --rootfs DIR; `azm-rootfs bootstrap img/` makes one");
 	}
-	if (image_open(config->rootfs, &config->layers, &launch->image, err) < 0 ||
-		settle_user(config, launch, err) < 0 || plan_root(config, launch, dir, err) < 0 ||
+	if (open_image(config, state, dir, &launch->image, err) < 0 || settle_user(config, launch, err) < 0 ||
+		plan_root(config, launch, dir, err) < 0 ||
 		volumes_plan(config, state, dir, &launch->plan.mount, err) < 0 ||
 		named_volumes_plan(config, state, launch, err) < 0 ||
 		devices_plan(config, &launch->plan.mount, err) < 0 || plan_process(config, state, launch, err) < 0 ||

@@ -3,6 +3,8 @@ include runtime/doctor/module.mk
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/copy/*.c runtime/snapshots/*.c)
 RUNTIME_OBJ := $(RUNTIME_SRC:%.c=$(O)/obj/%.o) $(O)/obj/runtime/init/plan.o
+# Images of the store are read, never made.
+RUNTIME_OBJ += $(patsubst %,$(O)/obj/rootfs-tools/%.o,store store_images store_gc reference digest)
 RUNTIME_LIBS := -l:libseccomp.a -l:libjansson.a -l:libcap.a
 
 $(O)/gen/embed_tags.h: $(O)/azm-init $(O)/azm-runtime-server

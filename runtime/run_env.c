@@ -11,6 +11,7 @@
 #include "egress_service.h"
 #include "run_options.h"
 #include "mount_option.h"
+#include "stored_image.h"
 
 static const char *const configuration[] = { "SANDBOX_RUNTIME_CONTAINER_IMAGE", "WORKSPACE_BASE",
 	"WORKSPACE_MOUNT_PATH", "WORKSPACE_MOUNT_PATH_IN_SANDBOX", "SANDBOX_VOLUMES", "SANDBOX_USER_ID",
@@ -262,7 +263,10 @@ int run_request_complete(struct run_request *request, struct azm_err *err)
 	workload_env(request);
 	if (egress_check(config, err) < 0 || check_engine(config, err) < 0 || choose_key(request, err) < 0)
 		return -1;
-	make_canonical(&config->rootfs);
+	if (stored_image_find(config, err) < 0)
+		return -1;
+	if (!config->image)
+		make_canonical(&config->rootfs);
 	make_canonical(&config->workspace);
 	make_canonical(&config->seccomp);
 	canonical_volumes(&config->volumes);

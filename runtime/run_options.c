@@ -351,7 +351,8 @@ static int opt_init(void *target, const char *value, struct azm_err *err)
 }
 
 const struct option_row run_option_rows[] = {
-	{ 0, "rootfs", "DIR", opt_rootfs, "unpacked image: a root tree, or a bundle DIR/rootfs with DIR/image.json" },
+	{ 0, "rootfs", "DIR|azm:NAME", opt_rootfs,
+		"unpacked image: a root tree, or DIR/rootfs with DIR/image.json; azm:NAME: one of the image store" },
 	{ 0, "rootfs-mode", "MODE", opt_rootfs_mode, "overlay (default: image untouched), direct, or read-only" },
 	{ 0, "server", "WHICH", opt_server, "runtime server: auto (default), builtin, image, or a PATH of the host" },
 	{ 0, "workspace", "DIR", opt_workspace, "mount DIR read-write at /workspace" },

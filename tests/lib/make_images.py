@@ -4,6 +4,9 @@
 
     make_images.py make DIR CANARY NAME...   DIR/NAME/, an OCI layout with the tag "t", of the case NAME; CANARY is the
                                              absolute path of a directory that must not be touched
+    make_images.py split DIR CANARY NAME...  the same with a layer for each entry
+    make_images.py layers DIR TREE...        DIR, an OCI layout of honest layers, one for each tree, the lowest first; files
+                                             called .wh.NAME are whiteouts
     make_images.py tar FILE CANARY NAME      the topmost layer of a case alone
     make_images.py list DIR                  a tree as text that can be compared: types, links, content, modes
     make_images.py listing-strict DIR        with every mode, size, owner and time
@@ -18,6 +21,7 @@ import json
 import os
 import stat
 import sys
+import tarfile
 
 BLOCK = 512
 MTIME = 1_600_000_000
@@ -87,8 +91,26 @@ def pax_raw(pairs):
     return pax(**{key.replace(".", "__"): value for key, value in pairs})
 
 
+class Layer(bytes):
+    """A tar that remembers what it is made of."""
+    entries = ()
+
+
 def tar(*entries):
-    return b"".join(entries) + b"\0" * (2 * BLOCK)
+    layer = Layer(b"".join(entries) + b"\0" * (2 * BLOCK))
+    layer.entries = entries
+    return layer
+
+
+def split(layer):
+    """A layer as many; what describes the next entry stays with it."""
+    layers, before = [], b""
+    for piece in getattr(layer, "entries", ()):
+        before += piece
+        if piece[156:157] not in (b"x", b"g", b"L", b"K") or len(piece) > 2 * BLOCK:
+            layers.append(tar(before))
+            before = b""
+    return layers or [layer]
 
 
 # ---- honest ---------------------------------------------------------------------------------------------------------
@@ -580,11 +602,17 @@ class Layout:
         return json.dumps(document).encode()
 
 
-def build(path, name, canary):
+def build(path, name, canary, splits=False):
     function = CASES[name]
     spec = function(canary) if function.__code__.co_argcount else function()
     if isinstance(spec, list):
         spec = {"layers": spec}
+    if splits:
+        spec = {"layers": [piece for layer in spec["layers"] for piece in split(layer)]}
+    write_layout(path, spec)
+
+
+def write_layout(path, spec):
     layout = Layout(path)
     packed = spec.get("packed", spec["layers"]) or [gzip.compress(layer, 1, mtime=0) for layer in spec["layers"]]
     kind = "layer.nondistributable.v1.tar" if spec.get("type") == "nondistributable" else \
@@ -596,7 +624,7 @@ def build(path, name, canary):
         diff_ids = spec["diff_ids"]
     elif "diff_ids" in spec:
         diff_ids = diff_ids[:spec["diff_ids"]]
-    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], **spec.get("config", {})},
               "rootfs": {"type": "layers", "diff_ids": diff_ids}}
     config_blob = layout.blob(json.dumps(config).encode(), "config.v1+json", spec.get("spoil") == "config")
     if "config_type" in spec:
@@ -610,6 +638,19 @@ def build(path, name, canary):
     top["annotations"] = {"org.opencontainers.image.ref.name": "t"}
     with open(os.path.join(path, "index.json"), "wb") as out:
         out.write(layout.index(top))
+
+
+def tree_tar(tree):
+    """Files of a directory as a layer of root's."""
+    def of_root(info):
+        info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        return info
+
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(tree, arcname=".", filter=of_root)
+    return out.getvalue()
 
 
 def make_tar(path, name, canary):
@@ -662,6 +703,12 @@ def main():
     if command == "make":
         for name in arguments[2:]:
             build(os.path.join(arguments[0], name), name, os.fsencode(arguments[1]))
+    elif command == "split":
+        for name in arguments[2:]:
+            build(os.path.join(arguments[0], name), name, os.fsencode(arguments[1]), True)
+    elif command == "layers":
+        write_layout(arguments[0], {"layers": [tree_tar(tree) for tree in arguments[1:]],
+                                    "config": {"Env": ["PATH=/bin", "LAYERED=yes"]}})
     elif command == "tar":
         make_tar(arguments[0], arguments[2], os.fsencode(arguments[1]))
     elif command in ("list", "listing-strict"):

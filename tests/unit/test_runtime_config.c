@@ -45,6 +45,7 @@ static void fill(struct run_request *request)
 	config->api_key = xstrdup("");
 	config->created = xstrdup("2026-01-01T00:00:00Z");
 	config->gpus = xstrdup("all");
+	config->image = xstrdup("{\"name\": \"docker.io/library/x:latest\"}");
 	str_list_add(&config->log_opts, "max-size=1m");
 	str_list_add(&config->env, "A=b=c");
 	str_list_add(&config->env, "EMPTY=");
@@ -156,7 +157,7 @@ static void a_damaged_file_is_an_error(void **state)
 	static const char *const texts[] = { "", "{", "[]", "null", "\"x\"", "{\"name\":}", "{\"name\":\"\\u0000\"}",
 		"{\"name\":\"\xff\"}", "{} x" };
 	cleanup_free char *deep = xcalloc(200000, 1);
-	cleanup_free char *large = xcalloc(2 << 20, 1);
+	cleanup_free char *large = xcalloc(5 << 20, 1);
 	struct azm_err err = { 0 };
 	struct config config;
 
@@ -168,8 +169,8 @@ static void a_damaged_file_is_an_error(void **state)
 	memset(deep, '[', 200000);
 	assert_refused(load(deep, 200000, &config, &err), &err, EINVAL);
 	config_free(&config);
-	memset(large, ' ', 2 << 20);
-	assert_refused(load(large, 2 << 20, &config, &err), &err, EFBIG);
+	memset(large, ' ', 5 << 20);
+	assert_refused(load(large, 5 << 20, &config, &err), &err, EFBIG);
 	config_free(&config);
 }
 
