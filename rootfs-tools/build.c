@@ -139,6 +139,8 @@ const struct option_row build_options[] = {
 	{ 0, "pull", NULL, set_pull, "ask the registry for bases the store has already" },
 	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which base of several (default: this machine's)" },
 	{ 0, "max-size", "SIZE", set_max_size, "largest sum of all files of a base or archive (default 128g)" },
+	{ 0, "mirror", "HOST[/PATH]", registry_set_mirror, "ask there before the registry itself; may be repeated" },
+	REGISTRY_OPTION_ROWS,
 	{ 'q', "quiet", NULL, set_quiet, "say nothing but errors, and then the end of the output" },
 	{ 0, "json", NULL, set_json, "steps and result as JSON lines on standard output" },
 	{ 0, "as-root", NULL, set_as_root, "build although started by root" },
@@ -507,6 +509,7 @@ static void release(struct build *build)
 	str_list_free(&build->meta_args);
 	str_list_free(&build->used_args);
 	platform_free(&build->platform);
+	registry_options_free(&build->registry);
 	store_close(&build->store);
 }
 

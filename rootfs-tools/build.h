@@ -15,6 +15,7 @@
 #include "rootfs-tools/dockerignore.h"
 #include "rootfs-tools/job.h"
 #include "rootfs-tools/manifest.h"
+#include "rootfs-tools/registry.h"
 #include "rootfs-tools/store.h"
 #include "rootfs-tools/store_make.h"
 
@@ -31,6 +32,7 @@ struct stage {
 };
 
 struct build {
+	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
 	/* the command line */
 	const char *operands[2]; /* CONTEXT, DIR (may be NULL) */
 	const char *file;

@@ -92,10 +92,17 @@ static int take_source(struct build *build, struct stage *stage, const struct so
 	const struct source_options options = { .platform = platform_of(build, platform),
 		.platform_given = platform || build->platform_given,
 		.scratch = build->store.partial,
-		.limit = build->max_size };
+		.measure = true,
+		.limit = build->max_size,
+		.registry = &build->registry };
+	char manifest[DIGEST_TEXT_SIZE];
 
-	if (source_open(name, &options, &build->job, &source, err) < 0 ||
-		store_unpack(&build->store, &source, store_name, NULL, build->max_size, &build->job, &image, err) < 0)
+	if (source_open(name, &options, &build->job, &source, err) < 0)
+		return -1;
+	if (source.remote)
+		digest_text(&source.image.manifest_digest, manifest);
+	if (store_unpack(&build->store, &source, store_name, source.remote ? manifest : NULL, build->max_size,
+		    &build->job, &image, err) < 0)
 		return -1;
 	progress_end(&build->job.progress);
 	return take_stored(build, stage, &image, err);
@@ -117,8 +124,7 @@ static int from_reference(struct build *build, struct stage *stage, const char *
 		err_clear(err);
 	}
 	cleanup_free char *full = store_name(text, err);
-	cleanup_free char *source = full ? xasprintf("docker://%s", full) : NULL;
-	if (!source || source_parse(source, &name, err) < 0)
+	if (!full || source_parse_image(full, &name, err) < 0)
 		return -1;
 	return take_source(build, stage, &name, full, platform, err);
 }
