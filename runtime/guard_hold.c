@@ -13,15 +13,18 @@
  *
  * Several sandboxes may hold names in one directory. Each shares a lock, a file of the live directory named after the
  * held names' directory; who ends tries to have it alone, and only then removes. The kernel would take the cover away
- * from a running sandbox otherwise. A crash frees the lock, and gc removes.
+ * from a running sandbox otherwise. A crash frees the lock, and gc removes. It appears under its name with its time, by
+ * a rename: one without could be the user's own, and would stay for good after a kill between the two steps.
  */
 #include "guard_hold.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -30,6 +33,9 @@
 #include "guard_rules.h"
 
 enum { HELD_TIME = 1 }; /* a second into 1970 */
+
+/* What is to be renamed, followed by the process id. */
+#define UNNAMED ".azm-hold-"
 
 static char *lock_name(int parent)
 {
@@ -84,24 +90,20 @@ void guard_hold_end(const struct guard_hold_parent *parent)
 	(void)!futimens(parent->fd, parent->times);
 }
 
-static int make(int parent, const char *name)
-{
-	if (strcmp(name, HOLD_COMMONDIR) != 0)
-		return mkdirat(parent, name, 0755);
-	cleanup_fd int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	return fd < 0 ? -1 : write_full(fd, ".\n", 2);
-}
-
-int guard_hold_name(int parent, const char *name)
+/* Make what holds @name under another one, with its time. */
+static int make(int parent, const char *name, const char *as)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = HELD_TIME } };
 
-	if (make(parent, name) < 0) {
-		if (errno == EEXIST)
-			return 0;
-		return errno == EACCES || errno == EROFS || errno == EPERM ? 1 : -1;
+	if (strcmp(name, HOLD_COMMONDIR) != 0) {
+		if (mkdirat(parent, as, 0755) < 0)
+			return -1;
+	} else {
+		cleanup_fd int fd = openat(parent, as, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd < 0 || write_full(fd, ".\n", 2) < 0)
+			return -1;
 	}
-	return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW);
+	return utimensat(parent, as, times, AT_SYMLINK_NOFOLLOW);
 }
 
 static bool says_here(int parent, const char *name)
@@ -132,14 +134,54 @@ static void remove_held(int parent, const char *name)
 		return;
 	if (S_ISDIR(st.st_mode))
 		unlinkat(parent, name, AT_REMOVEDIR);
-	else if (S_ISREG(st.st_mode) && st.st_size <= 2 && strcmp(name, HOLD_COMMONDIR) == 0 && says_here(parent, name))
+	else if (S_ISREG(st.st_mode) && st.st_size <= 2 &&
+		 (strcmp(name, HOLD_COMMONDIR) == 0 || str_starts(name, UNNAMED)) && says_here(parent, name))
 		unlinkat(parent, name, 0);
+}
+
+static int make_and_name(int parent, const char *name)
+{
+	cleanup_free char *unnamed = xasprintf(UNNAMED "%d", (int)getpid());
+	int made = make(parent, name, unnamed);
+
+	if (made < 0 && errno == EEXIST) { /* of a process that had our number and was killed */
+		remove_held(parent, unnamed);
+		made = make(parent, name, unnamed);
+	}
+	if (made == 0 && renameat2(parent, unnamed, parent, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	int code = errno;
+	remove_held(parent, unnamed);
+	if (made == 0 && code == EEXIST)
+		return 0;
+	if (made == 0 && (code == EINVAL || code == ENOSYS)) /* some file systems over the network cannot do that */
+		return make(parent, name, name) == 0 || errno == EEXIST ? 0 : -1;
+	errno = code;
+	return -1;
+}
+
+int guard_hold_name(int parent, const char *name)
+{
+	if (make_and_name(parent, name) == 0)
+		return 0;
+	return errno == EACCES || errno == EROFS || errno == EPERM ? 1 : -1;
 }
 
 static void remove_if_placeholder(int parent, const char *name)
 {
 	if (guard_hold_is_placeholder(parent, name))
 		remove_held(parent, name);
+}
+
+/* Those that got no name because their maker was killed. */
+static void remove_unnamed(int parent)
+{
+	int fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (str_starts(entry->d_name, UNNAMED))
+			remove_held(parent, entry->d_name);
 }
 
 void guard_hold_release(const struct state *state, int parent, const char *const *names)
@@ -157,6 +199,7 @@ void guard_hold_release(const struct state *state, int parent, const char *const
 		remove_if_placeholder(parent, rule->name);
 	remove_if_placeholder(parent, HOLD_COMMONDIR);
 	remove_if_placeholder(parent, "hooks");
+	remove_unnamed(parent);
 	guard_hold_end(&before);
 	unlinkat(state->live, lock, 0);
 }

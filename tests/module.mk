@@ -9,7 +9,12 @@ $(O)/tests/probe: $(PROBE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $(PROBE_OBJ) $(OLD_LIBC_LIBS)
 
-TEST_PROGRAMS += $(O)/tests/probe
+# Kills a process before its n-th system call.
+$(O)/tests/crash: $(O)/obj/tests/lib/crash.o
+	@mkdir -p $(@D)
+	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ -lseccomp
+
+TEST_PROGRAMS += $(O)/tests/probe $(O)/tests/crash
 
 include tests/fuzz/module.mk
 
@@ -22,4 +27,10 @@ tests: programs $(TESTS) $(TEST_PROGRAMS)
 
 include tests/bench/module.mk
 
-.PHONY: tests
+# Kills at a thousand points of the life of a sandbox, and looks what is left: a quarter of an hour.
+CRASH_POINTS ?= 100
+check-crash: deps-test
+	@$(MAKE) --no-print-directory tests
+	@AZM_CRASH_POINTS=$(CRASH_POINTS) AZM_TEST_TIMEOUT=7200 AZM_TEST_LIMIT=7200 tests/run-tests.sh $(O) tests/cli/crash.bats
+
+.PHONY: tests check-crash
