@@ -339,7 +339,7 @@ static void list_directory(struct entries *list, int dirfd, bool partial)
 		struct entry *entry = &list->items[list->count++];
 		*entry = (struct entry){ .dirfd = dirfd, .partial = partial, .used = st.st_mtim };
 		memcpy(entry->name, d->d_name, strlen(d->d_name));
-		entry->size = (uint64_t)st.st_blocks * 512;
+		entry->size = (uint64_t)st.st_size;
 		list->bytes += entry->size;
 	}
 }

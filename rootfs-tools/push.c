@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* rootfs-tools/push.c: `azm-rootfs push SRC REF`: an image of an archive, a layout or a registry into a registry.
+/* rootfs-tools/push.c: `azm-rootfs push SRC REF`: an image in whatever form into a registry.
  *
- * Blobs first, the manifest last: a name never stands for something that is not all there. The manifest is sent as it
- * is, so the image keeps its digest.
+ * Blobs first, the manifest last: a name never stands for something that is not all there. Where there is a manifest it
+ * is sent as it is, so the image keeps its digest. Images without one (unpacked, in the store, a docker-archive) are
+ * written as an OCI layout first: what is sent has to be known in its whole before.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,21 +17,25 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "base/tree.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
+#include "rootfs-tools/image_input.h"
 #include "rootfs-tools/registry.h"
-#include "rootfs-tools/source.h"
+#include "rootfs-tools/scratch.h"
 
-#define MAX_SIZE (128ull << 30)
+enum { WRITTEN_PERCENT = 50 };
+
+static const char docker_prefix[] = "docker://";
 
 struct push {
 	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
 	const char *operands[2];	  /* SRC, REF */
-	struct source_name source;
 	struct reference target;
 	struct platform platform;
 	bool platform_given;
 	const char *tag;
+	struct layer_write_options layers_as;
 	enum progress_style style;
 
 	struct job job;
@@ -81,7 +86,7 @@ static int parse_target(struct push *p, struct azm_err *err)
 {
 	const char *text = p->operands[1];
 
-	text += str_starts(text, "docker://") ? strlen("docker://") : 0;
+	text += str_starts(text, docker_prefix) ? strlen(docker_prefix) : 0;
 	if (reference_parse(text, &p->target, err) < 0)
 		return -1;
 	return p->target.digest ? err_msg(err, EINVAL, "push to", text, "a digest is not a name that can be given") : 0;
@@ -100,7 +105,7 @@ static int parse(struct push *p, int argc, char **argv, struct azm_err *err)
 	}
 	if (!p->platform_given)
 		p->platform = bundle_platform();
-	return source_parse(p->operands[0], &p->source, err) < 0 ? -1 : parse_target(p, err);
+	return parse_target(p, err);
 }
 
 /* ---- one after the other --------------------------------------------------------------------------------------- */
@@ -142,7 +147,8 @@ static char *other_repository(const struct push *p)
 	cleanup_reference struct reference from = { 0 };
 	struct azm_err ignored = { 0 };
 
-	if (p->source.kind != SOURCE_REGISTRY || reference_parse(p->source.path, &from, &ignored) < 0 ||
+	if (!str_starts(p->operands[0], docker_prefix) ||
+		reference_parse(p->operands[0] + strlen(docker_prefix), &from, &ignored) < 0 ||
 		strcmp(from.domain, p->target.domain) != 0 || strcmp(from.path, p->target.path) == 0)
 		return NULL;
 	return xstrdup(from.path);
@@ -158,6 +164,7 @@ static int send_all(
 	p->sent.all_parts = (unsigned)image->count;
 	p->sent.total = image->size;
 	p->job.download = &p->sent;
+	p->job.before = p->job.total = 0; /* what is sent counts */
 	progress_phase(&p->job.progress, "push", "pushing", source->from, 99);
 	for (size_t i = 0; i < image->count; i++)
 		if (send_layer(p, client, source, i, from, err) < 0)
@@ -169,28 +176,72 @@ static int send_all(
 		&image->manifest_digest, err);
 }
 
-static int push_source(
-	struct push *p, struct registry_client *client, struct registry *registry, int scratch, struct azm_err *err)
+/* ---- what is sent ---------------------------------------------------------------------------------------------- */
+
+static int send_layout(struct push *p, struct registry_client *client, const char *path, struct azm_err *err)
 {
 	cleanup_source struct source source = { .fd = -1 };
+	const struct source_name name = { .kind = SOURCE_OCI_DIRECTORY, .path = (char *)path };
+	const struct source_options options = { .platform = &p->platform, .scratch = -1, .limit = UINT64_MAX };
+	const enum progress_style style = p->job.progress.style;
+
+	/* What was made is for whatever machine it is for: that has been said already. */
+	p->job.progress.style = PROGRESS_QUIET;
+	int result = source_open(&name, &options, &p->job, &source, err);
+	p->job.progress.style = style;
+	source.from = WRITTEN_PERCENT;
+	return result < 0 ? -1 : send_all(p, client, &source, NULL, err);
+}
+
+static int write_and_send(struct push *p, struct registry_client *client, struct image_input *input, const char *path,
+	struct azm_err *err)
+{
+	struct image_writer *writer = image_writer_new(IMAGE_OCI_DIRECTORY, path, err);
+
+	progress_phase(&p->job.progress, "write", "packing", input->source.from, WRITTEN_PERCENT);
+	int result = writer ? image_input_copy(input, writer, &p->layers_as, &p->job, NULL, NULL, err) : -1;
+	image_writer_free(writer);
+	return result < 0 ? -1 : send_layout(p, client, path, err);
+}
+
+/* In a directory of our own that goes again. */
+static int send_written(struct push *p, struct registry_client *client, struct image_input *input, struct azm_err *err)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct azm_err ignored = { 0 };
+
+	tmp = tmp && *tmp == '/' ? tmp : "/var/tmp";
+	cleanup_free char *own = xasprintf("%s/azm-push-XXXXXX", tmp);
+	cleanup_fd int parent = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0 || !mkdtemp(own))
+		return err_sys(err, "make a directory in", tmp);
+	cleanup_free char *path = xasprintf("%s/image", own);
+	int result = write_and_send(p, client, input, path, err);
+	(void)tree_remove_at(parent, strrchr(own, '/') + 1, &ignored);
+	return result;
+}
+
+static int push_input(struct push *p, struct registry_client *client, struct registry *registry, struct azm_err *err)
+{
+	cleanup_fd int scratch = scratch_directory(err);
+	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
 	cleanup_free char *from = other_repository(p);
 	const struct source_options options = {
 		.platform = &p->platform,
 		.platform_given = p->platform_given,
 		.tag = p->tag,
 		.scratch = scratch,
-		.limit = MAX_SIZE,
+		.limit = UINT64_MAX,
 		.registry = &p->registry,
 	};
 
-	if (source_open(&p->source, &options, &p->job, &source, err) < 0)
+	if (scratch < 0 || image_input_open(p->operands[0], &options, &p->job, &input, err) < 0)
 		return -1;
-	if (!source.layout)
-		return err_msg(
-			err, EINVAL, "push", p->operands[0], "it is the tar of a root file system, not an image");
+	if (input.form != IMAGE_PACKED || !input.source.image.manifest)
+		return send_written(p, client, &input, err);
 	if (from)
 		registry_mount_from(registry, from);
-	return send_all(p, client, &source, from, err);
+	return send_all(p, client, &input.source, from, err);
 }
 
 static void say_done(const struct push *p)
@@ -218,20 +269,16 @@ static void say_done(const struct push *p)
 static int push(struct push *p, struct azm_err *err)
 {
 	cleanup_fd int signals = watch_signals(err);
-	const char *tmp = getenv("TMPDIR");
-	cleanup_fd int scratch = open(tmp && *tmp ? tmp : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (signals < 0)
+	if (signals < 0 || layer_write_epoch(&p->layers_as, err) < 0)
 		return -1;
-	if (scratch < 0)
-		return err_sys(err, "open", tmp && *tmp ? tmp : "/var/tmp");
 	p->job = (struct job){ .command = "push", .object = p->operands[0], .signals = signals };
 	job_limit_memory();
 	progress_begin(&p->job.progress, p->style, rootfs_program.name);
 	p->job.progress.steady = true;
 	struct registry *registry = registry_open(&p->target, &p->registry, true, err);
 	struct registry_client *client = registry ? registry_client_new(registry, tick, &p->job, err) : NULL;
-	int result = client ? push_source(p, client, registry, scratch, err) : -1;
+	int result = client ? push_input(p, client, registry, err) : -1;
 	progress_end(&p->job.progress);
 	registry_client_free(client);
 	registry_close(registry);
@@ -242,13 +289,12 @@ static int push(struct push *p, struct azm_err *err)
 
 int push_main(int argc, char **argv)
 {
-	struct push p = { 0 };
+	struct push p = { .layers_as.codec = CODEC_GZIP };
 	struct azm_err err = { 0 };
 
 	int result = parse(&p, argc, argv, &err);
 	if (result == 0)
 		result = push(&p, &err);
-	source_name_free(&p.source);
 	reference_free(&p.target);
 	platform_free(&p.platform);
 	registry_options_free(&p.registry);

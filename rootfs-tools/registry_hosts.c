@@ -31,7 +31,8 @@ bool host_is_loopback(const char *host)
 	if (!name)
 		return false;
 	if (*host == '[')
-		return inet_pton(AF_INET6, name, address) == 1 && memcmp(address, loopback6, 16) == 0;
+		return host[length] == ']' && strchr(":", host[length + 1]) &&
+		       inet_pton(AF_INET6, name, address) == 1 && memcmp(address, loopback6, 16) == 0;
 	return strcmp(name, "localhost") == 0 || (inet_pton(AF_INET, name, address) == 1 && address[0] == 127);
 }
 

@@ -336,7 +336,25 @@ END
 	refused 125 'a digest is not a name' rootfs push -q "oci:$IMG" "$name/a@$DIGEST"
 	refused 125 'what, and to where' rootfs push
 	tar -C "$OUT" -cf "$OUT/root.tar" --transform 's,^,etc/,' a.tar
-	refused 125 'tar of a root file system' rootfs push -q "$OUT/root.tar" "$name/e"
+	refused 125 'the tar of a root file system' rootfs push -q "$OUT/root.tar" "$name/e"
+}
+
+@test "push of an unpacked image, of a docker-archive; pulled again it is the same" {
+	local name=127.0.0.1:$OPEN/round digest
+	rootfs unpack -q "$IMG" "$OUT/image"
+	ln -s first "$OUT/image/rootfs/etc/link"
+	digest=$(SOURCE_DATE_EPOCH=1000 rootfs push -q "$OUT/image" "$name/unpacked:1")
+	rootfs pull -q "$name/unpacked@$digest" "$OUT/again"
+	diff -r "$OUT/image/rootfs" "$OUT/again/rootfs"
+	is "$(jq -cS .config "$OUT/image/image.json")" "$(jq -cS .config "$OUT/again/image.json")"
+	is "$(SOURCE_DATE_EPOCH=1000 rootfs push -q "$OUT/image" "$name/unpacked:2")" "$digest"
+	skopeo --tmpdir "$BATS_TEST_TMPDIR" --insecure-policy copy -q "oci:$IMG:t" "docker-archive:$OUT/a.tar:name:1"
+	rootfs push -q "$OUT/a.tar" "$name/docker:1"
+	rootfs pull -q "$name/docker:1" "$OUT/docker"
+	is_whole "$OUT/docker"
+	is "$(skopeo inspect --raw --tls-verify=false "docker://$name/docker:1" | jq -r '[.layers[].mediaType] | unique[]')" \
+		application/vnd.oci.image.layer.v1.tar+gzip
+	is "$(find "$TMPDIR" /var/tmp -maxdepth 1 -name 'azm-push-*' -user "$(id -u)" 2>/dev/null)" ""
 }
 
 @test "a large blob goes in pieces" {
