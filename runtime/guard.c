@@ -500,11 +500,11 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 
 	if (parent < 0)
 		return err_sys(p->err, "hold guarded names in", directory);
-	const struct guard_hold_parent before = guard_hold_begin(parent);
+	struct guard_hold_parent held = guard_hold_begin(p->state, parent);
 	json_array_foreach(names, i, item)
 	{
 		cleanup_free char *path = join(directory, json_string_value(item));
-		int made = guard_hold_name(parent, json_string_value(item));
+		int made = guard_hold_name(&held, json_string_value(item));
 		if (made == 1)
 			forget(p->volume, path);
 		if (made >= 0)
@@ -513,7 +513,7 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 		result = err_hint(p->err, "--guard report starts without");
 		break;
 	}
-	guard_hold_end(&before);
+	guard_hold_end(&held);
 	return result;
 }
 

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/compat.h"
 #include "base/str.h"
+#include "guard_hold.h"
 #include "seccomp/seccomp.h"
 #include "volumes.h"
 
@@ -29,6 +30,7 @@ enum {
 	FS_GUARD = FS_READ | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
 		   LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM |
 		   LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO,
+	ABI_REFER = 2, /* Linux 5.19: renames from one directory to another can be allowed */
 };
 
 static int allow(int ruleset, int dir, unsigned long long access)
@@ -38,14 +40,15 @@ static int allow(int ruleset, int dir, unsigned long long access)
 	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-static int allow_mounts(int ruleset, const struct mount_plan *mounts, bool guarded)
+/* @guarded: the rights over each, 0 without a guard */
+static int allow_mounts(int ruleset, const struct mount_plan *mounts, unsigned long long guarded)
 {
 	for (size_t i = 0; i < mounts->volume_count; i++) {
 		const struct volume *volume = &mounts->volumes[i];
 		if (!volume_is_shared(volume) || volume->source.type != S_IFDIR)
 			continue;
 		cleanup_fd int dir = open(volume->source.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0 && allow(ruleset, dir, guarded ? FS_GUARD : LANDLOCK_ACCESS_FS_READ_DIR) < 0)
+		if (dir >= 0 && allow(ruleset, dir, guarded ? guarded : LANDLOCK_ACCESS_FS_READ_DIR) < 0)
 			return -1;
 	}
 	return 0;
@@ -70,8 +73,11 @@ static int allow_sockets(int ruleset, const struct publish_rule *rules, size_t c
 static int landlock(const struct state *state, const struct mount_plan *mounts, bool guarded,
 	const struct publish_rule *rules, size_t rule_count, int cgroups, struct azm_err *err)
 {
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	unsigned long long refer = abi >= ABI_REFER ? LANDLOCK_ACCESS_FS_REFER : 0;
 	struct landlock_ruleset_attr attributes = { .handled_access_fs =
-							    FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE };
+							    FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE | refer };
+	cleanup_fd int pool = guarded ? guard_hold_pool(state) : -1;
 	cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -79,7 +85,9 @@ static int landlock(const struct state *state, const struct mount_plan *mounts, 
 		return 0;
 	if (ruleset < 0 || proc < 0 || allow(ruleset, proc, FS_READ) < 0 ||
 		allow(ruleset, state->sandboxes, FS_READ | FS_WRITE) < 0 ||
-		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 || allow_mounts(ruleset, mounts, guarded) < 0 ||
+		allow(ruleset, state->live, FS_READ | FS_WRITE) < 0 ||
+		allow_mounts(ruleset, mounts, guarded ? FS_GUARD | refer : 0) < 0 ||
+		(pool >= 0 && allow(ruleset, pool, FS_GUARD | refer) < 0) ||
 		allow_sockets(ruleset, rules, rule_count) < 0 ||
 		(cgroups >= 0 && allow(ruleset, cgroups, LANDLOCK_ACCESS_FS_REMOVE_DIR) < 0) ||
 		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
