@@ -171,6 +171,24 @@ static bool same_device(struct archive_entry *a, struct archive_entry *b)
 	       archive_entry_rdevminor(a) == archive_entry_rdevminor(b);
 }
 
+/* All but the type; of a file with several names at the first of them. */
+static int compare_files(
+	struct side *f, struct side *w, struct tree_comparison *c, char what[static WHAT_MAX], struct azm_err *err)
+{
+	struct archive_entry *a = f->entry, *b = w->entry;
+	int same = archive_entry_filetype(a) == AE_IFREG ? same_content(f, w, c, err) : 1;
+
+	add(what, same_text(archive_entry_symlink(a), archive_entry_symlink(b)), "link");
+	add(what, archive_entry_perm(a) == archive_entry_perm(b), "mode");
+	add(what, archive_entry_uid(a) == archive_entry_uid(b) && archive_entry_gid(a) == archive_entry_gid(b),
+		"owner");
+	add(what, same_device(a, b), "device");
+	add(what, same_xattrs(a, b), "attributes");
+	add(what, archive_entry_filetype(a) == AE_IFDIR || archive_entry_mtime(a) == archive_entry_mtime(b), "time");
+	add(what, same != 0, "content");
+	return same < 0 ? -1 : 0;
+}
+
 static int compare_entries(struct side *f, struct side *w, struct tree_comparison *c, struct azm_err *err)
 {
 	struct archive_entry *a = f->entry, *b = w->entry;
@@ -179,20 +197,10 @@ static int compare_entries(struct side *f, struct side *w, struct tree_compariso
 	if (archive_entry_filetype(a) != archive_entry_filetype(b)) {
 		add(what, false, "type");
 	} else {
-		bool file = archive_entry_filetype(a) == AE_IFREG && !archive_entry_hardlink(a);
-		add(what, same_text(archive_entry_hardlink(a), archive_entry_hardlink(b)), "hard link");
-		add(what, same_text(archive_entry_symlink(a), archive_entry_symlink(b)), "link");
-		add(what, archive_entry_perm(a) == archive_entry_perm(b), "mode");
-		add(what, archive_entry_uid(a) == archive_entry_uid(b) && archive_entry_gid(a) == archive_entry_gid(b),
-			"owner");
-		add(what, same_device(a, b), "device");
-		add(what, same_xattrs(a, b), "attributes");
-		add(what, archive_entry_filetype(a) == AE_IFDIR || archive_entry_mtime(a) == archive_entry_mtime(b),
-			"time");
-		int same = file ? same_content(f, w, c, err) : 1;
-		if (same < 0)
+		const char *first = archive_entry_hardlink(a);
+		add(what, same_text(first, archive_entry_hardlink(b)), "hard link");
+		if (!first && compare_files(f, w, c, what, err) < 0)
 			return -1;
-		add(what, same, "content");
 	}
 	if (*what) {
 		c->differences++;

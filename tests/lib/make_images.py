@@ -143,6 +143,30 @@ def modes():
                 entry(b"read-only/file", b"z", mode=0o444))]
 
 
+@case
+def everything():
+    """What an image can say and export has to give back: every directory has an entry, times are whole seconds."""
+    long_name = b"/".join([b"d" * 60] * 3)
+    capability = b"\1\0\0\2\0\x20\0\0" + b"\0" * 12
+    parts = [directory(b"./")] + list(BASE)
+    for depth in range(1, 4):
+        parts.append(directory(long_name[:61 * depth - 1] + b"/"))
+    parts += [entry(long_name + b"/" + b"f" * 120, b"long name\n"), symlink(b"link", b"dir"),
+              symlink(b"absolute", b"/etc/passwd"), symlink(b"long-link", b"../" * 60 + b"end"),
+              hardlink(b"etc/again", b"etc/passwd"), entry(b"run.sh", b"#!/bin/sh\n", mode=0o755), entry(b"empty"),
+              entry(b"pipe", kind=b"6", mode=0o640), directory(b"tmp", mode=0o1777), directory(b"dev"),
+              entry(b"dev/null", kind=b"3", device=(1, 3), mode=0o666, gid=5), entry(b"dev/sda", kind=b"4", device=(8, 0)),
+              entry(b"su", b"x", mode=0o4755), directory(b"shared", mode=0o2775, gid=50), entry(b"secret", b"y", mode=0),
+              entry(b"owned", b"x", uid=1000, gid=100), pax(uid=b"3000000", gid=b"4000000"), entry(b"far", b"z"),
+              pax_raw([("SCHILY.xattr.security.capability", capability), ("SCHILY.xattr.user.note", b"kept")]),
+              entry(b"ping", b"p", mode=0o755), pax(path="pax-é".encode()), entry(b"pax", b"utf-8\n"),
+              entry(b"raw-latin-\xe9"),
+              pax_raw([("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.name", b"sparse"),
+                       ("GNU.sparse.realsize", b"8388608")]),
+              entry(b"GNUSparseFile.0/sparse", padded(b"2\n0\n512\n4194304\n512\n") + b"a" * 512 + b"b" * 512)]
+    return [tar(*parts)]
+
+
 # ---- names ----------------------------------------------------------------------------------------------------------
 
 @case
