@@ -89,6 +89,9 @@ struct mount_plan {
 	uint64_t shm_size; /* bytes of /dev/shm; 0 = 64 MiB */
 	int32_t tty_gid;   /* gid= of devpts, -1 where the map has no group 5 */
 	bool cgroup;	   /* mount the sandbox's own cgroup v2 read-only at /sys/fs/cgroup */
+	/* ROOT_OVERLAY: the writable layer lies in a memory file system of this size instead; 0: in upper and work */
+	uint64_t memory_layer;
+	uint64_t memory_inodes; /* of that; 0: one for each 4096 bytes */
 };
 
 /**

@@ -165,31 +165,33 @@ static int mount_layers(const struct layers *layers, uint64_t attributes)
 	return steal_fd(&mnt);
 }
 
-int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
-	const struct host_path *work, uint64_t attributes, struct azm_err *err)
+int overlay_over(const struct host_path *lowers, size_t count, int upper, int work, const char *name,
+	uint64_t attributes, struct azm_err *err)
 {
-	[[gnu::cleanup(layers_close)]] struct layers layers = { 0 };
-
-	const char *name = upper ? upper->path : lowers->path;
+	[[gnu::cleanup(layers_close)]] struct layers layers = { .upper = upper, .work = work };
 
 	if (count < 1 || count > OVERLAY_LAYERS_MAX) {
 		err_msg(err, E2BIG, "mount overlay", name, "%zu layers (1 to %d are possible)", count,
 			OVERLAY_LAYERS_MAX);
 		return err_hint(err, "flatten the image: azm-rootfs unpack makes one tree of its layers");
 	}
-	cleanup_fd int upper_fd = upper ? open_directory(upper, err) : -1;
-	if (upper && upper_fd < 0)
-		return -1;
-	cleanup_fd int work_fd = upper ? open_directory(work, err) : -1;
-	if (upper && work_fd < 0)
-		return -1;
-	layers.upper = upper_fd;
-	layers.work = work_fd;
 	for (; layers.count < count; layers.count++) {
 		layers.fds[layers.count] = open_directory(&lowers[layers.count], err);
 		if (layers.fds[layers.count] < 0)
 			return -1;
 	}
 	int mnt = mount_layers(&layers, attributes);
-	return mnt < 0 ? explain(upper ? upper_fd : layers.fds[0], name, err) : mnt;
+	return mnt < 0 ? explain(upper < 0 ? layers.fds[0] : upper, name, err) : mnt;
+}
+
+int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
+	const struct host_path *work, uint64_t attributes, struct azm_err *err)
+{
+	cleanup_fd int upper_fd = upper ? open_directory(upper, err) : -1;
+	if (upper && upper_fd < 0)
+		return -1;
+	cleanup_fd int work_fd = upper ? open_directory(work, err) : -1;
+	if (upper && work_fd < 0)
+		return -1;
+	return overlay_over(lowers, count, upper_fd, work_fd, upper ? upper->path : lowers->path, attributes, err);
 }

@@ -13,3 +13,8 @@
  */
 [[gnu::nonnull(1, 6)]] int overlay_new(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err);
+
+/** overlay_over() - the same with the writable directories open (O_PATH), or -1. @name: of the upper one, for messages.
+ */
+[[gnu::nonnull]] int overlay_over(const struct host_path *lowers, size_t count, int upper, int work, const char *name,
+	uint64_t attributes, struct azm_err *err);

@@ -8,7 +8,10 @@
 #include "mount/root.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,7 +19,10 @@
 #include "mount/newapi.h"
 #include "mount/overlay.h"
 
-enum { OVERFLOW_ID = 65534 }; /* how an owner without an id inside appears */
+enum {
+	OVERFLOW_ID = 65534,	/* how an owner without an id inside appears */
+	BYTES_PER_INODE = 4096, /* of a layer in memory, as tmpfs volumes have it */
+};
 
 /* Changing files that belong to somebody else fails one by one and late, copy-up included: say so at once. */
 static int refuse_foreign(const struct host_path *image, struct azm_err *err)
@@ -53,6 +59,44 @@ static int clone_image(const struct mount_plan *plan, struct azm_err *err)
 	return mnt < 0 ? err_sys(err, "mount image", image->path) : mnt;
 }
 
+/* Marks of overlay are user.* attributes; a tmpfs has them since Linux 6.6. */
+static int check_marks(int directory, struct azm_err *err)
+{
+	if (fsetxattr(directory, "user.overlay.trial", "y", 1, 0) == 0)
+		return fremovexattr(directory, "user.overlay.trial");
+	err_sys(err, "keep the writable layer in memory", NULL);
+	return errno == EOPNOTSUPP
+		       ? err_hint(err, "a memory file system carries one since Linux 6.6; use --best-effort "
+				       "to have the limit watched on disk")
+		       : -1;
+}
+
+/* Hung up above the directory that would hold the layer on disk: the kernel clones only mounts that are attached. */
+static int overlay_in_memory(const struct mount_plan *plan, struct azm_err *err)
+{
+	char options[96];
+	uint64_t inodes = plan->memory_inodes ? plan->memory_inodes : plan->memory_layer / BYTES_PER_INODE;
+
+	cleanup_fd int place = mount_source_open(&plan->upper, err);
+	if (place < 0)
+		return -1;
+	/* Two directories more than what was asked for. */
+	snprintf(options, sizeof options, "mode=0700,size=%llu,nr_inodes=%llu", (unsigned long long)plan->memory_layer,
+		(unsigned long long)inodes + 4);
+	cleanup_fd int mnt = mnt_new("tmpfs", options, MOUNT_ATTR_NODEV);
+	if (mnt < 0 || mnt_move(mnt, place, "") < 0)
+		return err_sys(err, "mount tmpfs", "for the writable layer");
+	if (mkdirat(mnt, "upper", 0755) < 0 || mkdirat(mnt, "work", 0700) < 0)
+		return err_sys(err, "make directory", "for the writable layer");
+	cleanup_fd int upper = openat(mnt, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int work = openat(mnt, "work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (upper < 0 || work < 0)
+		return err_sys(err, "open directory", "for the writable layer");
+	if (check_marks(upper, err) < 0)
+		return -1;
+	return overlay_over(plan->lowers, plan->lower_count, upper, work, plan->upper.path, MOUNT_ATTR_NODEV, err);
+}
+
 int root_new(const struct mount_plan *plan, struct azm_err *err)
 {
 	if (plan->lower_count < 1)
@@ -60,6 +104,8 @@ int root_new(const struct mount_plan *plan, struct azm_err *err)
 	for (size_t i = 0; plan->mode != ROOT_READ_ONLY && i < plan->lower_count; i++)
 		if (refuse_foreign(&plan->lowers[i], err) < 0)
 			return -1;
+	if (plan->mode == ROOT_OVERLAY && plan->memory_layer)
+		return overlay_in_memory(plan, err);
 	if (plan->mode == ROOT_OVERLAY)
 		return overlay_new(plan->lowers, plan->lower_count, &plan->upper, &plan->work, MOUNT_ATTR_NODEV, err);
 	return clone_image(plan, err);

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "commands.h"
 #include "control.h"
+#include "disk.h"
 #include "idmap.h"
 #include "image.h"
 #include "run_options.h"
@@ -415,6 +416,9 @@ static int diff(const struct invocation *in, struct azm_err *err)
 	if (strcmp(config.rootfs_mode, "overlay") != 0)
 		return err_msg(err, EINVAL, "compare", name, "it has no writable layer (--rootfs-mode %s)",
 			config.rootfs_mode);
+	if (disk_plan(&config) == DISK_MEMORY)
+		return err_msg(
+			err, EINVAL, "compare", name, "its writable layer is in memory (--storage-opt mode=memory)");
 	str_list_addf(&above, "%s/sandboxes/%s/upper", in->state.path, name);
 	for (size_t i = 0; i < config.layers.count; i++)
 		str_list_add(&above, config.layers.items[i]);

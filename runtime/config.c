@@ -68,6 +68,9 @@ static const struct field {
 	F(NUMBER, cpus),
 	F(NUMBER, pids_limit),
 	F(TEXT, cgroup_parent),
+	F(NUMBER, disk),
+	F(NUMBER, disk_inodes),
+	F(TEXT, disk_mode),
 	F(FLAG, best_effort),
 	F(TEXT, stop_signal),
 	F(LIST, log_opts),
@@ -106,7 +109,9 @@ void config_init(struct config *config)
 		.shm_size = CONFIG_UNSET,
 		.memory = CONFIG_UNSET,
 		.cpus = CONFIG_UNSET,
-		.pids_limit = CONFIG_UNSET };
+		.pids_limit = CONFIG_UNSET,
+		.disk = CONFIG_UNSET,
+		.disk_inodes = CONFIG_UNSET };
 }
 
 void config_free(struct config *config)

@@ -58,6 +58,9 @@ struct config {
 	uint64_t cpus;		 /* thousandths of a processor */
 	uint64_t pids_limit;
 	char *cgroup_parent;	  /* delegated cgroup to use; NULL: find one */
+	uint64_t disk;		  /* bytes the sandbox may add and change in "/" */
+	uint64_t disk_inodes;	  /* files it may make there */
+	char *disk_mode;	  /* auto, memory, watch; NULL: auto */
 	bool best_effort;	  /* limits this host cannot enforce are left out, not errors */
 	char *stop_signal;	  /* NULL: the image's, else TERM */
 	struct str_list log_opts; /* K=V of Docker's json-file driver */

@@ -15,6 +15,7 @@
 #include "base/names.h"
 #include "caps.h"
 #include "devices.h"
+#include "disk.h"
 #include "embed.h"
 #include "etc_files.h"
 #include "named_volumes.h"
@@ -175,6 +176,8 @@ static int plan_root(const struct config *config, struct launch *launch, int dir
 {
 	struct mount_plan *mount = &launch->plan.mount;
 
+	if (disk_check(config, err) < 0)
+		return -1;
 	mount->mode = strcmp(config->rootfs_mode, "overlay") == 0  ? ROOT_OVERLAY
 		      : strcmp(config->rootfs_mode, "direct") == 0 ? ROOT_DIRECT
 								   : ROOT_READ_ONLY;
@@ -209,6 +212,10 @@ static int plan_root(const struct config *config, struct launch *launch, int dir
 		return 0;
 	if (sandbox_directory(dir, "upper", &mount->upper, err) < 0)
 		return -1;
+	if (disk_plan(config) == DISK_MEMORY) {
+		mount->memory_layer = config->disk == CONFIG_UNSET ? DISK_MEMORY_DEFAULT : config->disk;
+		mount->memory_inodes = config->disk_inodes == CONFIG_UNSET ? 0 : config->disk_inodes;
+	}
 	return sandbox_directory(dir, "work", &mount->work, err);
 }
 

@@ -13,6 +13,7 @@
 #include "log_files.h"
 #include "mount_option.h"
 #include "networks.h"
+#include "disk.h"
 #include "published.h"
 #include "netns/egress_proxy.h"
 #include "netns/egress_rules.h"
@@ -283,6 +284,32 @@ static int bytes(uint64_t *number, const char *value, uint64_t least, struct azm
 	return 0;
 }
 
+static int opt_disk(void *target, const char *value, struct azm_err *err)
+{
+	return bytes(&CONFIG(target)->disk, value, 1 << 20, err);
+}
+
+/* Docker's name; of its keys there is size, the others are ours. */
+static int opt_storage(void *target, const char *value, struct azm_err *err)
+{
+	struct config *config = CONFIG(target);
+
+	if (str_starts(value, "size="))
+		return opt_disk(target, value + 5, err);
+	if (str_starts(value, "inodes=")) {
+		if (str_to_u64(value + 7, UINT32_MAX, &config->disk_inodes) && config->disk_inodes >= 16)
+			return 0;
+		config->disk_inodes = CONFIG_UNSET;
+		return err_msg(err, EINVAL, "use", value, "not a number of files from 16 up");
+	}
+	if (str_starts(value, "mode=")) {
+		free(config->disk_mode);
+		config->disk_mode = xstrdup(value + 5);
+		return disk_check_mode(config->disk_mode, err);
+	}
+	return err_msg(err, EINVAL, "use storage option", value, "unknown (size=, inodes=, mode=)");
+}
+
 static int opt_memory(void *target, const char *value, struct azm_err *err)
 {
 	return bytes(&CONFIG(target)->memory, value, 6 << 20, err);
@@ -395,6 +422,8 @@ const struct option_row run_option_rows[] = {
 	{ 0, "cpus", "NUMBER", opt_cpus, "processor limit (needs cgroup v2 delegation)" },
 	{ 0, "pids-limit", "NUMBER", opt_pids_limit, "process limit (default: 4096; 0: none)" },
 	{ 0, "cgroup-parent", "DIR", opt_cgroup_parent, "delegated cgroup to make the sandbox's own in" },
+	{ 0, "disk", "BYTES", opt_disk, "what may be written in \"/\" (needs mode=memory, or --best-effort)" },
+	{ 0, "storage-opt", "KEY=VALUE", opt_storage, "size=BYTES (as --disk), inodes=N, mode=auto|memory|watch" },
 	{ 0, "best-effort", NULL, opt_best_effort, "start without the limits this host cannot enforce" },
 	{ 0, "log-opt", "KEY=VALUE", opt_log_opt, "max-size=BYTES (default: 32m) and max-file=NUMBER (2) of the log" },
 	{ 0, "stop-signal", "SIGNAL", opt_stop_signal, "what `stop` begins with (default: the image's, else TERM)" },

@@ -104,6 +104,7 @@ json_t *status_json(const struct config *config, const struct status *status)
 	json_object_set_new(object, "gid", json_integer(status->gid));
 	json_object_set_new(object, "single_id", json_boolean(!status->wide));
 	set_text(object, "cgroup", status->cgroup);
+	json_object_set_new(object, "disk_exceeded", json_boolean(status->disk_exceeded));
 	json_object_set_new(object, "oom_killed", json_boolean(status->oom_killed));
 	if (status->guard)
 		json_object_set(object, "guard", status->guard);

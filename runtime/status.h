@@ -16,6 +16,7 @@ struct status {
 	uint32_t uid, gid;
 	bool wide; /* several ids are mapped */
 	bool paused;
+	bool disk_exceeded; /* it wrote more than --disk allows, and was ended */
 	bool oom_killed;    /* the kernel killed something of it for want of memory */
 	const char *cgroup; /* the sandbox's own, as a directory; NULL: none */
 	uint32_t address;   /* eth0's, host order; 0: none */

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/tree.h"
+#include "disk.h"
 #include "doctor/hints.h"
 #include "embed.h"
 #include "host_sockets.h"
@@ -56,6 +57,7 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.lock = lock,
 		.netns = -1,
 		.signals = -1,
+		.disk = -1,
 		.ready = -1,
 		.ready_cancel = -1,
 		.cgroup = CGROUP_NONE,
@@ -315,6 +317,9 @@ static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
  * up, it does not learn of it later. */
 static int settle(struct supervisor *s, struct azm_err *err)
 {
+	s->disk = disk_watch(s->config, s->dir, err);
+	if (s->disk < 0 && disk_plan(s->config) == DISK_WATCHED)
+		return -1;
 	fill_status(s);
 	if (status_save(s->config, &s->status, s->dir, err) < 0 ||
 		supervisor_lockdown(s->state, &s->launch.plan.mount, strcmp(s->config->guard, "off") != 0, s->rules,
@@ -472,7 +477,7 @@ void supervisor_end(struct supervisor *s)
 	publish_rules_free(s->rules, s->rule_count);
 	s->rules = NULL;
 	s->rule_count = 0;
-	int *fds[] = { &s->netns, &s->signals, &s->ready };
+	int *fds[] = { &s->netns, &s->signals, &s->ready, &s->disk };
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (*fds[i] >= 0)
 			close(steal_fd(fds[i]));

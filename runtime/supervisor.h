@@ -62,6 +62,7 @@ struct supervisor {
 	struct status status;
 
 	int signals;	  /* signalfd */
+	int disk;	  /* what the watcher of --disk says; -1 */
 	int ready;	  /* read end: result of waiting for the server; -1 */
 	int ready_cancel; /* write end: closing it ends the waiting */
 	pthread_t ready_thread;

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/footprint.h"
+#include "disk.h"
 #include "supervisor.h"
 
 enum {
@@ -25,6 +26,7 @@ enum {
 	POLL_REPORT = 0,
 	POLL_SIGNALS,
 	POLL_READY,
+	POLL_DISK,
 	POLL_FIXED,
 };
 
@@ -222,6 +224,20 @@ static int take_report(struct supervisor *s, struct azm_err *err)
 	return 0;
 }
 
+static void take_disk(struct supervisor *s)
+{
+	struct disk_report report;
+
+	if (read_full(s->disk, &report, sizeof report) == (ssize_t)sizeof report) {
+		cleanup_free char *line = disk_reason(s->config, &report);
+		fputs(line, stderr);
+		streams_log(&s->streams, line);
+		s->status.disk_exceeded = true;
+		supervisor_kill(s);
+	}
+	close(steal_fd(&s->disk));
+}
+
 static int poll_timeout(const struct supervisor *s)
 {
 	if (!s->stop_at)
@@ -246,6 +262,7 @@ static int serve_once(struct supervisor *s, struct azm_err *err)
 	polls[POLL_REPORT] = (struct pollfd){ .fd = s->child.report, .events = POLLIN };
 	polls[POLL_SIGNALS] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
 	polls[POLL_READY] = (struct pollfd){ .fd = s->ready, .events = POLLIN };
+	polls[POLL_DISK] = (struct pollfd){ .fd = s->disk, .events = POLLIN };
 	int streams = streams_poll(&s->streams, stream_polls);
 	struct pollfd *control_polls = stream_polls + streams;
 	int controls = control_poll(&s->control, control_polls);
@@ -255,6 +272,8 @@ static int serve_once(struct supervisor *s, struct azm_err *err)
 	streams_serve(&s->streams, stream_polls, streams);
 	if (polls[POLL_SIGNALS].revents)
 		take_signal(s);
+	if (polls[POLL_DISK].revents)
+		take_disk(s);
 	control_serve(&s->control, s, control_polls, controls);
 	if (polls[POLL_READY].revents && take_ready(s, err) < 0)
 		return -1;

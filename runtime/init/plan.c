@@ -152,6 +152,8 @@ static void walk_mounts(struct codec *c, struct mount_plan *mounts)
 	FIELD(c, mounts->shm_size);
 	FIELD(c, mounts->tty_gid);
 	flag(c, &mounts->cgroup);
+	FIELD(c, mounts->memory_layer);
+	FIELD(c, mounts->memory_inodes);
 }
 
 static void walk_identity(struct codec *c, struct plan *plan)

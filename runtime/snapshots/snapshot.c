@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "disk.h"
 #include "idmap.h"
 #include "pause.h"
 #include "snapshots/join.h"
@@ -248,6 +249,9 @@ static int prepare(struct taking *t, struct azm_err *err)
 			t->config->rootfs_mode);
 		return -1;
 	}
+	if (disk_plan(t->config) == DISK_MEMORY)
+		return err_msg(err, EINVAL, "take a snapshot of", t->name,
+			"its writable layer is in memory (--storage-opt mode=memory)");
 	if (uppers_list(t->dir, &t->uppers, err) < 0)
 		return -1;
 	t->id = layers_new(t->layers, &t->uppers.in_layer, t->name, err);
