@@ -389,3 +389,24 @@ set_id_left() {
 	is 0 "$status"
 	is '0 0 0' "$(value ids.uid)"
 }
+
+@test "commit: an image has the owners the sandbox sees, whoever the files belong to on this host" {
+	local name second out=$WORK/image
+	name=$(new_name)
+	second=$(new_name)
+	azm run --name "$name" --rootfs "$ROOTFS" -- /bin/sh -c "$FOREIGN; chmod 4755 /made; touch /etc/passwd"
+	azm commit -q "$name" "$out"
+	grep -qx './d type=dir uid=5 gid=5 mode=0755' "$out/owners.mtree"
+	grep -qx './d/e type=dir uid=5 gid=5 mode=0700' "$out/owners.mtree"
+	grep -qx './d/e/f type=file uid=5 gid=5 mode=0644' "$out/owners.mtree"
+	grep -qx './s type=dir uid=7 gid=7 mode=1777' "$out/owners.mtree"
+	grep -q './s/closed type=dir uid=[1-9].* mode=0000' "$out/owners.mtree"
+	grep -qx './made type=file uid=0 gid=0 mode=4755' "$out/owners.mtree"
+	has_not "$(cat "$out/owners.mtree")" ./etc/passwd
+	is "$(find "$out" ! -uid "$(id -u)" | wc -l)" 0 'files of others'
+	azm run --name "$second" --user 1000:1000 --rootfs "$out" -- /bin/sh -c 'echo x >/tmp/mine'
+	azm commit -q "$second" "$WORK/again.tar"
+	"$BUILD/azm-rootfs" unpack -q "$WORK/again.tar" "$WORK/again"
+	grep -qx './tmp/mine type=file uid=1000 gid=1000 mode=0644' "$WORK/again/owners.mtree"
+	grep -qx './d type=dir uid=5 gid=5 mode=0755' "$WORK/again/owners.mtree"
+}
