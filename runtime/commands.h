@@ -12,8 +12,8 @@ extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_opt
 	rm_option_rows[], version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
 	network_create_option_rows[], network_ls_option_rows[], network_inspect_option_rows[];
 
-extern const struct option_row cp_option_rows[], volume_create_option_rows[], volume_ls_option_rows[],
-	volume_inspect_option_rows[], volume_rm_option_rows[], volume_prune_option_rows[];
+extern const struct option_row attach_option_rows[], cp_option_rows[], volume_create_option_rows[],
+	volume_ls_option_rows[], volume_inspect_option_rows[], volume_rm_option_rows[], volume_prune_option_rows[];
 
 extern const struct option_row snapshot_option_rows[], fork_option_rows[], rollback_option_rows[], diff_option_rows[],
 	snapshots_ls_option_rows[], snapshots_inspect_option_rows[];
@@ -31,6 +31,7 @@ int command_volume_ls(int argc, char **argv);
 int command_volume_inspect(int argc, char **argv);
 int command_volume_rm(int argc, char **argv);
 int command_volume_prune(int argc, char **argv);
+int command_attach(int argc, char **argv);
 int command_cp(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_unpause(int argc, char **argv);

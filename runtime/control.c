@@ -173,6 +173,22 @@ static void op_enter(
 	answer(client->fd, json_pack("{s:i}", "pid", (int)supervisor->child.pid), supervisor->child.pidfd);
 }
 
+static void op_attach(
+	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
+{
+	struct azm_err err = { 0 };
+	int result = 0;
+
+	(void)request;
+	if (supervisor->paused)
+		result = err_msg(&err, EBUSY, "attach", NULL, "it is paused: `azm-sandbox unpause` it first");
+	else if (passed->count == 0)
+		result = err_msg(&err, EINVAL, "attach", NULL, "no socket came with the request");
+	else
+		result = streams_attach(&supervisor->streams, steal_fd(&passed->items[0]), &err);
+	answer_result(client->fd, result, &err);
+}
+
 static void op_pause(
 	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
@@ -248,8 +264,8 @@ static const struct {
 	void (*run)(struct control_client *client, struct supervisor *supervisor, const json_t *request,
 		struct control_fds *passed);
 } operations[] = { { "signal", op_signal }, { "stop", op_stop }, { "wait", op_wait }, { "enter", op_enter },
-	{ "pause", op_pause }, { "resume", op_resume }, { "hold", op_hold }, { "release", op_release },
-	{ "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
+	{ "attach", op_attach }, { "pause", op_pause }, { "resume", op_resume }, { "hold", op_hold },
+	{ "release", op_release }, { "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
 
 /* As recv(), with the descriptors that came along. */
 static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)

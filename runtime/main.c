@@ -104,6 +104,16 @@ static const struct command commands[] = {
 			   "goes on, "
 			   "too. A paused sandbox takes no exec; stop and kill end it." },
 	{ .name = "unpause", .operands = "NAME...", .summary = "let paused sandboxes go on", .run = command_unpause },
+	{ .name = "attach",
+		.operands = "NAME",
+		.summary = "join a running sandbox's standard streams",
+		.options = attach_option_rows,
+		.run = command_attach,
+		.details = "Output from now on, and input where the sandbox was started with -i. Signals go to the "
+			   "command. With -t, "
+			   "ctrl-p ctrl-q leaves it running; else leaving is closing: kill the attach with SIGKILL, or "
+			   "use "
+			   "--sig-proxy=false and interrupt it. The exit status is the command's." },
 	{ .name = "cp",
 		.operands = "NAME:SRC DST|-  |  SRC|- NAME:DST",
 		.summary = "copy files between a running sandbox and the host",

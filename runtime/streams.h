@@ -14,7 +14,17 @@
 #include "log_files.h"
 #include "spawn.h"
 
-enum { STREAM_POLLS = 6 };
+enum { ATTACH_MOST = 8, STREAM_POLLS = 6 + ATTACH_MOST };
+
+/* First byte of the messages on the socket of an `attach`. */
+enum attach_message {
+	ATTACH_OUT = 'o',	/* to the client: output */
+	ATTACH_ERR = 'e',	/* to the client: of stderr */
+	ATTACH_EXIT = 'x',	/* to the client: the exit status, one byte */
+	ATTACH_IN = 'i',	/* from the client: input */
+	ATTACH_SIZE = 'w',	/* from the client: rows and columns of its terminal, two uint16_t */
+	ATTACH_MESSAGE = 16385, /* bytes of the longest */
+};
 
 /* One direction: what is read from @from goes to the log and to @to. */
 struct stream {
@@ -23,7 +33,8 @@ struct stream {
 	bool logged;
 	bool closes_to; /* @to is ours: close it at the end of @from */
 	size_t pending, sent;
-	char *buffer; /* STREAM_BUFFER bytes while something is pending */
+	unsigned owed; /* bit i: attached client i has not got what is pending */
+	char *buffer;  /* STREAM_BUFFER bytes while something is pending */
 };
 
 struct streams {
@@ -33,12 +44,16 @@ struct streams {
 	bool raw; /* our own terminal is in raw mode */
 	struct termios saved;
 	struct log_file log;
+	int attached[ATTACH_MOST]; /* sockets (SOCK_SEQPACKET); -1: free */
 };
+
+/** streams_init() - nothing is open. */
+void streams_init(struct streams *streams);
 
 /**
  * streams_open() - make the pipes of a workload
- * @interactive: relay our stdin (refused when that is a directory), else /dev/null
- * @foreground:	copy output to our stdout and stderr
+ * @interactive: the workload has a stdin, else /dev/null
+ * @foreground:	relay our stdin (refused when that is a directory), and copy output to our stdout and stderr
  * @logdir:	directory for the log, -1 for none
  * @child:	the ends for the child; release with streams_close_child() after the spawn
  */
@@ -62,6 +77,13 @@ void streams_serve(struct streams *streams, const struct pollfd *polls, int coun
 /** streams_drain() - the workload is gone: move what is left in the pipes, then end. Waits at most a second for a
  * reader of ours that does not read. */
 void streams_drain(struct streams *streams);
+
+/** streams_attach() - one more reader of the output and writer of the input. @socket: taken over. Return: 0, -1 with
+ * @err set when there are too many */
+int streams_attach(struct streams *streams, int socket, struct azm_err *err);
+
+/** streams_tell_exit() - tell all who are attached how it ended, after streams_drain(). */
+void streams_tell_exit(struct streams *streams, int status);
 
 /** streams_log() - a line of ours in the workload's log. */
 void streams_log(struct streams *streams, const char *line);

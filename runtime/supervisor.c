@@ -73,13 +73,9 @@ void supervisor_init(struct supervisor *s, const struct config *config, const st
 		.pasta = PASTA_NONE,
 		.child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 },
 		.stdio = { -1, -1, -1 },
-		.streams = { .in = { .from = -1, .to = -1 },
-			.out = { .from = -1, .to = -1 },
-			.err = { .from = -1, .to = -1 },
-			.master = -1,
-			.log = LOG_NONE },
 		.control = { .listener = -1 },
 		.status = { .wait_status = -1 } };
+	streams_init(&s->streams);
 }
 
 static const int watched_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCHLD };
@@ -343,8 +339,7 @@ static int launch_workload(struct supervisor *s, struct azm_err *err)
 		return -1;
 	if (await(s, REPORT_BUILT, &report, err) < 0)
 		return -1;
-	if (tty && (streams_take_terminal(&s->streams, s->child.pidfd, report.value,
-			    s->config->interactive && s->foreground, err) < 0 ||
+	if (tty && (streams_take_terminal(&s->streams, s->child.pidfd, report.value, s->config->interactive, err) < 0 ||
 			   settle(s, err) < 0 || spawn_go(&s->child, err) < 0))
 		return -1;
 	if (await(s, REPORT_STARTED, &report, err) < 0)
@@ -374,8 +369,7 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 		host_sockets_check(config, &s->launch.plan.mount, err) < 0 ||
 		guard_prepare(config, s->state, s->dir, &s->launch.plan.mount, &s->guard, err) < 0)
 		return -1;
-	if (streams_open(&s->streams, config->interactive && s->foreground, config->tty, s->foreground, s->dir,
-		    &s->stdio, err) < 0 ||
+	if (streams_open(&s->streams, config->interactive, config->tty, s->foreground, s->dir, &s->stdio, err) < 0 ||
 		log_limits_parse(&config->log_opts, &s->streams.log.limits, err) < 0 ||
 		cgroup_make(config, config->name, &s->cgroup, err) < 0 || published_open(s, err) < 0)
 		return -1;
@@ -444,6 +438,7 @@ void supervisor_end(struct supervisor *s)
 	cleanup_fd int remover = s->config->remove ? sandbox_remover_start(s->state, s->lock) : -1;
 	reap(s);
 	streams_drain(&s->streams);
+	streams_tell_exit(&s->streams, status_exit_code(s->status.wait_status));
 	report_oom(s);
 	streams_close(&s->streams);
 	streams_close_child(&s->stdio);
