@@ -33,4 +33,8 @@ check-crash: deps-test
 	@$(MAKE) --no-print-directory tests
 	@AZM_CRASH_POINTS=$(CRASH_POINTS) AZM_TEST_TIMEOUT=7200 AZM_TEST_LIMIT=7200 tests/run-tests.sh $(O) tests/cli/crash.bats
 
-.PHONY: tests check-crash
+# Real servers of VS Code: downloads 60 MB. CODE_SERVER: the program of an npm package code-server, tried as well.
+check-vscode: $(O)/azm-runtime-server
+	tests/server/vscode_real.py $(CODE_SERVER)
+
+.PHONY: tests check-crash check-vscode

@@ -32,6 +32,7 @@ files() {
 }
 
 ours() {
+	# shellcheck disable=SC2009 # pgrep cannot leave zombies out
 	ps -u "$(id -u)" -o stat=,pid=,comm= | grep -E '^[^Z].*(azm-|probe)'
 }
 
