@@ -62,16 +62,22 @@ static bool fits_fsconfig(const char *options)
 	return true;
 }
 
+static int new_detached(const char *type, const char *options, uint64_t attributes)
+{
+	cleanup_fd int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
+
+	if (fs < 0 || configure(fs, type, options) < 0)
+		return -1;
+	return sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attributes);
+}
+
 int mnt_new(const char *type, const char *options, uint64_t attributes)
 {
 	if (!fits_fsconfig(options))
 		return legacy_new(type, options, attributes);
-	cleanup_fd int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
-	if (fs < 0)
-		return is_missing(errno) ? legacy_new(type, options, attributes) : -1;
-	if (configure(fs, type, options) < 0)
-		return -1;
-	return sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attributes);
+	/* What was begun is closed before another way is tried: an overlay would find its layer in use. */
+	int mnt = new_detached(type, options, attributes);
+	return mnt < 0 && is_missing(errno) ? legacy_new(type, options, attributes) : mnt;
 }
 
 int mnt_clone(int dirfd, const char *name, uint64_t attributes, unsigned how)

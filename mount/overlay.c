@@ -139,6 +139,10 @@ static int try_mount(const struct layers *layers, uint64_t attributes)
 	int mnt = -1;
 
 	for (size_t i = layers->count <= FEW_LAYERS; i < sizeof ways / sizeof *ways; i++) {
+		/* In advance, not after a refusal, which costs a whole mount; and again, if one was made and then lost.
+		 */
+		if (layers->work >= 0)
+			remove_mark(layers->work);
 		write_options(layers, ways[i].one_by_one, ways[i].is_volatile, options);
 		mnt = mnt_new("overlay", options, attributes);
 		if (mnt >= 0 || (errno != EINVAL && errno != E2BIG))
@@ -154,9 +158,6 @@ static int mount_layers(const struct layers *layers, uint64_t attributes)
 
 	if (before < 0 || chdir("/proc/self/fd") < 0)
 		return -1;
-	/* In advance, not after a refusal: an attempt that fails costs a whole mount. */
-	if (layers->work >= 0)
-		remove_mark(layers->work);
 	cleanup_fd int mnt = try_mount(layers, attributes);
 	int saved = errno;
 	if (fchdir(before) < 0)

@@ -124,8 +124,14 @@ int streams_take_terminal(struct streams *streams, int pidfd, int master, bool i
 	if (!streams->tty)
 		return 0;
 	streams->master = (int)syscall(SYS_pidfd_getfd, pidfd, master, 0);
-	if (streams->master < 0)
-		return err_sys(err, "take over the sandbox's terminal", NULL);
+	if (streams->master < 0) {
+		err_sys(err, "take over the sandbox's terminal", NULL);
+		return err->code == ENOSYS || err->code == EPERM
+			       ? err_hint(err,
+					 "an outer container refuses pidfd_getfd(2): let its seccomp profile allow "
+					 "it, or do without -t")
+			       : -1;
+	}
 	fd_set_nonblock(streams->master, true);
 	streams_resize(streams);
 	streams->out = (struct stream){ .from = streams->master, .to = streams->out.to, .logged = true };
