@@ -20,8 +20,10 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "commands.h"
+#include "disk.h"
 #include "idmap.h"
 #include "pause.h"
+#include "snapshots/rollback.h"
 
 struct commit {
 	struct str_list passed; /* options for azm-rootfs */
@@ -130,7 +132,7 @@ static int keep_still(struct commit *c, const struct state *state, int dir, stru
 {
 	c->lock = sandbox_lock(dir, err);
 	if (c->lock >= 0)
-		return 0;
+		return rollback_finish(dir, err);
 	if (!err_is(err, EWOULDBLOCK))
 		return -1;
 	err_clear(err);
@@ -149,6 +151,9 @@ static int read_facts(struct commit *c, const struct state *state, int dir, stru
 	json_decref(status);
 	if (config_load(&c->config, dir, err) < 0)
 		return -1;
+	if (disk_plan(&c->config) == DISK_MEMORY)
+		return err_msg(err, EINVAL, "commit", c->name,
+			"its writable layer is in memory (--storage-opt mode=memory)");
 	if (c->config.rootfs_mode && strcmp(c->config.rootfs_mode, "overlay") == 0)
 		return 0;
 	err_msg(err, EINVAL, "commit", c->name, "its root file system is %s: it has no layer of its own",

@@ -13,12 +13,12 @@
 #include "control.h"
 #include "disk.h"
 #include "idmap.h"
-#include "image.h"
 #include "run_options.h"
 #include "snapshots/diff.h"
 #include "snapshots/layers.h"
 #include "snapshots/rollback.h"
 #include "snapshots/snapshot.h"
+#include "stored_image.h"
 
 enum { FORKS_MAX = 10000 };
 
@@ -369,24 +369,34 @@ static int print_difference(void *context, struct azm_err *err)
 	return result;
 }
 
-/* The layers of what is compared with: those of a snapshot, or the image's. */
-static int layers_before(const struct invocation *in, const struct config *config, struct snapshot *snapshot,
-	struct str_list *layers, struct azm_err *err)
+/* What is compared with: a snapshot, or the image. */
+static int open_before(
+	const struct invocation *in, const struct config *config, struct image *image, struct azm_err *err)
 {
-	const struct str_list *all = &config->layers;
-	size_t first = snapshot_own_layers(&in->state, config);
+	cleanup_snapshot struct snapshot snapshot = { .lock = -1 };
+	struct config bare = *config;
 
-	if (in->count == 2) {
-		if (snapshot_load(&in->state, in->operands[1], snapshot, err) < 0)
-			return -1;
-		if (strcmp(snapshot->config.rootfs, config->rootfs) != 0)
-			return err_msg(err, EINVAL, "compare with", in->operands[1], "it is a state of another image");
-		all = &snapshot->config.layers;
-		first = 0;
-	}
-	for (size_t i = first; i < all->count; i++)
-		str_list_add(layers, all->items[i]);
-	return 0;
+	bare.layers = (struct str_list){ 0 };
+	if (in->count < OPERANDS)
+		return configured_image_open(&bare, image, err);
+	if (snapshot_load(&in->state, in->operands[1], &snapshot, err) < 0)
+		return -1;
+	if (!snapshot_same_image(config, &snapshot.config))
+		return err_msg(err, EINVAL, "compare with", in->operands[1], "it is a state of another image");
+	return configured_image_open(&snapshot.config, image, err);
+}
+
+/* The writable layer on top of the others. */
+static int open_now(const struct invocation *in, const struct config *config, struct image *image, struct azm_err *err)
+{
+	cleanup_str_list struct str_list layers = { 0 };
+	struct config whole = *config;
+
+	str_list_addf(&layers, "%s/sandboxes/%s/upper", in->state.path, in->operands[0]);
+	for (size_t i = 0; i < config->layers.count; i++)
+		str_list_add(&layers, config->layers.items[i]);
+	whole.layers = layers;
+	return configured_image_open(&whole, image, err);
 }
 
 static int settle(int dir, struct azm_err *err)
@@ -401,9 +411,6 @@ static int settle(int dir, struct azm_err *err)
 static int diff(const struct invocation *in, struct azm_err *err)
 {
 	cleanup_config struct config config;
-	cleanup_snapshot struct snapshot snapshot = { .lock = -1 };
-	cleanup_str_list struct str_list below = { 0 };
-	cleanup_str_list struct str_list above = { 0 };
 	cleanup_image struct image old = { 0 };
 	cleanup_image struct image now = { 0 };
 	const char *name = in->operands[0];
@@ -419,11 +426,7 @@ static int diff(const struct invocation *in, struct azm_err *err)
 	if (disk_plan(&config) == DISK_MEMORY)
 		return err_msg(
 			err, EINVAL, "compare", name, "its writable layer is in memory (--storage-opt mode=memory)");
-	str_list_addf(&above, "%s/sandboxes/%s/upper", in->state.path, name);
-	for (size_t i = 0; i < config.layers.count; i++)
-		str_list_add(&above, config.layers.items[i]);
-	if (layers_before(in, &config, &snapshot, &below, err) < 0 ||
-		image_open(config.rootfs, &below, &old, err) < 0 || image_open(config.rootfs, &above, &now, err) < 0)
+	if (open_before(in, &config, &old, err) < 0 || open_now(in, &config, &now, err) < 0)
 		return -1;
 	struct difference d = { in, &old.stack, &now.stack };
 	return idmap_in_child(&subids, print_difference, &d, err);

@@ -73,7 +73,7 @@ int rollback_begin(const struct state *state, int dir, const struct config *conf
 	struct subids subids = subids_find();
 	struct beginning job = { .dir = dir, .uppers = &uppers };
 
-	if (strcmp(config->rootfs_mode, "overlay") != 0 || strcmp(config->rootfs, snapshot->config.rootfs) != 0 ||
+	if (strcmp(config->rootfs_mode, "overlay") != 0 || !snapshot_same_image(config, &snapshot->config) ||
 		!same_list(&config->volumes, &snapshot->config.volumes)) {
 		err_msg(err, EINVAL, "go back to", snapshot->tag,
 			"it is a state of another image, or of other volumes (taken of \"%s\")", snapshot->sandbox);

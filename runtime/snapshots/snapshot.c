@@ -18,6 +18,7 @@
 #include "snapshots/layers.h"
 #include "snapshots/rollback.h"
 #include "status.h"
+#include "stored_image.h"
 
 enum {
 	DEPTH_MAX =
@@ -61,6 +62,16 @@ size_t snapshot_own_layers(const struct state *state, const struct config *confi
 	}
 	free(layers.path);
 	return count;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool snapshot_same_image(const struct config *a, const struct config *b)
+{
+	return same_text(a->rootfs, b->rootfs) && same_text(a->image, b->image);
 }
 
 /* ---- the list of layers ------------------------------------------------------------------------------------------ */
@@ -121,6 +132,21 @@ static int merge(void *context, struct azm_err *err)
 	return 0;
 }
 
+/* A new layer, open. A layer of the image store below it stays as long as it exists. */
+static int new_layer(
+	const struct taking *t, const struct config *config, const char *sandbox, char **id, struct azm_err *err)
+{
+	struct config kept = *config;
+
+	kept.remove = false; /* the layer outlives the sandbox */
+	*id = layers_new(t->layers, &t->uppers.in_layer, sandbox, err);
+	cleanup_fd int layer = *id ? layers_open_one(t->layers, *id, err) : -1;
+	cleanup_free char *path = *id ? xasprintf("%s/%s", t->layers->path, *id) : NULL;
+	if (layer < 0 || stored_image_keep(&kept, layer, path, err) < 0)
+		return -1;
+	return steal_fd(&layer);
+}
+
 /* Let one layer stand for all own ones when they have become too many. */
 static int bound_depth(struct taking *t, struct config *config, struct azm_err *err)
 {
@@ -130,8 +156,8 @@ static int bound_depth(struct taking *t, struct config *config, struct azm_err *
 
 	if (count <= DEPTH_MAX)
 		return 0;
-	cleanup_free char *id = layers_new(t->layers, &t->uppers.in_layer, NULL, err);
-	cleanup_fd int layer = id ? layers_open_one(t->layers, id, err) : -1;
+	cleanup_free char *id = NULL;
+	cleanup_fd int layer = new_layer(t, config, NULL, &id, err);
 	job.layer = layer;
 	if (layer < 0 || idmap_in_child(&subids, merge, &job, err) < 0)
 		return -1;
@@ -254,8 +280,7 @@ static int prepare(struct taking *t, struct azm_err *err)
 			"its writable layer is in memory (--storage-opt mode=memory)");
 	if (uppers_list(t->dir, &t->uppers, err) < 0)
 		return -1;
-	t->id = layers_new(t->layers, &t->uppers.in_layer, t->name, err);
-	t->layer = t->id ? layers_open_one(t->layers, t->id, err) : -1;
+	t->layer = new_layer(t, t->config, t->name, &t->id, err);
 	return t->layer < 0 ? -1 : 0;
 }
 

@@ -27,7 +27,7 @@ struct snapshot {
 	char *tag; /* NULL: it has no name and lasts as long as the object, or as sandboxes that were forked of it */
 	char *sandbox;	      /* whose state it is */
 	char *created;	      /* RFC 3339 */
-	struct config config; /* config.layers: the directories, complete but for config.rootfs, which is the lowest */
+	struct config config; /* config.layers: the directories on top of the image (config.rootfs, config.image) */
 	int lock;	      /* shared lock that keeps its layers from being removed */
 };
 
@@ -43,6 +43,9 @@ int snapshot_take(
 
 /** snapshot_load() - one that was kept. Return: 0, or -1 with @err set (ENOENT). */
 int snapshot_load(const struct state *state, const char *tag, struct snapshot *snapshot, struct azm_err *err);
+
+/** snapshot_same_image() - whether two sandboxes stand on one image. */
+bool snapshot_same_image(const struct config *a, const struct config *b);
 
 /** snapshot_own_layers() - how many of config.layers, counted from the top, are changes and not the image. */
 size_t snapshot_own_layers(const struct state *state, const struct config *config);

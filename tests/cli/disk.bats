@@ -48,6 +48,7 @@ memory_layers() { # whether this kernel has them (Linux 6.6)
 	azm exec "$NAME" touch /new
 	refused 125 'in memory' azm snapshot "$NAME" "tag-$NAME"
 	refused 125 'in memory' azm diff "$NAME"
+	refused 125 'in memory' azm commit "$NAME" "$BATS_TEST_TMPDIR/image"
 	azm stop -t 0 "$NAME" >/dev/null
 	azm start "$NAME" >/dev/null
 	run azm exec "$NAME" ls /new

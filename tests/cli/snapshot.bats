@@ -320,3 +320,28 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 		[ -z "$now" ] || is 'C /state A /x' "$now" "after $delay seconds"
 	done
 }
+
+@test "an image of the store stays below a snapshot, and an image can be made of a fork" {
+	export AZM_IMAGE_STORE=$BATS_TEST_TMPDIR/store
+	local rootfs=$BUILD/azm-rootfs
+	inside 'echo base >/base; rm /etc/issue'
+	azm commit "$NAME" "azm:base$$" >/dev/null
+	local other
+	other=$(new_name)
+	azm run -d --name "$other" --rootfs "azm:base$$" -- /bin/probe sleep-forever >/dev/null
+	azm exec "$other" sh -c 'echo own >/own'
+	azm snapshot "$other" "$TAG" >/dev/null
+	is 'A /own' "$(azm diff "$other")"
+	azm rm -f "$other" >/dev/null
+	azm fork "$TAG" 1 --name-prefix "$NAME-f" >/dev/null
+	remember_name "$NAME-f-1"
+	azm exec "$NAME-f-1" sh -c 'echo forked >/forked'
+	azm stop -t 0 "$NAME-f-1" >/dev/null
+	azm commit "$NAME-f-1" "$BATS_TEST_TMPDIR/image" >/dev/null
+	"$rootfs" unpack "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/unpacked" >/dev/null
+	is 'base own forked' "$(cd "$BATS_TEST_TMPDIR/unpacked/rootfs" && cat base own forked | xargs)"
+	azm rm "$NAME-f-1" >/dev/null
+	"$rootfs" rm --force "azm:base$$" >/dev/null
+	"$rootfs" gc >/dev/null
+	is 'base own' "$(forked "$TAG" 'cat /base /own; ls /etc/issue 2>/dev/null' | grep -v status | xargs)"
+}
