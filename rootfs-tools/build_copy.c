@@ -55,10 +55,20 @@ static bool is_left_out(const struct copying *c, const char *path)
 	return (c->ignore && dockerignore_matches(c->ignore, path)) || dockerignore_matches(&c->exclude, path);
 }
 
-/* Whether something below an ignored directory may be seen all the same. */
 static bool has_exceptions(const struct copying *c)
 {
 	return (c->ignore && c->ignore->has_exceptions) || c->exclude.has_exceptions;
+}
+
+/* Whether nothing of a source is seen: of an ignored directory some files may be. */
+static bool is_hidden(const struct copying *c, const char *path)
+{
+	struct stat st;
+
+	if (!is_left_out(c, path))
+		return false;
+	cleanup_fd int fd = resolve_in_root(c->root, path, O_PATH | O_NOFOLLOW);
+	return !has_exceptions(c) || fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -106,7 +116,7 @@ static int match_names(
 static int match_below(struct copying *c, const char *path, const char *pattern, struct azm_err *err)
 {
 	if (!*pattern)
-		return is_left_out(c, path) && !has_exceptions(c) ? 0 : add_source(c, path, err);
+		return is_hidden(c, path) ? 0 : add_source(c, path, err);
 	const size_t length = strcspn(pattern, "/");
 	const char *rest = pattern + length + (pattern[length] == '/');
 	cleanup_free char *component = xasprintf("%.*s", (int)length, pattern);
@@ -121,7 +131,7 @@ static int add_plain(struct copying *c, const char *path, struct azm_err *err)
 
 	if (!*path)
 		steal_fd(&fd);
-	else if (fd < 0 || (is_left_out(c, path) && !has_exceptions(c))) {
+	else if (fd < 0 || is_hidden(c, path)) {
 		err_msg(err, ENOENT, "copy", path, fd < 0 ? "there is no such file%s" : ".dockerignore leaves it out%s",
 			c->ignore ? " in the context" : "");
 		return -1;
@@ -349,6 +359,9 @@ static int copy_source(struct copying *c, const char *source, struct azm_err *er
 
 	if (!*source) { /* all of the root */
 		cleanup_free char *whole = destination_of(c, "", true);
+		cleanup_fd int made = c->copies ? resolve_make(c->step.maker.root, c->target, true) : -1;
+		if (c->copies && made < 0)
+			return err_sys(err, "make directory", c->target);
 		c->source = "";
 		c->destination = whole;
 		return tree_walk(c->root, &visitor, err);

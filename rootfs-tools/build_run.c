@@ -514,7 +514,8 @@ static int note_owners(struct run *run, int tree, struct azm_err *err)
 /* Where azm-sandbox mounts something it makes a file or directory first, when there is none. */
 static int remove_mount_points(struct run *run, int upper, struct azm_err *err)
 {
-	static const char *const always[] = { "etc/hosts", "etc/hostname", "etc/resolv.conf", "dev", "proc", "sys" };
+	static const char *const always[] = { "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc", "dev", "proc",
+		"sys" };
 	cleanup_str_list struct str_list paths = { 0 };
 	int view = stage_view(run->build, run->stage, err);
 

@@ -1,0 +1,688 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# azm-rootfs build: Dockerfiles by an id without privileges, over a root of busybox.
+#
+# The store is the file's: what a test builds twice it takes from the cache the second time.
+# shellcheck disable=SC2154,SC2016,SC2011,SC2030,SC2031 # set by bats; quotes on purpose; names without blanks; subshells
+load ../lib/common
+
+ROOTFS_TOOL=$BUILD/azm-rootfs
+IMAGES=$TESTS/lib/make_images.py
+
+setup_file() {
+	export AZM_IMAGE_STORE=$BATS_FILE_TMPDIR/store BASE=$BATS_FILE_TMPDIR/base
+	"$TESTS/images/make-busybox.sh" "$BASE"
+	mkdir "$BATS_FILE_TMPDIR/empty"
+	printf 'FROM base\n' | "$ROOTFS_TOOL" build -q -f - --build-context base="$BASE" -t base "$BATS_FILE_TMPDIR/empty" 3>&-
+}
+
+setup() {
+	C=$BATS_TEST_TMPDIR/context
+	OUT=$BATS_TEST_TMPDIR/out
+	mkdir "$C"
+}
+
+teardown() {
+	remove_sandboxes
+}
+
+build() { # OPTION... : of $C to $OUT
+	timeout -k 5 100 "$ROOTFS_TOOL" build "$@" "$C" "$OUT" 3>&-
+}
+
+# recipe: standard input is the Dockerfile
+recipe() {
+	cat >"$C/Dockerfile"
+}
+
+# builds OPTION...: without a word but what commands say
+builds() {
+	rm -rf "$OUT"
+	run build "$@"
+	[ "$status" -eq 0 ] || { echo "$output" && return 1; }
+	ROOT=$OUT/rootfs
+}
+
+# rejects PATTERN [OPTION...]: one message at a line, nothing made
+rejects() {
+	local pattern=$1
+	shift
+	rm -rf "$OUT"
+	run --separate-stderr build -q "$@"
+	is 125 "$status" status
+	has "$stderr" "$pattern"
+	is 1 "$(grep -c '^azm-rootfs: ' <<<"$stderr")" messages
+	[ ! -e "$OUT" ]
+	is '' "$(ls -A "$AZM_IMAGE_STORE/partial")" 'half-made layers'
+}
+
+config() { # KEY: of the image's configuration
+	jq -c ".config.$1" "$OUT/image.json"
+}
+
+owner_of() { # PATH: as owners.mtree has it
+	awk -v path="./$1" '$1 == path { $1 = ""; print }' "$OUT/owners.mtree"
+}
+
+# ---- the configuration ----------------------------------------------------------------------------------------------
+
+@test "every setting is in the image's configuration, with its history" {
+	recipe <<-'END'
+		FROM base
+		MAINTAINER somebody
+		ENV A=1 B="x y"
+		ENV C=$A-${B:-no}-${N:-yes}
+		LABEL one=1 "two words"="$A"
+		WORKDIR /work
+		WORKDIR here
+		USER user:agents
+		EXPOSE 80 53/udp 8000-8002
+		VOLUME /data /more
+		STOPSIGNAL SIGINT
+		HEALTHCHECK --interval=1m30s --retries=3 CMD true
+		SHELL ["/bin/busybox", "sh", "-c"]
+		ENTRYPOINT ["/bin/echo"]
+		CMD hello $A
+		ONBUILD COPY . /src
+	END
+	builds -q
+	is '["PATH=/usr/local/bin:/usr/bin:/bin","FROM_IMAGE=yes","A=1","B=x y","C=1-x y-yes"]' "$(config Env)"
+	is '{"azm.test":"busybox","one":"1","two words":"1"}' "$(config Labels)"
+	is '"/work/here"' "$(config WorkingDir)"
+	is '"user:agents"' "$(config User)"
+	is '["53/udp","80/tcp","8000/tcp","8001/tcp","8002/tcp"]' "$(config 'ExposedPorts | keys')"
+	is '"SIGINT"' "$(config StopSignal)"
+	is '{"Test":["CMD-SHELL","true"],"Interval":90000000000,"Retries":3}' "$(config Healthcheck)"
+	is '["/bin/echo"]' "$(config Entrypoint)"
+	is '["/bin/busybox","sh","-c","hello $A"]' "$(config Cmd)"
+	is '["COPY . /src"]' "$(config OnBuild)"
+	is '"somebody"' "$(jq .author "$OUT/image.json")"
+	is 15 "$(jq '.history | length' "$OUT/image.json")"
+	is '{"created_by":"WORKDIR /work"}' "$(jq -c '.history[4] | del(.created)' "$OUT/image.json")"
+	jq -e '.history[1].empty_layer' "$OUT/image.json"
+	[ -d "$ROOT/work/here" ]
+}
+
+@test "ENTRYPOINT takes the base's CMD away, not one of the same stage; SOURCE_DATE_EPOCH is the time" {
+	printf 'FROM base\nENTRYPOINT ["/bin/echo"]\n' | recipe
+	SOURCE_DATE_EPOCH=1700000000 builds -q
+	is null "$(config Cmd)"
+	is '"2023-11-14T22:13:20Z"' "$(jq .created "$OUT/image.json")"
+	printf 'FROM base\nCMD ["x"]\nENTRYPOINT ["/bin/echo"]\n' | recipe
+	builds -q
+	is '["x"]' "$(config Cmd)"
+}
+
+@test "ARG: before FROM, in a stage, from the command line, hidden by ENV; platforms and proxies" {
+	recipe <<-'END'
+		ARG NAME=nobody
+		ARG BASE=base
+		FROM $BASE
+		ARG NAME
+		ARG LATE=$NAME-late
+		ARG HIDDEN=arg
+		ENV HIDDEN=env
+		ARG TARGETARCH
+		LABEL all="$NAME $LATE $HIDDEN ${TARGETARCH:+arch} [$BASE]"
+		RUN echo "$NAME $LATE $HIDDEN [$http_proxy]" >/seen
+	END
+	builds -q
+	is '"nobody nobody-late env arch []"' "$(config Labels.all)"
+	is 'nobody nobody-late env []' "$(cat "$ROOT/seen")"
+	has_not "$(config Env)" 'NAME|LATE'
+	NAME=inherited builds --build-arg NAME --build-arg LATE=x --build-arg UNUSED=1 --build-arg http_proxy=http://p
+	is '"inherited x env arch []"' "$(config Labels.all)"
+	is 'inherited x env [http://p]' "$(cat "$ROOT/seen")"
+	has "$output" 'no ARG asks for --build-arg UNUSED'
+}
+
+# ---- COPY and ADD ---------------------------------------------------------------------------------------------------
+
+make_context() {
+	mkdir -p "$C/src/sub" "$C/links"
+	echo a >"$C/src/a.txt"
+	echo b >"$C/src/b.txt"
+	echo c >"$C/src/sub/c.md"
+	echo 'a b' >"$C/a b"
+	chmod 751 "$C/src/sub"
+	chmod 640 "$C/src/b.txt"
+	touch -d 2001-02-03 "$C/src/a.txt"
+	ln -s ../src/a.txt "$C/links/inside"
+	ln -s ../../../outside "$C/links/up"
+	ln -s "$BATS_TEST_TMPDIR/secret" "$C/links/absolute"
+	ln -s /etc "$C/links/directory"
+	ln -s ../src "$C/links/src"
+	echo secret >"$BATS_TEST_TMPDIR/secret"
+}
+
+listing() { # of what is below $ROOT/x
+	(cd "$ROOT/x" && find . -mindepth 1 -printf '%P %y %m %l\n' | sort)
+}
+
+@test "COPY: files, directories, patterns, JSON, targets; modes and times are kept" {
+	make_context
+	recipe <<-'END'
+		FROM scratch
+		COPY src /x/dir
+		COPY src/a.txt /x/as
+		COPY src/a.txt /x/into/
+		COPY src/*.txt src/nothing* /x/pattern/
+		COPY ["a b", "/x/blank/"]
+		COPY src/[!a].txt /x/
+		COPY s?c/sub/../sub /x/sub
+		WORKDIR /x/work
+		COPY src/a.txt .
+		COPY src/a.txt rel/name
+		COPY src/b.txt /x/as
+	END
+	sed -i 's/\[!a\]/[^a]/' "$C/Dockerfile"
+	builds -q
+	is "$(printf '%s\n' 'as f 640 ' 'b.txt f 640 ' 'blank d 755 ' 'blank/a b f 644 ' 'dir d 755 ' 'dir/a.txt f 644 ' 'dir/b.txt f 640 ' \
+		'dir/sub d 751 ' 'dir/sub/c.md f 644 ' 'into d 755 ' 'into/a.txt f 644 ' 'pattern d 755 ' 'pattern/a.txt f 644 ' \
+		'pattern/b.txt f 640 ' 'sub d 751 ' 'sub/c.md f 644 ' 'work d 755 ' 'work/a.txt f 644 ' 'work/rel d 755 ' \
+		'work/rel/name f 644 ')" "$(listing)"
+	is 2001-02-03 "$(date -r "$ROOT/x/dir/a.txt" +%F)"
+	is b "$(cat "$ROOT/x/as")"
+}
+
+@test "COPY: links that leave the context are copied as links, never followed" {
+	make_context
+	recipe <<-'END'
+		FROM scratch
+		COPY links /x/all
+		COPY links/inside /x/inside
+		COPY links/up links/absolute /x/
+		COPY links/src /x/src
+		COPY links/* /x/pattern/
+	END
+	builds -q
+	is a "$(cat "$ROOT/x/inside")"
+	is ../../../outside "$(readlink "$ROOT/x/up")"
+	is "$BATS_TEST_TMPDIR/secret" "$(readlink "$ROOT/x/absolute")"
+	is ../src/a.txt "$(readlink "$ROOT/x/all/inside")"
+	is /etc "$(readlink "$ROOT/x/all/directory")"
+	[ -f "$ROOT/x/src/a.txt" ]
+	is '' "$(grep -rl secret "$ROOT" || true)" 'read from outside'
+	recipe <<<$'FROM scratch\nCOPY links/directory/passwd /x/'
+	rejects 'Dockerfile:2: .*no such file'
+	recipe <<<$'FROM scratch\nCOPY ../secret /x/'
+	rejects 'Dockerfile:2: .*no such file'
+	recipe <<<$'FROM scratch\nCOPY links/directory/pass* /x/'
+	rejects 'Dockerfile:2: .*no file matches'
+}
+
+@test "COPY: links of the image are followed inside of it" {
+	make_context
+	mkdir -p "$C/root/usr/lib" "$BATS_TEST_TMPDIR/target"
+	ln -s usr/lib "$C/root/lib"
+	ln -s "$BATS_TEST_TMPDIR/target" "$C/root/evil"
+	ln -s ../../../../.. "$C/root/up"
+	recipe <<-'END'
+		FROM scratch
+		COPY root /
+		COPY src/a.txt /lib/
+		COPY src/a.txt /up/top
+		COPY src /lib
+	END
+	builds -q
+	[ -f "$ROOT/usr/lib/a.txt" ] && [ -f "$ROOT/top" ] && [ -L "$ROOT/lib" ] && [ -f "$ROOT/usr/lib/sub/c.md" ]
+	printf 'FROM scratch\nCOPY root /\nCOPY src/a.txt /evil/\n' | recipe
+	rejects 'Dockerfile:3: '
+	is '' "$(ls "$BATS_TEST_TMPDIR/target")" 'written outside'
+}
+
+@test "COPY: --chown by name and number, --chmod, set-id bits: remembered, not on the disk" {
+	make_context
+	cp "$C/src/a.txt" "$C/set-id"
+	chmod 4755 "$C/set-id"
+	recipe <<-'END'
+		FROM base
+		ARG WHO=agent
+		COPY --chown=$WHO src/a.txt /x/by-name
+		COPY --chown=1000:agents src/a.txt /x/group
+		COPY --chown=7 --chmod=2750 src /x/dir
+		COPY set-id /x/
+	END
+	builds -q
+	has "$(owner_of x/by-name)" 'uid=1234 gid=1234 mode=0644'
+	has "$(owner_of x/group)" 'uid=1000 gid=4321 mode=0644'
+	has "$(owner_of x/dir)" 'type=dir uid=7 gid=7 mode=2750'
+	has "$(owner_of x/dir/sub/c.md)" 'uid=7 gid=7 mode=2750'
+	has "$(owner_of x/set-id)" 'uid=0 gid=0 mode=4755'
+	is '' "$(find "$ROOT" -type f -perm /6000)" 'set-id on disk'
+	is "$(id -u)" "$(stat -c %u "$ROOT/x/group")"
+	printf 'FROM base\nCOPY --chown=nobody-here src /x\n' | recipe
+	rejects 'Dockerfile:2: use the owner nobody-here: /etc/passwd of the image does not have it'
+	printf 'FROM base\nCOPY --chmod=u+x src /x\n' | recipe
+	rejects 'Dockerfile:2: .*not an octal mode'
+}
+
+@test "COPY: here-documents, with and without variables" {
+	recipe <<-'END'
+		FROM base
+		ENV WHO=world
+		COPY <<one <<"two" <<-three /x/
+		hello $WHO '$WHO' \$WHO
+		one
+		hello $WHO
+		two
+			tabs
+			three
+		COPY --chmod=0755 <<EOF /x/script
+		#!/bin/sh
+		EOF
+	END
+	builds -q
+	is "hello world 'world' \$WHO" "$(cat "$ROOT/x/one")"
+	is 'hello $WHO' "$(cat "$ROOT/x/two")"
+	is tabs "$(cat "$ROOT/x/three")"
+	[ -x "$ROOT/x/script" ]
+}
+
+@test ".dockerignore: what it leaves out is not there, also by name; FILE.dockerignore goes first; --exclude" {
+	make_context
+	printf '# no\n**/*.md\nlinks\n!src/sub/c.md\nsrc/b*\n' >"$C/.dockerignore"
+	printf 'FROM scratch\nCOPY . /x\nCOPY --exclude=*.txt src /x/y\n' | recipe
+	builds -q
+	is "$(printf '%s\n' .dockerignore 'Dockerfile' 'a b' src src/a.txt src/sub src/sub/c.md y y/a.txt y/sub y/sub/c.md)" \
+		"$(cd "$ROOT/x" && find . -mindepth 1 -printf '%P\n' | sort)"
+	printf 'FROM scratch\nCOPY --exclude=src/*.txt src /x\n' | recipe
+	builds -q
+	is 'sub sub/c.md' "$(cd "$ROOT/x" && find . -mindepth 1 -printf '%P\n' | sort | xargs)"
+	printf 'FROM scratch\nCOPY src/b.txt /x\n' | recipe
+	rejects 'Dockerfile:2: copy src/b.txt: .dockerignore leaves it out'
+	printf 'FROM scratch\nCOPY . /x\n' >"$BATS_TEST_TMPDIR/other"
+	echo '*' >"$BATS_TEST_TMPDIR/other.dockerignore"
+	builds -q -f "$BATS_TEST_TMPDIR/other"
+	is x "$(ls "$ROOT")"
+	is '' "$(ls -A "$ROOT/x")"
+	echo '[' >"$C/.dockerignore"
+	rejects '.dockerignore:1: '
+}
+
+@test "ADD unpacks archives of the context inside the target, and fetches nothing" {
+	make_context
+	mkdir "$BATS_TEST_TMPDIR/outside"
+	tar -C "$C" -czf "$C/src.tar.gz" src
+	tar -C "$C" -cJf "$C/src.tar.xz" --owner=12 --group=34 src
+	gzip -k "$C/src/a.txt"
+	python3 - "$C/evil.tar" "$BATS_TEST_TMPDIR/outside" <<-'END'
+		import io, sys, tarfile
+		tar = tarfile.open(sys.argv[1], "w")
+		link = tarfile.TarInfo("link"); link.type = tarfile.SYMTYPE; link.linkname = sys.argv[2]; tar.addfile(link)
+		for name in "../../up", "/etc/absolute", "link/through":
+		    info = tarfile.TarInfo(name); info.size = 1; tar.addfile(info, io.BytesIO(b"x"))
+		hard = tarfile.TarInfo("hard"); hard.type = tarfile.LNKTYPE; hard.linkname = "../../../../../etc/absolute"; tar.addfile(hard)
+		tar.close()
+	END
+	recipe <<-'END'
+		FROM base
+		ADD src.tar.gz /x/
+		ADD src.tar.xz /x/xz
+		ADD --chown=5:6 src.tar.gz /x/owned
+		ADD src/a.txt.gz /x/
+		COPY src.tar.gz /x/
+		ADD evil.tar /x/evil/
+	END
+	builds -q
+	[ -f "$ROOT/x/src/sub/c.md" ] && [ -f "$ROOT/x/xz/src/a.txt" ] && [ -f "$ROOT/x/a.txt.gz" ] && [ -f "$ROOT/x/src.tar.gz" ]
+	has "$(owner_of x/xz/src/a.txt)" 'uid=12 gid=34'
+	has "$(owner_of x/owned/src/sub)" 'uid=5 gid=6'
+	[ -f "$ROOT/x/evil/up" ] && [ -f "$ROOT/x/evil/etc/absolute" ] && [ ! -e "$ROOT/etc/absolute" ] && [ ! -e "$ROOT/up" ]
+	is '' "$(ls "$BATS_TEST_TMPDIR/outside")" 'written outside'
+	printf 'FROM base\nADD https://example.org/x /x\n' | recipe
+	rejects 'Dockerfile:2: ADD https://example.org/x: nothing is fetched'
+	has "$stderr" '^hint: .*--egress'
+}
+
+# ---- stages ---------------------------------------------------------------------------------------------------------
+
+@test "stages: COPY --from by name, number and image; those nobody needs are not built; --target" {
+	make_context
+	recipe <<-'END'
+		FROM base AS unneeded
+		RUN exit 7
+		FROM base AS tools
+		COPY src /tools
+		FROM tools AS more
+		RUN echo made >/tools/made && rm /tools/a.txt
+		FROM scratch AS last
+		COPY --from=More /tools /x
+		COPY --from=1 /tools/a.txt /x/a
+		COPY --from=base /etc/issue /x/
+		COPY --from=named /file /x/
+	END
+	mkdir "$BATS_TEST_TMPDIR/named"
+	echo named >"$BATS_TEST_TMPDIR/named/file"
+	builds --build-context named="$BATS_TEST_TMPDIR/named"
+	is 'a b.txt file issue made sub' "$(ls "$ROOT/x" | xargs)"
+	has_not "$output" unneeded
+	builds --target tools
+	[ -f "$ROOT/tools/a.txt" ]
+	rejects 'Dockerfile:2: RUN: the command ended with status 7' --target unneeded
+	rejects 'no stage is called that' --target nosuch
+	printf 'FROM base\nCOPY --from=nosuch:1 /a /b\n' | recipe
+	rejects 'Dockerfile:2: '
+}
+
+@test "bases: a bundle, a tree, an OCI layout, an archive, in the context and by --build-context" {
+	python3 "$IMAGES" make "$C" "$BATS_TEST_TMPDIR" plain
+	cp -a "$BASE" "$C/bundle"
+	cp -a "$BASE/rootfs" "$C/tree"
+	tar -C "$BASE/rootfs" -czf "$C/root.tar.gz" .
+	local from
+	for from in ./bundle ./tree ./root.tar.gz ./plain oci:plain:t; do
+		printf 'FROM %s\nCOPY Dockerfile /added\n' "$from" | recipe
+		builds -q
+		[ -f "$ROOT/added" ]
+		[ "$from" = ./tree ] || [ "$from" = ./root.tar.gz ] || [ "$(config Cmd)" != null ]
+	done
+	has "$(owner_of owned)" 'uid=1000 gid=100'
+	printf 'FROM other\nCOPY Dockerfile /added\n' | recipe
+	for from in "$C/bundle" "$C/root.tar.gz" "oci-layout://$C/plain" docker-image://base azm:base; do
+		builds -q --build-context other="$from"
+		[ -f "$ROOT/added" ]
+	done
+	printf 'FROM %s\n' "$BASE" | recipe
+	rejects 'Dockerfile:1: .*reaches its context only'
+	ln -s "$BASE" "$C/leaves"
+	printf 'FROM ./leaves\n' | recipe
+	rejects 'Dockerfile:1: open in the context'
+	printf 'FROM $NOTHING\n' | recipe
+	rejects 'Dockerfile:1: .*no image is left'
+	printf 'FROM azm:nosuch\n' | recipe
+	rejects 'Dockerfile:1: .*none of that name'
+	printf 'FROM Bad//Name\n' | recipe
+	rejects 'Dockerfile:1: '
+}
+
+@test "a directory as base is looked at again: what changed is seen" {
+	cp -a "$BASE/rootfs" "$C/tree"
+	printf 'FROM ./tree\n' | recipe
+	builds -q
+	echo changed >"$C/tree/etc/issue"
+	builds -q
+	is changed "$(cat "$ROOT/etc/issue")"
+	rm "$C/tree/etc/issue"
+	builds -q
+	[ ! -e "$ROOT/etc/issue" ]
+}
+
+@test "ONBUILD: triggers run in the stage that builds on the image" {
+	make_context
+	printf 'FROM base\nONBUILD ARG X=1\nONBUILD COPY src /on\nONBUILD RUN echo $X >/x\n' | recipe
+	build -q -t trigger
+	printf 'FROM trigger\nRUN cat /on/a.txt /x >/seen\n' | recipe
+	builds
+	is 'a 1' "$(xargs <"$ROOT/seen")"
+	is null "$(config OnBuild)"
+	has "$output" 'COPY src /on'
+}
+
+# ---- RUN ------------------------------------------------------------------------------------------------------------
+
+@test "RUN: shell, exec form, SHELL, here-documents; environment, user, directory" {
+	recipe <<-'END'
+		FROM base
+		WORKDIR /w
+		ENV GREETING="hello  world"
+		RUN echo "$GREETING" >shell && pwd >pwd && id -u >uid && echo $FROM_IMAGE >>uid
+		RUN ["/bin/sh", "-c", "echo $0 $# >exec", "a b", "c"]
+		RUN <<EOF
+		set -e
+		echo one >heredoc
+		echo "$GREETING" >>heredoc
+		EOF
+		RUN <<EOF
+		#!/bin/awk -f
+		BEGIN { print "awk" > "/w/script" }
+		EOF
+		RUN cat <<A >both && cat <<B >>both
+		first $GREETING
+		A
+		second
+		B
+		SHELL ["/bin/busybox", "sh", "-xc"]
+		RUN echo $- >flags
+		USER 1234
+		RUN id -u >as-user; mkdir mine; chmod 700 mine; touch mine/file; echo >>shell
+		USER root
+		RUN rm exec
+	END
+	builds -q
+	is 'hello  world' "$(head -1 "$ROOT/w/shell")"
+	is '/w 0 yes' "$(cat "$ROOT/w/pwd" "$ROOT/w/uid" | xargs)"
+	is 'one hello world' "$(xargs <"$ROOT/w/heredoc")"
+	is awk "$(cat "$ROOT/w/script")"
+	is 'first hello world second' "$(xargs <"$ROOT/w/both")"
+	has "$(cat "$ROOT/w/flags")" x
+	is 1234 "$(cat "$ROOT/w/as-user")"
+	has "$(owner_of w/mine/file)" 'uid=1234 gid=4321'
+	has "$(owner_of w/mine)" 'uid=1234 gid=4321 mode=0700'
+	is '' "$(owner_of w/shell)" 'the owner of what was there'
+	[ ! -e "$ROOT/w/exec" ]
+	is '' "$(ls "$ROOT/dev")" /dev
+}
+
+@test "RUN as root: owners and devices are answered, nothing of the build is in the image" {
+	recipe <<-'END'
+		FROM base
+		RUN chown 5:6 /etc/issue && mknod /dev/x c 1 3 && chmod 4755 /etc/issue; echo 127.0.0.1 me >>/etc/hosts; hostname >/name
+		RUN mkdir -p /opt/a/b && rm -rf /opt/a && mkdir /opt/a && touch /opt/a/new
+		RUN mv /opt /moved && ln -s /moved /opt
+	END
+	builds -q
+	is build "$(cat "$ROOT/name")"
+	is '' "$(cat "$ROOT/etc/hosts" "$ROOT/etc/resolv.conf")" 'of the sandbox'
+	[ -f "$ROOT/moved/a/new" ] && [ ! -e "$ROOT/moved/a/b" ] && [ -L "$ROOT/opt" ]
+	is '' "$(find "$ROOT" ! -user "$(id -u)" -o -type f -perm /6000)"
+	printf 'FROM scratch\nCOPY --from=base /bin /bin\nRUN ["/bin/true"]\n' | recipe
+	builds -q
+	is bin "$(ls "$ROOT" | xargs)" 'mount points'
+}
+
+@test "RUN that fails: its line, its status, the end of its output; a hint about the network" {
+	printf 'FROM base\n\nRUN echo before; \\\n  exit 42\n' | recipe
+	rejects 'Dockerfile:3: RUN: the command ended with status 42'
+	has "$stderr" '^before$'
+	printf 'FROM base\nRUN kill -9 $$\n' | recipe
+	rejects 'Dockerfile:2: .*signal 9'
+	printf 'FROM base\nRUN ["/nosuch"]\n' | recipe
+	rejects 'Dockerfile:2: .*status 127'
+	printf 'FROM base\nRUN wget -q http://example.org/\n' | recipe
+	rejects 'Dockerfile:2: '
+	has "$stderr" '^hint: .*--egress'
+	printf 'FROM scratch\nRUN true\n' | recipe
+	rejects 'Dockerfile:2: RUN: there are no files yet'
+	printf 'FROM base\nRUN --mount=type=bind,target=/x true\n' | recipe
+	rejects 'Dockerfile:2: .*only type=cache and type=tmpfs'
+	printf 'FROM base\nRUN --network=host true\n' | recipe
+	rejects 'Dockerfile:2: .*only none and default'
+	printf 'FROM base\nRUN true\n' | recipe
+	rejects 'Dockerfile:2: RUN: the sandbox could not be made' --egress 'bad rule!'
+}
+
+@test "what a command prints cannot drive the terminal" {
+	printf 'FROM base\nRUN printf "\\033]0;title\\007\\302\\233x\\n"\n' | recipe
+	builds --no-cache
+	is '' "$(tr -d '\n\t -~' <<<"$output")" 'control characters'
+}
+
+@test "a Dockerfile cannot configure the sandbox: no volume, no network, no workspace" {
+	echo secret >"$BATS_TEST_TMPDIR/secret"
+	recipe <<-END
+		FROM base
+		ENV SANDBOX_VOLUMES=$BATS_TEST_TMPDIR:/mnt WORKSPACE_MOUNT_PATH=$BATS_TEST_TMPDIR AZM_EGRESS=all SANDBOX_USER_ID=77
+		ARG WORKSPACE_BASE=$BATS_TEST_TMPDIR
+		RUN ls /mnt /workspace >/seen 2>&1; id -u >>/seen; env | grep -c SANDBOX_VOLUMES >>/seen
+	END
+	SANDBOX_VOLUMES=$BATS_TEST_TMPDIR:/mnt builds -q
+	has_not "$(cat "$ROOT/seen")" secret
+	has "$(cat "$ROOT/seen")" '^0$'
+	is 1 "$(tail -1 "$ROOT/seen")" 'the variable itself'
+}
+
+@test "RUN --mount=type=cache keeps its files between builds and out of the image; tmpfs forgets" {
+	recipe <<-'END'
+		FROM base
+		ARG N=1
+		RUN --mount=type=cache,target=/cache,id=test --mount=type=tmpfs,target=/scratch \
+		    echo $N >>/cache/runs; touch /scratch/x; cp /cache/runs /runs
+	END
+	builds -q --build-arg N=1
+	builds -q --build-arg N=2
+	is '1 2' "$(xargs <"$ROOT/runs")"
+	[ ! -e "$ROOT/cache" ] && [ ! -e "$ROOT/scratch" ]
+}
+
+# ---- the cache ------------------------------------------------------------------------------------------------------
+
+cached_steps() {
+	grep -c ' cached$' <<<"$output"
+}
+
+@test "a step is cached as long as what it is made of is the same" {
+	make_context
+	recipe <<-'END'
+		FROM base
+		ENV A=1
+		COPY src /src
+		RUN cat /proc/sys/kernel/random/uuid >/when; cat /src/a.txt >/copied
+		COPY links /links
+	END
+	builds
+	is 0 "$(cached_steps)"
+	local first
+	first=$(cat "$ROOT/when")
+	touch "$C/src/a.txt" # times do not count
+	builds
+	is 3 "$(cached_steps)"
+	is "$first" "$(cat "$ROOT/when")"
+	echo changed >"$C/src/a.txt"
+	builds
+	is 0 "$(cached_steps)"
+	is changed "$(cat "$ROOT/copied")"
+	chmod 600 "$C/src/a.txt"
+	builds
+	is 0 "$(cached_steps)"
+	sed -i 's/A=1/A=2/' "$C/Dockerfile" # COPY does not see variables
+	builds
+	is 1 "$(cached_steps)"
+	first=$(cat "$ROOT/when")
+	builds --no-cache
+	is 0 "$(cached_steps)"
+	[ "$first" != "$(cat "$ROOT/when")" ]
+	first=$(cat "$ROOT/when")
+	builds # later builds take the newest
+	is 3 "$(cached_steps)"
+	is "$first" "$(cat "$ROOT/when")"
+}
+
+@test "two builds of one recipe at once make each layer once" {
+	printf 'FROM base\nRUN echo run; cat /proc/sys/kernel/random/uuid >/id\n' | recipe
+	"$ROOTFS_TOOL" build "$C" "$BATS_TEST_TMPDIR/a" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	local pid=$!
+	"$ROOTFS_TOOL" build "$C" "$BATS_TEST_TMPDIR/b" >>"$BATS_TEST_TMPDIR/log" 2>&1 3>&-
+	wait "$pid"
+	cmp "$BATS_TEST_TMPDIR/a/rootfs/id" "$BATS_TEST_TMPDIR/b/rootfs/id"
+}
+
+# ---- the result -----------------------------------------------------------------------------------------------------
+
+@test "-t: the image runs from the store, and is a base; with a directory, too" {
+	printf 'FROM base\nRUN echo here >/file\nENV A=here\n' | recipe
+	build -q -t mine:1
+	rm -rf "$OUT"
+	timeout 60 "$ROOTFS_TOOL" build -q -t mine:2 "$C" 3>&-
+	run azm run --rm --rootfs azm:mine:1 -- sh -c 'cat /file; echo $A'
+	is "here here" "$(xargs <<<"$output")"
+	printf 'FROM mine:2\nRUN cat /file >/copy\n' | recipe
+	builds -q
+	is here "$(cat "$ROOT/copy")"
+	run azm run --rm --rootfs "$OUT" -- cat /copy
+	is here "$output"
+}
+
+@test "--json: a line a step, and the result" {
+	printf 'FROM base\nRUN echo loud\n' | recipe
+	run --separate-stderr build --json
+	is 0 "$status"
+	is 'start done start done' "$(jq -r 'select(.phase == "step").state' <<<"$output" | xargs)"
+	is "$OUT" "$(jq -r 'select(.phase == "done").path' <<<"$output")"
+	has "$stderr" '^loud$'
+}
+
+has_ended() { # COMMAND LINE
+	! pgrep -xf "$1"
+}
+
+@test "SIGINT and SIGTERM end a build, its sandbox with it, and leave nothing half-made" {
+	printf 'FROM base\nRUN echo begun; sleep 1000.%s\n' "$BATS_TEST_NUMBER" | recipe
+	local signal
+	for signal in INT TERM KILL; do
+		"$ROOTFS_TOOL" build "$C" "$OUT" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+		local pid=$!
+		wait_for 30 grep -q begun "$BATS_TEST_TMPDIR/log"
+		kill "-$signal" "$pid"
+		wait "$pid" || stopped=$?
+		case $signal in
+		INT) is 130 "$stopped" ;;
+		TERM) is 143 "$stopped" ;;
+		esac
+		wait_for 20 has_ended "sleep 1000.$BATS_TEST_NUMBER"
+		[ ! -e "$OUT" ]
+		[ "$signal" = KILL ] || is '' "$(ls -A "$AZM_IMAGE_STORE/partial")" 'half-made layers'
+	done
+	"$ROOTFS_TOOL" gc >/dev/null 3>&-
+	is '' "$(ls -A "$AZM_IMAGE_STORE/partial")" 'what a killed build left'
+}
+
+# ---- refusals -------------------------------------------------------------------------------------------------------
+
+@test "what is no Dockerfile: unknown instructions and flags, with file and line, before anything is made" {
+	printf 'FROM base\nRUN true\n\nFOO bar\n' | recipe
+	rejects '^azm-rootfs: Dockerfile:4: "FOO" is not an instruction$'
+	printf 'FROM base\nRUN --privileged true\n' | recipe
+	rejects 'Dockerfile:2: RUN has no flag --privileged'
+	printf 'FROM base\nRUN <<EOF\ntrue\n' | recipe
+	rejects 'Dockerfile:2: the here-document has no end'
+	printf 'FROM base\nENV A=${B\n' | recipe
+	rejects 'Dockerfile:2: .*"\$\{" without its "\}"'
+	printf 'FROM base\nENV A="${B:?must be set}"\n' | recipe
+	rejects 'Dockerfile:2: .*B: must be set'
+	printf 'FROM base\nEXPOSE 99999\n' | recipe
+	rejects 'Dockerfile:2: EXPOSE 99999'
+	printf 'FROM base\nSTOPSIGNAL "no signal"\n' | recipe
+	rejects 'Dockerfile:2: .*neither the name nor the number of a signal'
+	printf 'FROM base\nHEALTHCHECK --interval=often CMD true\n' | recipe
+	rejects 'Dockerfile:2: .*"often" is not a time'
+	printf 'FROM base\nCOPY a b /x\n' | recipe
+	touch "$C/a" "$C/b"
+	rejects 'Dockerfile:2: .*target has to end'
+	printf 'FROM base\nCOPY a /etc\nCOPY a /etc/a/b\n' | recipe
+	rejects 'Dockerfile:3: '
+	printf 'FROM base\nWORKDIR /etc/passwd\n' | recipe
+	rejects 'Dockerfile:2: set WORKDIR /etc/passwd: Not a directory'
+	rm "$C/Dockerfile"
+	rejects 'read Dockerfile: No such file'
+	head -c 100 /dev/urandom | tr '\0-\011' 'a' | tr -d '\n' >"$C/Dockerfile"
+	rejects 'Dockerfile:1: '
+}
+
+@test "operands and options: what is missing, a target that is there" {
+	printf 'FROM scratch\n' | recipe
+	run timeout 20 "$ROOTFS_TOOL" build "$C" 3>&-
+	is 125 "$status"
+	has "$output" 'to which directory, or with which --tag'
+	rejects 'not NAME=PATH' --build-context x
+	rejects 'not NAME=VALUE' --build-arg =x
+	mkdir "$OUT"
+	touch "$OUT/mine"
+	run build -q
+	is 125 "$status"
+	has "$output" 'exists and is not empty'
+	is mine "$(ls "$OUT")"
+	C=$BATS_TEST_TMPDIR/nosuch
+	run build -q
+	has "$output" 'use as context .*No such file'
+}
