@@ -18,6 +18,7 @@
 #include "disk.h"
 #include "embed.h"
 #include "etc_files.h"
+#include "gpus.h"
 #include "named_volumes.h"
 #include "resources.h"
 #include "seccomp/seccomp.h"
@@ -61,6 +62,7 @@ void plan_environment(
 			env_set(env, image->env.items[i]);
 	for (size_t i = 0; i < config->env.count; i++)
 		env_set(env, config->env.items[i]);
+	gpus_environment(config, env);
 }
 
 static void plan_command(const struct config *config, const struct image *image, struct str_list *argv)
@@ -249,8 +251,8 @@ int launch_prepare(
 		plan_root(config, launch, dir, err) < 0 ||
 		volumes_plan(config, state, dir, &launch->plan.mount, err) < 0 ||
 		named_volumes_plan(config, state, launch, err) < 0 ||
-		devices_plan(config, &launch->plan.mount, err) < 0 || plan_process(config, state, launch, err) < 0 ||
-		limits_plan(config, &launch->plan, err) < 0)
+		devices_plan(config, &launch->plan.mount, err) < 0 || gpus_plan(config, &launch->plan.mount, err) < 0 ||
+		plan_process(config, state, launch, err) < 0 || limits_plan(config, &launch->plan, err) < 0)
 		return -1;
 	launch->plan.hostname = xstrdup(config->hostname ? config->hostname : config->name);
 	/* An image's word that is no signal is no reason not to start. */

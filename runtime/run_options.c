@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/names.h"
+#include "gpus.h"
 #include "log_files.h"
 #include "mount_option.h"
 #include "networks.h"
@@ -95,6 +96,13 @@ static int opt_log_opt(void *target, const char *value, struct azm_err *err)
 
 	str_list_add(&CONFIG(target)->log_opts, value);
 	return log_limits_parse(&CONFIG(target)->log_opts, &limits, err);
+}
+
+static int opt_gpus(void *target, const char *value, struct azm_err *err)
+{
+	free(CONFIG(target)->gpus);
+	CONFIG(target)->gpus = xstrdup(value);
+	return gpus_check(value, err);
 }
 
 static int choose(char **member, const char *value, const char *const *choices, struct azm_err *err)
@@ -388,6 +396,7 @@ const struct option_row run_option_rows[] = {
 	{ 0, "mount", "KEY=VALUE[,...]", opt_mount,
 		"type=bind|volume|tmpfs, source=, target=, readonly, ...: as Docker's" },
 	{ 0, "device", "PATH[:CTR[:rwm]]", opt_devices, "a device node of the host that you may open" },
+	{ 0, "gpus", "all|N|device=ID[,ID]", opt_gpus, "NVIDIA GPUs, with the host's driver libraries and tools" },
 	{ 0, "tmpfs", "PATH[:OPTIONS]", opt_tmpfs, "empty memory file system at PATH (size=, mode=)" },
 	{ 'u', "user", "UID[:GID]|NAME", opt_user, "identity inside; outside it is always you" },
 	{ 0, "userns", "MODE", opt_userns, "auto (default: sub-ids when the host has them) or single" },

@@ -41,3 +41,77 @@ teardown() { remove_sandboxes; }
 	done
 	[ ! -w /dev/fuse ] || sandbox --device /dev/fuse -- test -c /dev/fuse
 }
+
+# A driver as it looks on disk: nodes (links to harmless ones), what the kernel's part says, libraries in a cache, tools.
+make_driver() {
+	local root=$BATS_TEST_TMPDIR/driver name minor
+	mkdir -p "$root"/{dev,etc,usr/bin,lib} "$root"/proc/driver/nvidia/gpus/{a,b}
+	for name in nvidia0 nvidia1 nvidiactl nvidia-uvm; do
+		ln -s /dev/zero "$root/dev/$name"
+	done
+	for minor in 0 1; do
+		printf 'Model: \t\t Fake\nGPU UUID: \t GPU-0000%s\nDevice Minor: \t %s\n' $minor $minor \
+			>"$root/proc/driver/nvidia/gpus/$(tr 01 ab <<<$minor)/information"
+	done
+	for name in libcuda.so.1 libnvidia-ml.so.1 libother.so.1; do
+		${CC:-cc} -shared -nostdlib -o "$root/lib/$name.535" -Wl,-soname,$name -x c /dev/null 2>/dev/null ||
+			skip "no C compiler to make libraries with"
+		ln -s $name.535 "$root/lib/$name"
+	done
+	printf '#!/bin/sh\necho smi\n' >"$root/usr/bin/nvidia-smi"
+	chmod 755 "$root/usr/bin/nvidia-smi"
+	echo "$root/lib" >"$root/etc/ld.so.conf"
+	/sbin/ldconfig -X -C "$root/etc/ld.so.cache" -f "$root/etc/ld.so.conf"
+	export AZM_NVIDIA_ROOT=$root
+}
+
+@test "--gpus: nodes, libraries and tools of the driver, with the variables that find them" {
+	make_driver
+	run sandbox --gpus all -e LD_LIBRARY_PATH=/mine -- sh -c '
+		cd /dev; ls nvidia*; cd .azm/nvidia; ls lib64; echo $LD_LIBRARY_PATH; echo $PATH; nvidia-smi
+		head -c 1 /dev/nvidia1 | od -An -c; echo x > lib64/libcuda.so.1'
+	has "$output" '^nvidia-uvm$'
+	has "$output" '^nvidia0$'
+	has "$output" '^nvidia1$'
+	has "$output" '^nvidiactl$'
+	has "$output" '^libcuda.so.1$'
+	has "$output" '^libnvidia-ml.so.1$'
+	has_not "$output" libother
+	has "$output" '^/mine:/dev/.azm/nvidia/lib64$'
+	has "$output" ':/dev/.azm/nvidia/bin$'
+	has "$output" '^smi$'
+	has "$output" 'Read-only file system'
+}
+
+@test "--gpus: some of them, also by UUID, for exec and start as well" {
+	make_driver
+	local name
+	has_not "$(sandbox --gpus 1 -- ls /dev)" nvidia1
+	has "$(sandbox --gpus device=1 -- ls /dev)" nvidia1
+	has_not "$(sandbox --gpus device=1 -- ls /dev)" nvidia0
+	has "$(sandbox --gpus '"device=GPU-00001,0"' -- ls /dev)" nvidia1
+	name=$(new_name)
+	background "$name" --gpus device=GPU-00001
+	is smi "$(azm exec "$name" nvidia-smi)"
+	azm stop -t 0 "$name"
+	azm start "$name"
+	has_not "$(azm exec "$name" ls /dev)" nvidia0
+}
+
+@test "--gpus: what is missing is said" {
+	AZM_NVIDIA_ROOT=$BATS_TEST_TMPDIR/none refused 125 'no NVIDIA GPU' azm run --rm --rootfs "$ROOTFS" --gpus all -- true
+	refused 125 'expected all' azm run --rm --rootfs "$ROOTFS" --gpus some -- true
+	make_driver
+	refused 125 '3 were asked for, this host has 2' azm run --rm --rootfs "$ROOTFS" --gpus 3 -- true
+	refused 125 'no such GPU' azm run --rm --rootfs "$ROOTFS" --gpus device=GPU-none -- true
+	rm "$AZM_NVIDIA_ROOT"/etc/ld.so.cache
+	refused 125 'no libcuda|ldconfig' azm run --rm --rootfs "$ROOTFS" --gpus all -- true || has "$stderr" 'no libcuda'
+}
+
+@test "--gpus: a list of the user's own replaces the built-in one" {
+	make_driver
+	mkdir -p "$BATS_TEST_TMPDIR/config/azm-sandbox"
+	printf '# mine\nlibcuda.so\nlibother.so # and this\n' >"$BATS_TEST_TMPDIR/config/azm-sandbox/nvidia.list"
+	XDG_CONFIG_HOME=$BATS_TEST_TMPDIR/config run sandbox --gpus all -- ls /dev/.azm/nvidia/lib64
+	is "$(printf 'libcuda.so.1\nlibother.so.1')" "$output"
+}
