@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "commands.h"
 #include "run_options.h"
+#include "scope.h"
 #include "snapshots/rollback.h"
 #include "socket_files.h"
 #include "supervisor.h"
@@ -253,6 +254,7 @@ int command_run(int argc, char **argv)
 		str_list_add(&request.config.command, argv[i]);
 	if (run_request_complete(&request, &err) < 0 || invocation_check(request.config.as_root, &err) < 0)
 		return fail_command(&err);
+	scope_enter(&request.config, argv, request.status_fd);
 	request.config.created = status_time();
 	if (state_open(&state, &err) < 0)
 		return fail_command(&err);
@@ -264,6 +266,7 @@ int command_run(int argc, char **argv)
 
 struct start_options {
 	bool attach, as_root;
+	char **again; /* the command line, when it names one sandbox only */
 };
 
 static int opt_start_attach(void *target, const char *value, struct azm_err *err)
@@ -304,6 +307,8 @@ static int start_one(const struct state *state, const char *name, void *context,
 		return err_is(err, EWOULDBLOCK) ? err_msg(err, EEXIST, "start", name, "it is running already") : -1;
 	if (rollback_finish(dir, err) < 0 || config_load(&config, dir, err) < 0)
 		return err_wrap(err, "start", name);
+	if (options->again)
+		scope_enter(&config, options->again, -1);
 	if (!options->attach && detach(&reporting, &status) < 0) {
 		close(lock);
 		return status == 0 ? 0 : err_msg(err, ECHILD, "start", name, "it did not start, see above");
@@ -331,5 +336,6 @@ int command_start(int argc, char **argv)
 		err_msg(&err, EINVAL, "start", NULL, "--attach takes one NAME");
 		return fail_command(&err);
 	}
+	options.again = argc - first == 1 ? argv : NULL;
 	return for_each_name("start", argc, argv, first, start_one, &options);
 }

@@ -77,3 +77,33 @@ teardown() { remove_sandboxes; }
 	is cap_chown "$(inspect "$NAME" capabilities)"
 	is false "$(inspect "$NAME" oom_killed)"
 }
+
+@test "limits under a systemd user manager: the run goes on in a scope of its own" {
+	local bin=$BATS_TEST_TMPDIR/bin
+	mkdir -p "$bin" "$BATS_TEST_TMPDIR/run/systemd"
+	touch "$BATS_TEST_TMPDIR/run/systemd/private"
+	cat >"$bin/systemd-run" <<-'END'
+		#!/bin/sh
+		echo "asked: $*" >&2
+		while [ "$1" != -- ]; do shift; done
+		shift
+		exec "$@"
+	END
+	chmod 755 "$bin/systemd-run"
+	# The one that pretends gives no cgroup, so the second time the error is said; what was given by the caller is kept.
+	PATH=$bin:$PATH XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run run --separate-stderr bash -c \
+		"exec 7>'$BATS_TEST_TMPDIR/status'; '$AZM' run --rm --rootfs '$ROOTFS' --memory 64m --status-fd 7 -- echo 'two words'"
+	is 125 "$status"
+	has "$stderr" "asked: --user --scope --quiet --collect -p Delegate=yes -- $AZM run --rm .* -- echo two words"
+	is 1 "$(grep -c asked <<<"$stderr")"
+	has "$stderr" 'has not delegated|controller'
+	# Best effort goes on in it.
+	PATH=$bin:$PATH XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run run --separate-stderr bash -c \
+		"exec 7>'$BATS_TEST_TMPDIR/status'; '$AZM' run --rm --rootfs '$ROOTFS' --memory 64m --best-effort --status-fd 7 -- echo 'two words'"
+	is 0 "$status"
+	is 'two words' "$output"
+	is running "$(head -1 "$BATS_TEST_TMPDIR/status" | jq -r .state)"
+	# Not when nothing needs it.
+	PATH=$bin:$PATH XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run run --separate-stderr sandbox --pids-limit 100 -- true
+	has_not "$stderr" asked
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* scope.h: asking systemd for a delegated cgroup. */
+#pragma once
+#include "config.h"
+
+/**
+ * scope_enter() - execute this program again in a scope of its own, when limits need a cgroup that only that gives
+ *
+ * Under a systemd user manager a login session's own cgroup is not the user's, a scope's is: `systemd-run --user
+ * --scope -p Delegate=yes` moves itself there and executes what follows, with our descriptors. Returns when there is no
+ * need (nothing needs a cgroup, or one is delegated), no systemd to ask, or it was asked already; does not return
+ * otherwise.
+ */
+void scope_enter(const struct config *config, char **argv, int keep_fd);
