@@ -136,11 +136,25 @@ static int make_trial(int dir)
 	return 0;
 }
 
+/* What trials left that were killed. */
+static void remove_old_trials(int dir)
+{
+	struct azm_err ignored = { 0 };
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	int pid;
+
+	for (const struct dirent *entry; list && (entry = readdir(list));)
+		if (sscanf(entry->d_name, ".trial-%d", &pid) == 1 && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			tree_remove_at(dir, entry->d_name, &ignored);
+}
+
 int overlay_trial(int dir, struct azm_err *err)
 {
 	struct azm_err why = { 0 }, ignored = { 0 };
 	char name[32];
 
+	remove_old_trials(dir);
 	snprintf(name, sizeof name, ".trial-%d", (int)getpid());
 	if (mkdirat(dir, name, 0700) < 0)
 		return err_sys(err, "write to", "the directory");

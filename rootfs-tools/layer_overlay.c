@@ -55,15 +55,21 @@ static const char *way(const char *path)
 
 /* ---- owners ---------------------------------------------------------------------------------------------------- */
 
-static int inherit_owner(struct layer *l, const char *path, const struct stat *st)
+/* Return: 1 and *owner set, 0 there is nothing to remember, -1. */
+static int inherited_owner(struct layer *l, const char *path, const struct stat *st, struct owner *owner)
 {
 	const struct layer_overlay *o = l->target->overlay;
-	struct owner owner;
-	int found = layer_lower_find(o->below, o->below_count, path, st, &owner, l->err);
+	int found = layer_lower_find(o->below, o->below_count, path, st, owner, l->err);
 
-	if (found <= 0 || owner_is_plain(&owner, st->st_mode & 07777))
-		return found < 0 ? -1 : 0;
-	return owner_log_add(l->target->owners, path, st->st_ino, &owner, false, l->err);
+	return found > 0 && owner_is_plain(owner, st->st_mode & 07777) ? 0 : found;
+}
+
+static int inherit_owner(struct layer *l, const char *path, const struct stat *st)
+{
+	struct owner owner;
+	int found = inherited_owner(l, path, st, &owner);
+
+	return found > 0 ? owner_log_add(l->target->owners, path, st->st_ino, &owner, false, l->err) : found;
 }
 
 int layer_overlay_inherit(struct layer *l)
@@ -92,23 +98,29 @@ int layer_overlay_inherit(struct layer *l)
 	return 0;
 }
 
-/* A file with several names below has another inode number once it is copied. */
+/* The inode numbers of a file that was copied up may be those of before under its old name, and others under the new
+ * one: each name is looked at. */
 int layer_overlay_link(
 	struct layer *l, const char *path, const char *name, int from, const char *target, uint64_t inode)
 {
-	struct stat st, there;
+	struct stat st, old, there;
 	char directory[PATH_MAX];
 
-	if (fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || fstat(from, &there) < 0)
+	if (fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fstatat(from, target, &old, AT_SYMLINK_NOFOLLOW) < 0 || fstat(from, &there) < 0)
 		return err_sys(l->err, "look at", name);
 	if (layer_is_ours(l, there.st_ino, target))
 		return owner_log_add_link(l->target->owners, path, inode, l->err);
 	if (!real_path(from, directory))
 		return err_sys(l->err, "find the path of", target);
 	cleanup_free char *first = xasprintf("%s%s%s", directory, *directory ? "/" : "", target);
-	if (inherit_owner(l, first, &st) < 0)
+	struct owner owner;
+	int found = inherited_owner(l, first, &old, &owner);
+	if (found <= 0)
+		return found;
+	if (owner_log_add(l->target->owners, first, old.st_ino, &owner, false, l->err) < 0)
 		return -1;
-	return owner_log_add_link(l->target->owners, path, st.st_ino, l->err);
+	return owner_log_add(l->target->owners, path, st.st_ino, &owner, false, l->err);
 }
 
 /* ---- the upper directory, not mounted -------------------------------------------------------------------------- */

@@ -107,35 +107,45 @@ static void raise_open_files(void)
 	}
 }
 
-static int open_below(struct layer_maker *m, struct azm_err *err)
+static int open_books(struct layer_maker *m, const struct str_list *chain, struct azm_err *err)
 {
-	cleanup_str_list struct str_list chain = { 0 };
-
-	if (store_layer_chain(m->store, m->parent, &chain, err) < 0)
-		return -1;
-	if (chain.count >= OVERLAY_LAYERS_MAX) {
-		err_msg(err, E2BIG, "make a layer on", m->parent,
-			"%zu layers are below it already, an overlay takes %d", chain.count, OVERLAY_LAYERS_MAX);
-		return err_hint(err, "unpack the image without --store: that makes one tree of its layers");
-	}
-	raise_open_files();
-	m->below = xcalloc(chain.count, sizeof *m->below);
-	m->lowers = xcalloc(chain.count, sizeof *m->lowers);
-	for (size_t i = chain.count; i-- > 0; m->below_count++) {
-		cleanup_fd int dir = store_layer_open(m->store, chain.items[i], err);
+	m->below = xcalloc(chain->count, sizeof *m->below);
+	for (size_t i = chain->count; i-- > 0; m->below_count++) {
+		cleanup_fd int dir = store_layer_open(m->store, chain->items[i], err);
 		struct recorded_tree *tree = &m->below[m->below_count];
-		cleanup_free char *path = xasprintf("%s/layers/%s/tree", m->store->path, chain.items[i]);
-		*tree = (struct recorded_tree){ .root = -1 };
-		if (dir < 0 || host_path_open(path, &m->lowers[m->below_count], err) < 0)
+		if (dir < 0)
+			return -1;
+		tree->owners = owner_book_open(dir, err);
+		if (!tree->owners)
 			return -1;
 		tree->root = openat(dir, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		tree->owners = tree->root < 0 ? NULL : owner_book_open(dir, err);
-		if (!tree->owners) {
-			m->below_count++;
-			return tree->root < 0 ? err_sys(err, "open layer", chain.items[i]) : -1;
+		if (tree->root < 0) {
+			owner_book_free(tree->owners);
+			return err_sys(err, "open layer", chain->items[i]);
 		}
 	}
 	return 0;
+}
+
+static int open_below(struct layer_maker *m, struct azm_err *err)
+{
+	struct store_image below = { .name = m->parent };
+	char top[STORE_ID_SIZE];
+
+	memcpy(top, m->parent, sizeof top);
+	int result = store_layer_chain(m->store, top, &below.layers, err);
+	if (result == 0 && below.layers.count >= OVERLAY_LAYERS_MAX) {
+		result = err_msg(err, E2BIG, "make a layer on", top,
+			"%zu layers are below it already, an overlay takes %d", below.layers.count, OVERLAY_LAYERS_MAX);
+		err_hint(err, "unpack the image without --store: that makes one tree of its layers");
+	}
+	raise_open_files();
+	if (result == 0)
+		result = store_lowers(m->store, &below, &m->lowers, &m->lower_count, &m->below_lock, err);
+	if (result == 0)
+		result = open_books(m, &below.layers, err);
+	str_list_free(&below.layers);
+	return result;
 }
 
 static void close_below(struct layer_maker *m)
@@ -143,13 +153,14 @@ static void close_below(struct layer_maker *m)
 	for (size_t i = 0; i < m->below_count; i++) {
 		cleanup_close_fd(&m->below[i].root);
 		owner_book_free(m->below[i].owners);
-		host_path_free(&m->lowers[i]);
 	}
 	free(m->below);
-	free(m->lowers);
+	store_lowers_free(m->lowers, m->lower_count);
+	cleanup_close_fd(&m->below_lock);
 	m->below = NULL;
 	m->lowers = NULL;
-	m->below_count = 0;
+	m->below_count = m->lower_count = 0;
+	m->below_lock = -1;
 }
 
 /* The layers below and the tree, as one. Return: its root, -1 with @err. */
@@ -163,7 +174,7 @@ static int mount_tree(void *context, struct azm_err *err)
 	int root = -1;
 
 	if (host_path_open(upper_path, &upper, err) == 0 && host_path_open(work_path, &work, err) == 0)
-		root = host_overlay(m->lowers, m->below_count, &upper, &work, 0, err);
+		root = host_overlay(m->lowers, m->lower_count, &upper, &work, 0, err);
 	host_path_free(&upper);
 	host_path_free(&work);
 	return root < 0 ? err_wrap(err, "stack layers in", m->store->path) : root;

@@ -27,20 +27,21 @@ struct layer_maker {
 	struct layer_overlay overlay;
 	struct recorded_tree *below; /* the layers below, the topmost first */
 	struct host_path *lowers;    /* the same */
-	size_t below_count;
+	size_t below_count, lower_count;
+	int below_lock; /* keeps them */
 	bool committed; /* it is in the store; dir holds its shared lock */
 };
 
 #define LAYER_MAKER_NONE                                                                                               \
 	{                                                                                                              \
-		.dir = -1, .tree = -1, .root = -1                                                                      \
+		.dir = -1, .tree = -1, .root = -1, .below_lock = -1                                                    \
 	}
 #define cleanup_layer_maker [[gnu::cleanup(layer_maker_end)]]
 
 /**
  * layer_maker_begin() - make a layer that is not there
  * @id:		64 hexadecimal digits; NULL: it is known when everything has been read, see layer_maker_commit()
- * @parent:	ID of the layer below, which the caller has locked; NULL: none
+ * @parent:	ID of the layer below; NULL: none
  * @job:	looked at while somebody else makes the same layer, which is waited for; may be NULL
  *
  * Files below maker->root may be made, changed and removed in every way: the overlay that it is writes down what that

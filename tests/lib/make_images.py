@@ -4,9 +4,11 @@
 
     make_images.py make DIR CANARY NAME...   DIR/NAME/, an OCI layout with the tag "t", of the case NAME; CANARY is the
                                              absolute path of a directory that must not be touched
-    make_images.py split DIR CANARY NAME...  the same with a layer for each entry
+    make_images.py split DIR CANARY NAME...  the same with up to four layers for each
     make_images.py layers DIR TREE...        DIR, an OCI layout of honest layers, one for each tree, the lowest first; files
                                              called .wh.NAME are whiteouts
+    make_images.py merged STORE FLAT NAME... what the layers of the stored images NAME show together is FLAT/NAME/rootfs, in
+                                             an overlay of the kernel: to be run in a namespace that may mount
     make_images.py tar FILE CANARY NAME      the topmost layer of a case alone
     make_images.py list DIR                  a tree as text that can be compared: types, links, content, modes
     make_images.py listing-strict DIR        with every mode, size, owner and time
@@ -14,6 +16,8 @@
 
 A case is a function that returns a list of layers (bytes of plain tars), or a dictionary with what else is special.
 """
+import ctypes
+import difflib
 import gzip
 import hashlib
 import io
@@ -22,6 +26,7 @@ import os
 import stat
 import sys
 import tarfile
+import tempfile
 
 BLOCK = 512
 MTIME = 1_600_000_000
@@ -103,14 +108,15 @@ def tar(*entries):
 
 
 def split(layer):
-    """A layer as many; what describes the next entry stays with it."""
-    layers, before = [], b""
+    """A layer as up to four; what describes the next entry stays with it."""
+    groups, before = [], b""
     for piece in getattr(layer, "entries", ()):
         before += piece
         if piece[156:157] not in (b"x", b"g", b"L", b"K") or len(piece) > 2 * BLOCK:
-            layers.append(tar(before))
+            groups.append(before)
             before = b""
-    return layers or [layer]
+    some = -(-len(groups) // 4)
+    return [tar(*groups[at:at + some]) for at in range(0, len(groups), some or 1)] or [layer]
 
 
 # ---- honest ---------------------------------------------------------------------------------------------------------
@@ -272,6 +278,44 @@ def whiteout_alone():
 @case
 def whiteout_dot():
     return [tar(*BASE), tar(entry(b"dir/.wh.."))]
+
+
+@case
+def inherited():
+    """What a layer only passes through keeps its owner and mode."""
+    return [tar(*BASE, directory(b"home/", uid=1000, gid=1000, mode=0o2750), entry(b"home/old", b"o", uid=1000, mode=0o4755),
+                directory(b"srv/", uid=7),
+                entry(b"srv/gone", b"g", uid=7), entry(b"srv/root", b"r", uid=7)),
+            tar(entry(b"home/new", b"n"), hardlink(b"etc/old", b"home/old"), entry(b"srv/.wh.gone")),
+            tar(entry(b"srv/root", b"r"), directory(b"home/", mode=0o711), entry(b"home/last", b"l", uid=3))]
+
+
+@case
+def names_below():
+    """Of a file with two names below one gets a third."""
+    return [tar(*BASE, entry(b"dir/two", b"o", uid=5), hardlink(b"dir/names", b"dir/two")),
+            tar(hardlink(b"etc/two", b"dir/two"))]
+
+
+@case
+def deep_removed():
+    """Directories deeper than a walk likes, hidden as a whole, and made again."""
+    deep = b"top/" + b"d/" * 200
+    return [tar(*BASE, entry(deep + b"file", b"x"), entry(b"flat/a", b"a"), entry(b"flat/b/c", b"c")),
+            tar(entry(b".wh.top"), entry(b"flat/b/own", b"o"), entry(b"flat/.wh..wh..opq")),
+            tar(directory(b"top/"), entry(b"top/again", b"y"), entry(b"flat/.wh.b"), entry(b"dir", b"file now"))]
+
+
+@case
+def opaque_root():
+    return [tar(*BASE), tar(entry(b"etc/new", b"n"), entry(b".wh..wh..opq"), entry(b"last", b"l"))]
+
+
+@case
+def links_to_come():
+    """A link of a layer below leads to what a later one makes."""
+    return [tar(*BASE, symlink(b"var", b"data/var"), symlink(b"tmp", b"/var/tmp")),
+            tar(entry(b"tmp/a", b"a"), entry(b"var/b", b"b")), tar(entry(b".wh.var"), entry(b"var/c", b"c"))]
 
 
 @case
@@ -722,6 +766,36 @@ def listing(top, strict):
     return "\n".join(lines)
 
 
+def mount_layers(layers, target):
+    """Overlay, or for one layer a bind."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if len(layers) == 1:
+        kind, source, flags, options = None, layers[0], 0x1000, None
+    else:
+        kind, source, flags = b"overlay", "none", 0
+        os.chdir(os.path.dirname(os.path.dirname(layers[0])))  # options are a page at most
+        options = ("userxattr,lowerdir=" + ":".join(os.path.relpath(layer) for layer in layers)).encode()
+    if libc.mount(source.encode(), target.encode(), kind, flags, options) != 0:
+        raise OSError(ctypes.get_errno(), f"mount {layers}")
+    return lambda: libc.umount2(target.encode(), 2)
+
+
+def compare_merged(store, flat, names):
+    result = 0
+    with tempfile.TemporaryDirectory() as target:
+        for name in names:
+            with open(os.path.join(store, "images", f"docker.io%library%{name}:latest"), encoding="utf-8") as document:
+                layers = [os.path.join(store, "layers", layer, "tree") for layer in json.load(document)["layers"]]
+            umount = mount_layers(layers[::-1], target)
+            one = listing(target, False).splitlines()
+            umount()
+            two = listing(os.path.join(flat, name, "rootfs"), False).splitlines()
+            for line in difflib.unified_diff(two, one, "flat", "merged", lineterm="", n=0):
+                print(f"{name}: {line}")
+                result = 1
+    return result
+
+
 def main():
     command, arguments = sys.argv[1], sys.argv[2:]
     if command == "make":
@@ -730,6 +804,8 @@ def main():
     elif command == "split":
         for name in arguments[2:]:
             build(os.path.join(arguments[0], name), name, os.fsencode(arguments[1]), True)
+    elif command == "merged":
+        sys.exit(compare_merged(*arguments[:2], arguments[2:]))
     elif command == "layers":
         write_layout(arguments[0], {"layers": [tree_tar(tree) for tree in arguments[1:]],
                                     "config": {"Env": ["PATH=/bin", "LAYERED=yes"]}})
