@@ -355,7 +355,7 @@ static int copy_source(struct copying *c, const char *source, struct azm_err *er
 {
 	const struct tree_visitor visitor = { copy_visit, copy_leave, c };
 	cleanup_free char *name = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (!*source) { /* all of the root */
 		cleanup_free char *whole = destination_of(c, "", true);
@@ -367,7 +367,7 @@ static int copy_source(struct copying *c, const char *source, struct azm_err *er
 		return tree_walk(c->root, &visitor, err);
 	}
 	cleanup_fd int dir = open_source(c, source, &name, &st, err);
-	if (dir < 0)
+	if (dir < 0 || !name)
 		return -1;
 	cleanup_free char *destination = destination_of(c, source, S_ISDIR(st.st_mode));
 	c->source = source;

@@ -38,15 +38,12 @@ struct stage *build_find_stage(const struct build *build, const char *name, size
 /* ---- configurations --------------------------------------------------------------------------------------------- */
 
 /* Of something that has none. */
-static json_t *plain_image(const struct platform *platform, const char *env)
+static json_t *plain_image(const struct platform *platform)
 {
-	json_t *image = json_pack("{s:s, s:s, s:{}, s:{s:s, s:[]}, s:[]}", "architecture",
+	return json_pack("{s:s, s:s, s:{s:[s]}, s:{s:s, s:[]}, s:[]}", "architecture",
 		platform->architecture ? platform->architecture : "unknown", "os",
-		platform->os ? platform->os : "linux", "config", "rootfs", "type", "layers", "diff_ids", "history");
-
-	if (image && env)
-		json_object_set_new(json_object_get(image, "config"), "Env", json_pack("[s]", env));
-	return image;
+		platform->os ? platform->os : "linux", "config", "Env", DEFAULT_PATH, "rootfs", "type", "layers",
+		"diff_ids", "history");
 }
 
 static int take_config(struct stage *stage, const char *text, size_t size, struct azm_err *err)
@@ -210,7 +207,7 @@ static int from_tree(
 	size_t size;
 
 	if (root < 0 || config < 0) {
-		stage->image = plain_image(platform_of(build, platform), DEFAULT_PATH);
+		stage->image = plain_image(platform_of(build, platform));
 		return import_tree(build, stage, dir, dir, err);
 	}
 	cleanup_free char *text = read_file(config, CONFIG_MAX, &size);
@@ -337,7 +334,7 @@ int build_from(struct build *build, struct stage *stage, const char *name, const
 	if (named)
 		return from_named(build, stage, named, platform, err);
 	if (strcmp(name, "scratch") == 0) {
-		stage->image = plain_image(platform_of(build, platform), NULL);
+		stage->image = plain_image(platform_of(build, platform));
 		return 0;
 	}
 	if (is_path(name))

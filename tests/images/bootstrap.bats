@@ -178,15 +178,20 @@ make_package() { # REPOSITORY
 	has "$output" '^azmtest:'
 }
 
-@test "pip and npm install as the inside root" {
-	mkdir -p "$BATS_TEST_TMPDIR/src/py" "$BATS_TEST_TMPDIR/src/js"
-	cat >"$BATS_TEST_TMPDIR/src/py/setup.py" <<-'END'
+# A Python package and a JavaScript one.
+make_sources() { # DIR
+	mkdir -p "$1/py" "$1/js"
+	cat >"$1/py/setup.py" <<-'END'
 		from setuptools import setup
 		setup(name="azm-test", version="1", py_modules=["azm_test"])
 	END
-	echo 'print("from pip")' >"$BATS_TEST_TMPDIR/src/py/azm_test.py"
-	echo '{"name": "azm-test", "version": "1.0.0", "main": "index.js"}' >"$BATS_TEST_TMPDIR/src/js/package.json"
-	echo 'console.log("from npm")' >"$BATS_TEST_TMPDIR/src/js/index.js"
+	echo 'print("from pip")' >"$1/py/azm_test.py"
+	echo '{"name": "azm-test", "version": "1.0.0", "main": "index.js"}' >"$1/js/package.json"
+	echo 'console.log("from npm")' >"$1/js/index.js"
+}
+
+@test "pip and npm install as the inside root" {
+	make_sources "$BATS_TEST_TMPDIR/src"
 	AZM_LIMIT=120 run azm run --rm --rootfs "$IMAGE" --user 0 -v "$BATS_TEST_TMPDIR/src:/src:ro" -- sh -ec '
 		cp -r /src /tmp/src && cd /tmp
 		pip install --quiet --no-index --no-build-isolation /tmp/src/py && python -m azm_test
@@ -194,6 +199,41 @@ make_package() { # REPOSITORY
 	is 0 "$status" status
 	has "$output" '^from pip$'
 	has "$output" '^from npm$'
+}
+
+# The recipe of upstream's "custom sandbox" guide: a Debian base and what apt, pip and npm install.
+@test "a Dockerfile with apt, pip and npm installs on the image builds, is cached, runs and serves" {
+	local context=$BATS_TEST_TMPDIR/context name
+	make_package "$context/repository"
+	make_sources "$context/src"
+	cat >"$context/Dockerfile" <<-'END'
+		FROM debian
+		COPY repository /repository
+		RUN echo "deb [trusted=yes] file:/repository ./" >/etc/apt/sources.list && \
+		    apt-get update && apt-get install -y azm-test && rm -rf /var/lib/apt/lists/*
+		COPY --chown=openhands:openhands src /src
+		RUN pip install --quiet --no-index --no-build-isolation /src/py && npm install -g --offline --no-audit --no-fund /src/js
+		RUN useradd --create-home --uid 4242 builder
+		USER builder
+		WORKDIR /home/builder/project
+		RUN id -un >who && azm-test >out && python -m azm_test >>out && \
+		    NODE_PATH=$(npm root -g) node -e 'require("azm-test")' >>out && git init -q repository
+		ENV RECIPE=custom
+	END
+	export AZM_IMAGE_STORE=$BATS_TEST_TMPDIR/store
+	run timeout 200 "$ROOTFS_TOOL" build --build-context "debian=$IMAGE" -t custom "$context" 3>&-
+	is 0 "$status" status
+	run timeout 100 "$ROOTFS_TOOL" build --build-context "debian=$IMAGE" -t custom "$context" 3>&-
+	is 6 "$(grep -c ' cached$' <<<"$output")" 'cached steps'
+	# shellcheck disable=SC2016 # expanded inside
+	run azm run --rm --rootfs azm:custom -- sh -c 'echo $RECIPE; pwd; cat who out; getent passwd azmtest | cut -d: -f1; ls -A /dev | grep -c azm'
+	is 'custom /home/builder/project builder installed from pip from npm azmtest 0' "$(xargs <<<"$output")"
+	name=$(new_name)
+	azm run -d --name "$name" --rootfs azm:custom --api-key none
+	is 200 "$(http "$(azm inspect "$name" | jq -r '.[0].url')/alive" | head -1)"
+	azm rm -f "$name"
+	"$ROOTFS_TOOL" rm custom 3>&-
+	rm -rf "$AZM_IMAGE_STORE"
 }
 
 # ---- whole or not at all ------------------------------------------------------------------------------------------
