@@ -69,12 +69,12 @@ static char *canonical_key(const char *key)
 	const char *scheme = strstr(key, "://");
 	const char *rest = scheme ? scheme + 3 : key;
 	size_t host_length = strcspn(rest, "/");
-	cleanup_free char *host = strndup(rest, host_length);
+	cleanup_free char *host = xasprintf("%.*s", (int)host_length, rest);
 	cleanup_free char *path = xstrdup(scheme ? "" : rest + host_length);
 
 	for (size_t length = strlen(path); length > 0 && path[length - 1] == '/';)
 		path[--length] = '\0';
-	return xasprintf("%s%s", host ? canonical_host(host) : "", path);
+	return xasprintf("%s%s", canonical_host(host), path);
 }
 
 /* The member that is called @name, or means it. */

@@ -27,12 +27,12 @@ struct job {
 
 /**
  * job_tick() - a tick of a stream (stream.h): look for signals, show the progress
- * @job:	a struct job; void as streams want it
+ * @context:	a struct job; void as streams want it
  * @consumed:	bytes of the part that is being worked on
  *
  * Return: 0; -1 with @err (EINTR, and the exit status a signal stands for) when it is to end
  */
-[[gnu::nonnull]] int job_tick(void *job, uint64_t consumed, struct azm_err *err);
+[[gnu::nonnull]] int job_tick(void *context, uint64_t consumed, struct azm_err *err);
 
 /** job_interrupted() - the signals alone. Return: 0, -1 with @err. */
 [[gnu::nonnull]] int job_interrupted(const struct job *job, struct azm_err *err);

@@ -142,7 +142,7 @@ static int find_manifest(struct layout *layout, const struct descriptor *top, co
 	struct manifest *manifest, struct packed_image *image, struct azm_err *err)
 {
 	struct descriptor at = { .media = MEDIA_INDEX };
-	size_t size;
+	size_t size = 0;
 	char *text = top ? read_blob(layout, top, DOCUMENT_MAX, &size, err)
 			 : read_name(layout, "index.json", DOCUMENT_MAX, &size, err);
 

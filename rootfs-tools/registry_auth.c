@@ -208,14 +208,14 @@ static int authorize(
 	return denied(e, credentials_any(c), err);
 }
 
-int endpoint_authorize(
-	struct registry_client *client, struct endpoint *e, const char *text, const char *refused, struct azm_err *err)
+int endpoint_authorize(struct registry_client *client, struct endpoint *e, const char *wanted, const char *refused,
+	struct azm_err *err)
 {
 	cleanup_challenge struct challenge challenge = { 0 };
 	struct registry *r = client->registry;
 	int result = 0;
 
-	challenge_parse(text, &challenge);
+	challenge_parse(wanted, &challenge);
 	pthread_mutex_lock(&r->lock);
 	bool ours = e->authorization && refused && strcmp(e->authorization, refused) == 0;
 	bool expired = e->authorization && e->expires != 0 && clock_ms() >= e->expires;

@@ -26,10 +26,9 @@ bool host_is_loopback(const char *host)
 	unsigned char address[16];
 	static const unsigned char loopback6[16] = { [15] = 1 };
 	size_t length = *host == '[' ? strcspn(host, "]") : strcspn(host, ":");
-	cleanup_free char *name = strndup(host + (*host == '['), length - (*host == '['));
+	const char *begin = host + (*host == '[');
+	cleanup_free char *name = xasprintf("%.*s", (int)(host + length - begin), begin);
 
-	if (!name)
-		return false;
 	if (*host == '[')
 		return host[length] == ']' && strchr(":", host[length + 1]) &&
 		       inet_pton(AF_INET6, name, address) == 1 && memcmp(address, loopback6, 16) == 0;
@@ -120,7 +119,7 @@ static int add_endpoint(struct registry *r, const char *place, bool insecure, st
 {
 	cleanup_reference struct reference checked = { 0 };
 	size_t host_length = strcspn(place, "/");
-	cleanup_free char *domain = strndup(place, host_length);
+	cleanup_free char *domain = xasprintf("%.*s", (int)host_length, place);
 	cleanup_free char *text = xasprintf("%s:x", place);
 
 	/* As strict as names are: what is said in a file goes into URLs, too. */

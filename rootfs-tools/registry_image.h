@@ -17,14 +17,14 @@ struct registry_image;
  * @limit:	most bytes its layers may have together
  * @job:	progress and signals; must outlive it
  * @layout:	set, owned by the caller; to be freed before registry_image_close()
- * @image:	set, owned by the caller
+ * @packed:	set, owned by the caller
  *
  * Layers are fetched from the first one that is opened on. Return: owned by the caller, registry_image_close(); NULL
  * with @err
  */
 [[gnu::nonnull]] struct registry_image *registry_image_open(const struct reference *reference,
 	const struct registry_options *options, const struct image_choice *choice, uint64_t limit, struct job *job,
-	struct layout **layout, struct packed_image *image, struct azm_err *err);
+	struct layout **layout, struct packed_image *packed, struct azm_err *err);
 
 /** registry_image_close() - end what is still being fetched: its beginning is kept; keep the store in its bounds. */
 void registry_image_close(struct registry_image *image);

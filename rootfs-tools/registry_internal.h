@@ -63,12 +63,13 @@ struct registry_client {
 
 /**
  * endpoint_authorize() - do as a challenge says
+ * @wanted:	the field of the answer
  * @refused:	what was sent with the request that was refused; NULL: nothing
  *
  * Return: 0, and endpoint_authorization() has something new; -1 with @err (EACCES: nothing more can be done)
  */
 [[gnu::nonnull(1, 2, 3, 5)]] int endpoint_authorize(struct registry_client *client, struct endpoint *endpoint,
-	const char *challenge, const char *refused, struct azm_err *err);
+	const char *wanted, const char *refused, struct azm_err *err);
 
 /* ---- registry.c --- */
 

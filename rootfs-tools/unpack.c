@@ -276,7 +276,7 @@ static int put_into_store(struct unpack *u, const struct store *store, struct az
 		.limit = u->max_size,
 		.registry = &u->registry,
 	};
-	char manifest[DIGEST_TEXT_SIZE];
+	char manifest[DIGEST_TEXT_SIZE] = "";
 
 	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
 		return -1;

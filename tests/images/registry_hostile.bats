@@ -181,6 +181,7 @@ layer() { # NUMBER: its digest
 	pulls flaky
 	refused 125 'on fire .\[31m \(status 500\)' "$ROOTFS_TOOL" pull -q "$PLAIN/down/x:t" "$OUT/y"
 	is "$(requests /down/)" 5
+	# shellcheck disable=SC2154 # set by refused
 	has_not "$stderr" $'\e'
 }
 
@@ -266,7 +267,7 @@ has_half_a_layer() {
 @test "a beginning in the store that is wrong is fetched anew" {
 	local name
 	name=$(layer 1)
-	mkdir -p -m 700 "$AZM_IMAGE_STORE" "$AZM_IMAGE_STORE/blobs" "$AZM_IMAGE_STORE/blobs/partial"
+	mkdir -m 700 "$AZM_IMAGE_STORE" "$AZM_IMAGE_STORE/blobs" "$AZM_IMAGE_STORE/blobs/partial"
 	head -c 300000 /dev/zero >"$AZM_IMAGE_STORE/blobs/partial/${name/:/-}"
 	pulls good
 }
