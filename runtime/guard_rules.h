@@ -14,7 +14,7 @@ struct guard_rule {
 	const char *why;
 };
 
-/* Ended by one with a NULL name. The documentation's table is this one (tests/cli/docs.bats compares them). */
+/* Ended by one with a NULL name. docs/workspace-guard.md shows the same table; tests/security/guard.bats tries each of its rows. */
 extern const struct guard_rule guard_rules[];
 
 /** guard_rule_find() - the rule for a name, or NULL. */

@@ -33,6 +33,14 @@ const struct man_section man_sections[] = {
 		      "    azm-sandbox run -d --name dev --rootfs img/ --egress "
 		      "pypi.org:443,files.pythonhosted.org:443,host:11434\n"
 		      "    azm-sandbox egress dev\n" },
+	{ "WORKSPACE GUARD",
+		"Tools on the host obey files in a workspace: git hooks and configuration, tasks of an editor, "
+		"settings of "
+		"an agent. With --guard on, the default, known names in the workspace and in other directories mounted "
+		"read-write stay as they are, and those that are absent cannot be made. At the end hooks and dangerous "
+		"git configuration of new repositories are renamed to NAME.azm-quarantined, other such changes are "
+		"listed "
+		"on standard error and in status.json. --guard report only lists; --guard off does nothing.\n" },
 	{ "EXIT STATUS", "run, start -a and exec: the command's own; 128+n when it died of signal n; 125 when "
 			 "azm-sandbox itself "
 			 "failed, 126 when COMMAND cannot be executed, 127 when it was not found. Other commands: 0, "

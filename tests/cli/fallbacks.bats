@@ -173,3 +173,14 @@ same_as_usual() { # OUTPUT
 		landlock_create_ruleset
 	whole_life
 }
+
+@test "what has no other way is refused with the reason: namespaces of clone, setns, pivot_root, seccomp" {
+	local rule
+	for rule in 'clone:0x1000' 'clone:0x02000000' 'clone:0x20000000' 'clone:0x40000000' setns pivot_root seccomp; do
+		run --separate-stderr "$BUILD/tests/deny" "$rule=ENOSYS" "$REAL" run --rm --name "$NAME" --rootfs "$ROOTFS" -- /bin/true
+		is 125 "$status" "$rule"
+		has "$stderr" '^azm-sandbox: .*Function not implemented'
+		has "$stderr" '^hint: '
+		has_not "$(azm ps -a 2>/dev/null)" "$NAME"
+	done
+}

@@ -165,6 +165,29 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	is '[core]' "$(cat team.gitconfig)"
 }
 
+@test "every row of the documented table is what it says: held, covered when there, moved aside or listed" {
+	local name how page=$TESTS/../docs/workspace-guard.md
+	rows() { sed -nE 's/^\| `([^`]+)` \| (held|covered|listed) \|.*/\1 \2/p' "$page" | grep -v /; }
+	is "$(echo "$held" | tr ' ' '\n' | sort)" "$(rows | sed -n 's/ held$//p' | sort)"
+	[ "$(rows | wc -l)" -gt 40 ]
+	mkdir absent present
+	rows | while read -r name how; do echo good >"present/$name"; done
+	git init -q absent
+	run sandbox -v "$WORK/absent:/workspace" -v "$WORK/present:/present" --json -- /bin/sh -c "for name in $(rows | cut -d' ' -f1 | tr '\n' ' '); do
+		echo evil > /workspace/\$name; echo evil > /present/\$name; rm -f /present/\$name; done 2>/dev/null"
+	output=$(grep '^{.*"exited"' <<<"$output" | jq -r '.guard.findings[] | "\(.path) \(.action)"' | sed "s,^$WORK/,,")
+	rows | while read -r name how; do
+		case $how in
+		held) [ ! -e "absent/$name" ] && is good "$(cat "present/$name")" ;;
+		covered) [ ! -e "absent/$name" ] && [ -f "absent/$name.azm-quarantined" ] && is good "$(cat "present/$name")" ;;
+		listed) [ -f "absent/$name" ] && has "$output" "^absent/$name seen" && [ ! -e "present/$name" ] ;;
+		esac || {
+			echo "$name is not $how"
+			exit 1
+		}
+	done
+}
+
 @test "CVE-2026-25725: .claude/settings.json that is absent at the start does not appear" {
 	run in_work 'mkdir -p .claude && echo "{\"hooks\":{}}" > .claude/settings.json'
 	[ "$status" -ne 0 ]
