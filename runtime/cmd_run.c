@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "run_options.h"
 #include "scope.h"
+#include "snapshots/layers.h"
 #include "snapshots/rollback.h"
 #include "socket_files.h"
 #include "supervisor.h"
@@ -153,7 +154,7 @@ static int create(struct config *config, const struct state *state, int *lock, s
 		if (dir < 0)
 			return -1;
 		cleanup_fd int held = *lock;
-		if (config_save(config, dir, err) == 0 &&
+		if (config_save(config, dir, err) == 0 && layers_show_root(config, dir, err) == 0 &&
 			sandbox_publish_name(state, temporary, config->name, err) == 0) {
 			steal_fd(&held);
 			return steal_fd(&dir);

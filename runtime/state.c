@@ -54,13 +54,11 @@ char *name_generate(void)
 int sandbox_directory(int dir, const char *name, struct host_path *path, struct azm_err *err)
 {
 	char magic[64];
-	struct stat st;
 	cleanup_fd int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	/* Whoever owns it: inside, "/" may have been given to a sub-id. What is above it is closed to others. */
+	if (fd < 0)
 		return err_sys(err, "open the sandbox's directory", name);
-	if (st.st_uid != geteuid())
-		return err_msg(err, EPERM, "open the sandbox's directory", name, "it belongs to uid %u", st.st_uid);
 	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
 	return host_path_open(magic, path, err);
 }

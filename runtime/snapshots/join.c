@@ -114,9 +114,12 @@ static int copy_attributes(int from, int to, const struct stat *st)
 int layer_like(int from, int to, struct azm_err *err)
 {
 	struct stat st;
+	/* In case it is only a place (O_PATH). */
+	cleanup_fd int readable = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fstat(from, &st) < 0 || copy_attributes(from, to, &st) < 0 ? err_sys(err, "copy the attributes of", "/")
-									  : 0;
+	return readable < 0 || fstat(readable, &st) < 0 || copy_attributes(readable, to, &st) < 0
+		       ? err_sys(err, "copy the attributes of", "/")
+		       : 0;
 }
 
 /* ---- regular files ----------------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/tree.h"
 #include "idmap.h"
+#include "snapshots/join.h"
 #include "status.h"
 
 enum { ID_DIGITS = 32 };
@@ -162,6 +163,36 @@ char *layers_new(const struct layers *layers, const struct str_list *names, cons
 		if (make_directory(layer, names->items[i], 0755, err) < 0)
 			return NULL;
 	return describe(layer, sandbox, err) < 0 ? NULL : steal_ptr(&id);
+}
+
+struct root_pair {
+	int from, to;
+};
+
+static int copy_root(void *context, struct azm_err *err)
+{
+	const struct root_pair *pair = context;
+
+	return layer_like(pair->from, pair->to, err);
+}
+
+int layers_show_root(const struct config *config, int dir, struct azm_err *err)
+{
+	struct stat st;
+	struct subids subids = { 0 };
+
+	if (config->layers.count == 0)
+		return 0;
+	cleanup_fd int from = open(config->layers.items[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int to = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0 || to < 0 || fstat(from, &st) < 0)
+		return err_sys(err, "open layer", config->layers.items[0]);
+	struct root_pair pair = { from, to };
+	/* Only what belongs to a sub-id needs the map, which costs more than the rest of a start. */
+	if (st.st_uid == geteuid() && (st.st_mode & S_IRUSR))
+		return copy_root(&pair, err);
+	subids = subids_find();
+	return idmap_in_child(&subids, copy_root, &pair, err);
 }
 
 /* ---- removing ---------------------------------------------------------------------------------------------------- */

@@ -44,6 +44,14 @@ int layers_open_one(const struct layers *layers, const char *id, struct azm_err 
 char *layers_path(const struct layers *layers, const char *id);
 
 /**
+ * layers_show_root() - give the empty upper directory of a new sandbox owner, mode and times of the root below it
+ * @dir:	the sandbox's directory
+ *
+ * The upper-most directory is what shows. Return: 0, or -1 with @err set
+ */
+int layers_show_root(const struct config *config, int dir, struct azm_err *err);
+
+/**
  * layers_own() - the identity of a layer of ours
  * @path:	an item of config.layers
  *

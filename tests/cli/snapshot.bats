@@ -120,7 +120,7 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 
 @test "a fork of a running sandbox has its state and not its future" {
 	background "$NAME" >/dev/null
-	azm exec "$NAME" sh -c 'echo past >/file'
+	azm exec "$NAME" sh -c 'echo past >/file; chmod 711 /'
 	azm fork "$NAME" 2 --name-prefix "$NAME-f" >"$BATS_TEST_TMPDIR/names.new"
 	cat "$BATS_TEST_TMPDIR/names.new" >>"$BATS_TEST_TMPDIR/names"
 	azm exec "$NAME" sh -c 'echo future >/file'
@@ -128,6 +128,7 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 	is past "$(azm exec "$NAME-f-1" cat /file)"
 	azm exec "$NAME-f-1" sh -c 'echo own >/file'
 	is past "$(azm exec "$NAME-f-2" cat /file)"
+	is "$(azm exec "$NAME" stat -c '%a %u %Y' /)" "$(azm exec "$NAME-f-2" stat -c '%a %u %Y' /)"
 	is future "$(azm exec "$NAME" cat /file)"
 }
 

@@ -410,3 +410,33 @@ set_id_left() {
 	grep -qx './tmp/mine type=file uid=1000 gid=1000 mode=0644' "$WORK/again/owners.mtree"
 	grep -qx './d type=dir uid=5 gid=5 mode=0755' "$WORK/again/owners.mtree"
 }
+
+@test "snapshots: files of every id are frozen, forked, compared, gone back to and removed" {
+	local name tag look='stat -c "%u %a %n" / /d /d/e /s /s/closed /made; id -u; cat /d/e/f'
+	export AZM_STATE_DIR=$WORK/state
+	name=$(new_name)
+	azm run -d --name "$name" --rootfs "$ROOTFS" -- /bin/sh -c "$FOREIGN; echo text >/d/e/f; chmod 4755 /made; chown 9:9 /; chmod 555 /; touch /ready; exec sleep 1000"
+	wait_for 20 azm exec "$name" test -e /ready
+	local expected
+	expected=$(azm exec "$name" sh -c "$look")
+	has "$expected" '^9 555 /$'
+	has "$expected" '^5 700 /d/e$'
+	has "$expected" '^0 4755 /made$'
+	azm snapshot "$name" running
+	is '' "$(azm diff "$name" running)"
+	azm stop -t 0 "$name"
+	azm snapshot "$name" stopped
+	is '' "$(azm diff "$name" stopped)"
+	for tag in running stopped; do
+		azm fork "$tag" 1 --name-prefix "f-$tag-$name" -- sleep 1000
+		remember_name "f-$tag-$name-1"
+		is "$expected" "$(azm exec "f-$tag-$name-1" sh -c "$look")"
+	done
+	azm start "$name"
+	azm exec "$name" rm -r /d /s
+	azm rollback --restart "$name" running
+	is "$expected" "$(azm exec "$name" sh -c "$look")"
+	azm rm -f "$name" "f-running-$name-1" "f-stopped-$name-1"
+	azm snapshots rm running stopped
+	is lock "$(ls "$AZM_STATE_DIR/layers")"
+}
