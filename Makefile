@@ -69,6 +69,11 @@ deps:
 	@.ci/install-packages $(DEPS_BUILD) $(DEPS_RUN)
 deps-test: deps
 	@.ci/install-packages $(DEPS_TEST)
+# Other hosts, as machines under qemu; see tests/vm/README.md.
+deps-vm: deps
+	@.ci/install-packages qemu-system-x86 e2fsprogs
+print-deps-build:
+	@echo $(DEPS_BUILD)
 deps-lint: deps
 	@.ci/install-packages $(DEPS_LINT)
 
@@ -80,6 +85,9 @@ run: deps
 check: deps-test
 	@$(MAKE) --no-print-directory tests
 	@tests/run-tests.sh $(O)
+
+check-vm: deps-vm
+	@tests/vm/check-vm.sh
 
 # ---- quality -----------------------------------------------------------------------------------------------------
 C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -135,6 +143,6 @@ help:
 	@echo 'make check-crash   a thousand kills in the life of a sandbox, nothing may be left'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
-.PHONY: all programs clean deps deps-test deps-lint run check format lint install uninstall help
+.PHONY: check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -124,7 +124,7 @@ static int follow(struct search *s, int link)
 /* One step down: s->found is looked at; links start again, directories are entered. */
 static int step(struct search *s)
 {
-	struct stat st;
+	struct stat st = { 0 }; /* gcc 14 does not see that it is set where there is a descriptor */
 	cleanup_fd int fd = look(s, &st);
 
 	if (fd < 0)

@@ -185,9 +185,9 @@ void explain_namespace(const struct host_facts *host, const struct azm_err *fail
 				because(advice, "this kernel has no %s namespaces", ns_kinds[kind].name);
 				str_list_addf(&advice->fix, "a kernel with %s=y", ns_kinds[kind].config);
 			}
-	} else if (is_refusal(failure)) {
+	} else if (is_refusal(failure) && host->userns_clone != 0 && !host->chrooted) {
 		explain_restricted(host, failure, advice);
-	} else {
+	} else { /* a user namespace is among those made at once */
 		explain_userns(host, failure, advice);
 	}
 }

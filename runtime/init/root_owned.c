@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <linux/stat.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,18 +42,26 @@ static const struct {
 	{ "/etc/sudoers.d", 0, true },
 };
 
-/* The C library of azm-init may be older than this call. */
-static int mount_id(int fd, struct statx *out)
+/* struct statx of statx(2) and its STATX_MNT_ID: in the C library of azm-init one, the other, or both may be absent. */
+struct statx_mount {
+	uint32_t mask;
+	uint8_t other[0x90 - sizeof(uint32_t)];
+	uint64_t mount_id;
+	uint8_t rest[0x100 - 0x98];
+};
+enum { ASK_MOUNT_ID = 0x1000 };
+
+static int mount_id(int fd, struct statx_mount *out)
 {
-	return (int)syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID, out);
+	return (int)syscall(SYS_statx, fd, "", AT_EMPTY_PATH, ASK_MOUNT_ID, out);
 }
 
 static bool same_mount(int a, int b)
 {
-	struct statx left, right;
+	struct statx_mount left, right;
 
-	return mount_id(a, &left) == 0 && mount_id(b, &right) == 0 && (left.stx_mask & right.stx_mask & STATX_MNT_ID) &&
-	       left.stx_mnt_id == right.stx_mnt_id;
+	return mount_id(a, &left) == 0 && mount_id(b, &right) == 0 && (left.mask & right.mask & ASK_MOUNT_ID) &&
+	       left.mount_id == right.mount_id;
 }
 
 /* @fd is an O_PATH descriptor; another owner than the user is the image's will, and stays. */

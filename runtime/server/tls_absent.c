@@ -30,6 +30,7 @@ enum { NOT_BUILT_IN = -1250 /* GNUTLS_E_UNIMPLEMENTED_FEATURE */ };
 ANSWERS(gnutls_global_init, 0)
 ANSWERS(gnutls_global_deinit, 0)
 ANSWERS(gnutls_priority_init, NOT_BUILT_IN)
+ANSWERS(gnutls_priority_init2, NOT_BUILT_IN)
 ANSWERS(gnutls_certificate_allocate_credentials, NOT_BUILT_IN)
 UNREACHABLE(gnutls_alpn_set_protocols)
 UNREACHABLE(gnutls_bye)

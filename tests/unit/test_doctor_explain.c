@@ -141,6 +141,9 @@ static void sysctls_that_are_zero_are_named_with_their_command(void **state)
 	host.userns_clone = 0;
 	expect(&host, explain_userns, EPERM, "clone", "unprivileged_userns_clone",
 		"sysctl -w kernel.unprivileged_userns_clone=1");
+	/* Beside a keeper that was there before it was switched off, the sandbox's own namespaces come first. */
+	expect(&host, explain_namespace, EPERM, "make the sandbox's namespaces", "unprivileged_userns_clone",
+		"sysctl -w kernel.unprivileged_userns_clone=1");
 	host = healthy();
 	host.memfd_noexec = 2;
 	expect(&host, explain_memfd, EACCES, "make a memfd", "vm.memfd_noexec is 2", "sysctl -w vm.memfd_noexec=1");
@@ -165,6 +168,7 @@ static void other_reasons_against_user_namespaces_are_told_apart(void **state)
 	expect(&host, explain_userns, EAGAIN, "clone", "limit of processes", "ulimit -u");
 	host.chrooted = true;
 	expect(&host, explain_userns, EPERM, "clone", "chroot", "outside");
+	expect(&host, explain_namespace, EPERM, "make the sandbox's namespaces", "chroot", "outside");
 	host.chrooted = false;
 	host.selinux_enforcing = true;
 	expect(&host, explain_userns, EACCES, "clone", "SELinux", "ausearch");

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# check-vm.sh [SUITE...]: the program on other hosts: Debian 11 (Linux 5.10), 12 (6.1), 13 (6.12), each a machine under
+# qemu with Debian's kernel and systemd. In each the program is built with that release's compiler and libraries; the
+# machine is turned into hosts that people have (guest/hosts.bats) and runs the behaviour suites as a plain user.
+#
+# Machines and results are kept below AZM_VM_DIR (~/.cache/azm-vm). AZM_VM_SUITES names other suites, AZM_VM_ACCEL
+# another accelerator than software emulation, which works everywhere and is slow: ten minutes and more a machine.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd -P)
+source=$(cd "$here/../.." && pwd -P)
+vm_dir=${AZM_VM_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/azm-vm}
+accel=${AZM_VM_ACCEL:-tcg,thread=multi}
+limit=${AZM_VM_TIMEOUT:-7200}
+all_suites='tests/cli/run.bats tests/cli/lifecycle.bats tests/cli/names.bats tests/cli/workspace.bats tests/cli/stdio.bats
+tests/cli/publish.bats tests/cli/network.bats tests/security/fds.bats tests/security/ids_caps.bats
+tests/security/kernel_files.bats tests/security/path_games.bats tests/security/syscalls.bats tests/security/terminal.bats'
+failed=0
+
+# The release's own compiler, headers and libraries, in its own root.
+build_in() { # GUEST
+	local root=$1/root
+	mkdir -p "$root/src"
+	(cd "$source" && git ls-files -zco --exclude-standard | xargs -0 tar cf - --) | tar xf - -C "$root/src"
+	chroot "$root" make -sk -C /src -j"$(nproc)" all tests >"$1/build.log" 2>&1
+}
+
+# The second disk: the tree as it was built.
+payload() { # GUEST
+	rm -rf "$1/payload" "$1/payload.img"
+	mkdir "$1/payload"
+	(cd "$1/root/src" && tar cf - --exclude=build/obj --exclude=build/static --exclude=build/init --exclude='*.o' .) |
+		tar xf - -C "$1/payload"
+	chmod -R a+rX "$1/payload"
+	truncate -s 2G "$1/payload.img"
+	mkfs.ext4 -q -F -d "$1/payload" "$1/payload.img"
+	rm -rf "$1/payload"
+}
+
+boot() { # GUEST
+	local suites=${AZM_VM_SUITES-$all_suites}
+	# They use overlays, which an ordinary user has since Linux 5.11.
+	[ "$(basename "$1")" != bullseye ] || suites=${AZM_VM_SUITES-}
+	suites=$(tr -s ' \n' , <<<"$suites")
+	timeout "$limit" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m 2048 -nodefaults -no-reboot -display none \
+		-nic none -kernel "$1/kernel" -initrd "$1/initrd" \
+		-append "root=/dev/vda rw quiet console=ttyS0 azm.hosts=${AZM_VM_HOSTS-yes} azm.suites=${suites%,}" \
+		-drive file="$1/disk.img",if=virtio,format=raw,snapshot=on \
+		-drive file="$1/payload.img",if=virtio,format=raw,readonly=on \
+		-serial file:"$1/console.log" -serial file:"$1/result.log"
+}
+
+check() { # SUITE
+	local guest=$vm_dir/$1
+	if [ "$(cat "$guest/packages" 2>/dev/null)" != "$(make -s -C "$source" print-deps-build | tr ' ' ',')" ]; then
+		"$here/make-guest.sh" "$1" "$guest" >"$vm_dir/make-$1.log" 2>&1 || {
+			echo "FAIL $1: the machine cannot be made, see $vm_dir/make-$1.log"
+			return 1
+		}
+	fi
+	if ! build_in "$guest"; then
+		echo "FAIL $1: does not build, see $guest/build.log"
+		return 1
+	fi
+	payload "$guest"
+	boot "$guest" || echo "     $1: the machine did not end by itself, see $guest/console.log"
+	sed 's/\r$//; s/^/     /' "$guest/result.log"
+	grep -q '^guest: status 0' "$guest/result.log"
+}
+
+mkdir -p "$vm_dir"
+for suite in "${@:-bullseye bookworm trixie}"; do
+	for one in $suite; do
+		if check "$one"; then
+			echo "ok   $one"
+		else
+			echo "FAIL $one"
+			failed=1
+		fi
+	done
+done
+exit "$failed"
