@@ -4,7 +4,7 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack.
+Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack, snapshot.
 """
 import json
 import os
@@ -18,6 +18,7 @@ import sys
 import time
 
 import publish
+import snapshot
 import unpack
 
 WORK = pathlib.Path(sys.argv[1])
@@ -526,6 +527,24 @@ def bench_unpack():
     row("memory to unpack", kib, "64 MiB", 64 * KIB, 1.0, 0.5)
 
 
+def bench_snapshot():
+    print("snapshots, and forks of what they froze")
+    large = 100 if QUICK else 500
+    times = snapshot.take(user, AZM, ROOT, large)
+    if times is None:
+        missing("snapshot", "azm-sandbox snapshot fails")
+        return
+    for what, milliseconds in times.items():
+        note(f"{what:<44} {milliseconds:8.1f} ms")
+    results = spawn("cycles", 20 if QUICK else 60, f"fork={AZM} fork --rm bench-large 1 -- /bin/true",
+                    f"start={AZM} run -d --rm --rootfs {ROOT} -- /bin/true")
+    show_times(results)
+    snapshot.end(user, AZM)
+    if worked(results, "fork") and worked(results, "start"):
+        row(f"fork of {large} MB", results["fork"]["median"], "run -d", results["start"]["median"], 1.5, 1.1)
+    row(f"snapshot of {large} MB, stopped", times[f"stopped, {large} MB"], "of an empty layer", times["stopped, empty"], 1.5, 1.1)
+
+
 def end_leftovers():
     """Peers leave helpers behind (podman's pause process); the id is this run's own."""
     if os.getuid() == 0:
@@ -543,7 +562,8 @@ def main():
     for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
-                          ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack)):
+                          ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack),
+                          ("snapshot", bench_snapshot)):
         if not ONLY or name in ONLY:
             try:
                 section()
