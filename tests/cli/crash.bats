@@ -45,7 +45,7 @@ directories() {
 
 after_kill() {
 	local out
-	timeout -k 5 60 "$AZM" rm -f "$NAME" >/dev/null 2>&1 3>&-
+	out=$(azm rm -f "$NAME" 2>&1) || has "$out" 'no such sandbox' || { echo "rm -f: $out"; return 1; }
 	wait_for 30 nothing_runs || { ours; return 1; }
 	is '' "$(azm ps -aq)" 'sandboxes' || return 1
 	out=$(azm run --rm --name "$NAME" --rootfs "$ROOTFS" -v "$WORKSPACE:/workspace" -- /bin/echo works 2>&1) || { echo "$out"; return 1; }

@@ -61,7 +61,7 @@ threads_of() { # SUPERVISOR
 	[ "$status" -ne 0 ]
 	run azm exec "$name" wget -qO- http://192.0.2.1/
 	[ "$status" -ne 0 ]
-	[ "$SECONDS" -lt 5 ]
+	[ "$SECONDS" -lt 25 ]
 	is none "$(inspect "$name" egress)"
 }
 

@@ -230,7 +230,7 @@ teardown() { remove_sandboxes; }
 	has "$output" '^net.address=eth0 [0-9.]+$'
 	run sandbox -- /bin/probe connect 192.0.2.55 80
 	has "$output" '^connect=(ENETUNREACH|EHOSTUNREACH|ECONNREFUSED)$'
-	[ "$(value connect.ms)" -lt 500 ]
+	[ "$(value connect.ms)" -lt 2500 ] # where nobody refuses, it takes three seconds to know that nobody is there
 }
 
 @test "run: --network none has loopback only" {

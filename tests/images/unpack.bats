@@ -253,7 +253,7 @@ END
 	exec 7<>"$BATS_TEST_TMPDIR/fifo"
 	"$ROOTFS_TOOL" unpack -q "$BATS_TEST_TMPDIR/fifo" "$OUT/x" 3>&- 7>&- &
 	local pid=$!
-	wait_for 10 test -n "$(ls "$OUT")" || wait_for 10 sh -c "ls $OUT | grep -q partial"
+	wait_for 10 sh -c "ls -A '$OUT' | grep -q ."
 	kill -TERM "$pid"
 	local result=0
 	wait "$pid" || result=$?

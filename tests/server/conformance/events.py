@@ -135,7 +135,7 @@ class Events(EventsCase):
         runner = threading.Thread(target=self.client.run, args=('echo early; until [ -e %s/go ]; do sleep 0.02; done' % self.dir,))
         runner.start()
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while True: # until it runs
                 follower = self.follow(timeout=2)
                 try:

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from client import URL, Case, OwnServer, metadata
+from client import URL, Case, OwnServer, metadata, wait_until_read
 
 CUT = '\n[... Observation truncated due to length ...]\n'
 
@@ -122,11 +122,10 @@ class Clients(Case):
         first = self.raw('touch waits; cat gate', blocking=True)
         self.wait_for('waits')
         gone = self.raw('touch begun')
-        time.sleep(0.1)  # the order of arrival; nothing tells when one has
+        wait_until_read(self.server, gone)
         gone.close()
-        time.sleep(0.1)
         last = self.raw('ls')
-        time.sleep(0.1)
+        wait_until_read(self.server, last)
         first.close()  # the command is not waited for any more; the next in the queue is told so
         answer = last.recv(65536)
         self.assertIn(b'is NOT executed', answer)

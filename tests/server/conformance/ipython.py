@@ -129,7 +129,7 @@ class Cells(Case):
         self.cell('kept = 1\nimport time')
         started = time.monotonic()
         self.assertEqual(self.cell('print("so far")\ntime.sleep(60)', 1.0), 'so far\n[Execution timed out (1.0 seconds).]')
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertLess(time.monotonic() - started, 30)
         self.assertEqual(self.cell('!sleep 60', 0.5), '[Execution timed out (0.5 seconds).]')
         self.assertEqual(self.cell('while True: pass', 0.5), '[Execution timed out (0.5 seconds).]')
         self.assertEqual(self.cell('kept'), '1')
@@ -139,7 +139,7 @@ class Cells(Case):
         started = time.monotonic()
         text = self.cell('import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass', 0.5)
         self.assertEqual(text, '[Execution timed out (0.5 seconds).]\n[The Python process did not stop and was killed: its variables are lost.]')
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertLess(time.monotonic() - started, 30)
         self.assertIn('NameError', self.cell('lost'))
 
     def test_a_process_that_dies_says_so_and_is_replaced(self):
@@ -151,7 +151,7 @@ class Cells(Case):
     def test_a_process_started_in_a_cell_does_not_hold_it(self):
         started = time.monotonic()
         self.assertEqual(self.cell('import subprocess\np = subprocess.Popen(["sleep", "30"])\nprint("on")'), 'on')
-        self.assertLess(time.monotonic() - started, 10)
+        self.assertLess(time.monotonic() - started, 25)
         self.cell('p.kill()')
 
     def test_much_output_is_bounded(self):

@@ -55,7 +55,7 @@ class VsCode(unittest.TestCase):
         return Client(self.server)
 
     def started(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not os.path.exists(self.root + '/started') and time.monotonic() < deadline:
             time.sleep(0.01)
         with open(self.root + '/started') as file:
@@ -81,7 +81,7 @@ class VsCode(unittest.TestCase):
         self.started()
         os.unlink(self.root + '/started')
         client.run('pkill -f "^sleep 1000"')
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not os.path.exists(self.root + '/started') and time.monotonic() < deadline:
             self.assertEqual(self.token(client), token)
             time.sleep(0.02)

@@ -226,10 +226,10 @@ class Transfers(Case):
             raw.sendall(b'POST /upload_file?destination=%s HTTP/1.1\r\nHost: x\r\nX-Session-API-Key: %s\r\nContent-Length: %d\r\n'
                         b'Content-Type: multipart/form-data; boundary=%s\r\n\r\n' %
                         (self.dir.encode(), (self.server.key or '').encode(), len(body), BOUNDARY.encode()) + body[:50000])
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while '.azm-' not in self.content('find . -size +40k') and time.monotonic() < deadline:
                 time.sleep(0.02)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.content('ls -A | cat') != 'd' and time.monotonic() < deadline:
             time.sleep(0.05)
         self.assertEqual(self.content('ls -A | cat'), 'd')

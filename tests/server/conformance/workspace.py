@@ -53,7 +53,7 @@ class WorkspaceCase(unittest.TestCase):
     def outputs(self, command, **query):
         return self.search(command_id__eq=command['id'], kind__eq='BashOutput', sort_order='TIMESTAMP', **query)['items']
 
-    def poll(self, command, deadline=20):
+    def poll(self, command, deadline=60):
         """As the client does it: new outputs every 0.1 s until one has an exit code."""
         seen, last, end = [], -1, time.monotonic() + deadline
         while time.monotonic() < end:
@@ -97,12 +97,12 @@ class Health(WorkspaceCase):
 class Commands(WorkspaceCase):
     def test_start_answers_at_once_with_the_command_event(self):
         began = time.monotonic()
-        command = self.start('sleep 20', timeout=7, cwd=self.dir)
-        self.assertLess(time.monotonic() - began, 7)
+        command = self.start('sleep 20', timeout=25, cwd=self.dir)
+        self.assertLess(time.monotonic() - began, 15)
         self.assertRegex(command['id'], ID)
         self.assertRegex(command['timestamp'], TIME)
         self.assertEqual({key: command[key] for key in ('kind', 'command', 'cwd', 'timeout')},
-                         {'kind': 'BashCommand', 'command': 'sleep 20', 'cwd': self.dir, 'timeout': 7})
+                         {'kind': 'BashCommand', 'command': 'sleep 20', 'cwd': self.dir, 'timeout': 25})
 
     def test_the_default_timeout_is_300_and_a_whole_float_is_a_number(self):
         self.assertEqual(self.start('true')['timeout'], 300)
@@ -127,7 +127,7 @@ class Commands(WorkspaceCase):
 
     def test_a_poll_sees_output_while_the_command_runs(self):
         command = self.start('echo early; sleep 20', timeout=30)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (items := self.outputs(command)):
             self.assertLess(time.monotonic(), deadline, 'nothing came')
             time.sleep(0.02)
@@ -168,11 +168,12 @@ class Commands(WorkspaceCase):
 
     def test_who_ignores_term_is_killed_a_second_later_with_all_its_children(self):
         began = time.monotonic()
-        result = self.execute('trap "" TERM; (trap "" TERM; sleep 47) & echo $!; while :; do sleep 1; done', timeout=1)
+        result = self.execute('trap "" TERM; (trap "" TERM; sleep 300) & echo $!; while :; do sleep 1; done', timeout=1)
         self.assertLess(time.monotonic() - began, 20)
         self.assertEqual(result['exit_code'], -1)
-        state = self.execute('cut -d" " -f3 /proc/%s/stat' % result['stdout'].strip())['stdout']
-        self.assertIn(state, (None, 'Z\n'))
+        deadline = time.monotonic() + 30  # before it would end by itself
+        while self.execute('cut -d" " -f3 /proc/%s/stat' % result['stdout'].strip())['stdout'] not in (None, 'Z\n'):
+            self.assertLess(time.monotonic(), deadline)
 
     def test_a_process_left_in_the_background_neither_delays_the_end_nor_is_killed(self):
         began = time.monotonic()
@@ -337,7 +338,7 @@ class Events(WorkspaceCase):
     def test_the_latest_output_of_a_command_that_ended_is_all_of_it(self):
         """A client that asks for the last event only, as get_command_output() does, misses nothing."""
         command = self.start('echo one; sleep 0.3; echo two')
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (items := self.search(command_id__eq=command['id'], kind__eq='BashOutput',
                                         sort_order='TIMESTAMP_DESC', limit=1)['items']):
             self.assertLess(time.monotonic(), deadline)
