@@ -24,7 +24,7 @@
 #include "rootfs-tools/layer_xattrs.h"
 #include "rootfs-tools/store_make.h"
 
-enum { DEPTH_MAX = 1024, BLOCK = 128 << 10 };
+enum { DEPTH_MAX = 1024, BLOCK = 128 << 10, CAPABILITY_ROOM = 64 };
 
 /* One side. */
 struct view {
@@ -202,16 +202,16 @@ static int same_owner(const struct diff *d, const struct side *a, const struct s
 		return S_ISLNK(a->st.st_mode) || (a->st.st_mode & 07777) == (b->st.st_mode & 07777);
 	if (owner_of(d, a, &one) < 0)
 		return -1;
-	cleanup_free char *capability = one.capability ? xcalloc(1, one.capability_size + 1) : NULL;
-	if (capability)
-		memcpy(capability, one.capability, one.capability_size);
+	/* A book's answer is valid until its next one. */
+	char capability[CAPABILITY_ROOM];
+	const size_t size = one.capability && one.capability_size <= sizeof capability ? one.capability_size : 0;
+	if (size)
+		memcpy(capability, one.capability, size);
 	if (owner_of(d, b, &two) < 0)
 		return -1;
-	bool same_capability = !one.capability ? !two.capability
-					       : two.capability && one.capability_size == two.capability_size &&
-							 memcmp(capability, two.capability, one.capability_size) == 0;
 	return one.uid == two.uid && one.gid == two.gid && one.mode == two.mode && one.major == two.major &&
-	       one.minor == two.minor && same_capability;
+	       one.minor == two.minor && size == (two.capability ? two.capability_size : 0) &&
+	       (size == 0 || memcmp(capability, two.capability, size) == 0);
 }
 
 static int same_link(const struct side *a, const struct side *b)
