@@ -6,6 +6,7 @@
  */
 #include "rootfs-tools/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,74 @@ static size_t on_body(char *data, [[maybe_unused]] size_t one, size_t size, void
 	return size;
 }
 
+/* ---- URLs ------------------------------------------------------------------------------------------------------ */
+
+static bool parts_of(const struct curl_api *api, const char *url, char *parts[3])
+{
+	static const CURLUPart which[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
+	CURLU *parsed = api->curl_url();
+	bool whole = parsed && api->curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
+
+	for (size_t i = 0; i < 3; i++) {
+		parts[i] = NULL;
+		whole = whole && api->curl_url_get(parsed, which[i], &parts[i], CURLU_DEFAULT_PORT) == CURLUE_OK;
+	}
+	api->curl_url_cleanup(parsed);
+	return whole;
+}
+
+bool http_same_origin(const struct curl_api *api, const char *a, const char *b)
+{
+	char *first[3], *second[3];
+	bool whole = parts_of(api, a, first);
+	bool same = parts_of(api, b, second) && whole;
+
+	for (size_t i = 0; i < 3; i++) {
+		same = same && strcasecmp(first[i], second[i]) == 0;
+		api->curl_free(first[i]);
+		api->curl_free(second[i]);
+	}
+	return same;
+}
+
+bool host_is_loopback(const char *host)
+{
+	unsigned char address[16];
+	static const unsigned char loopback6[16] = { [15] = 1 };
+	size_t length = *host == '[' ? strcspn(host, "]") : strcspn(host, ":");
+	const char *begin = host + (*host == '[');
+	cleanup_free char *name = xasprintf("%.*s", (int)(host + length - begin), begin);
+
+	if (*host == '[')
+		return host[length] == ']' && strchr(":", host[length + 1]) &&
+		       inet_pton(AF_INET6, name, address) == 1 && memcmp(address, loopback6, 16) == 0;
+	return strcmp(name, "localhost") == 0 || (inet_pton(AF_INET, name, address) == 1 && address[0] == 127);
+}
+
+static bool is_http(const char *url)
+{
+	return strncasecmp(url, "https://", 8) == 0 || strncasecmp(url, "http://", 7) == 0;
+}
+
+char *http_resolve(const struct curl_api *api, const char *base, const char *reference, struct azm_err *err)
+{
+	CURLU *parsed = api->curl_url();
+	char *text = NULL, *result = NULL;
+
+	if (!parsed)
+		abort(); /* out of memory */
+	/* Else it is taken for relative, and its user for the base's. */
+	if (api->curl_url_set(parsed, CURLUPART_URL, base, CURLU_DISALLOW_USER) == CURLUE_OK &&
+		api->curl_url_set(parsed, CURLUPART_URL, reference, CURLU_DISALLOW_USER) == CURLUE_OK &&
+		api->curl_url_get(parsed, CURLUPART_URL, &text, 0) == CURLUE_OK && is_http(text))
+		result = xstrdup(text);
+	else
+		err_msg(err, EINVAL, "follow", reference, "it is not the address of a web server");
+	api->curl_free(text);
+	api->curl_url_cleanup(parsed);
+	return result;
+}
+
 /* ---- requests -------------------------------------------------------------------------------------------------- */
 
 static size_t on_send(char *buffer, size_t one, size_t count, void *context)
@@ -202,6 +271,17 @@ static struct curl_slist *make_fields(const struct http *http, const struct http
 		add_field(http->api, &list, "Range", range);
 	}
 	return list;
+}
+
+/* A proxy of the environment has no way to this machine's loopback; curl would ask it all the same. */
+static void set_proxy(const struct http *http, const char *url)
+{
+	char *parts[3];
+
+	if (parts_of(http->api, url, parts) && host_is_loopback(parts[1]))
+		http->api->setopt(http->curl, CURLOPT_PROXY, "");
+	for (size_t i = 0; i < 3; i++)
+		http->api->curl_free(parts[i]);
 }
 
 static void set_method(const struct http *http, struct exchange *x)
@@ -306,66 +386,13 @@ static int perform_once(struct http *http, const struct http_request *request, b
 	api->setopt(http->curl, CURLOPT_NOPROGRESS, 0L);
 	api->setopt(http->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	api->setopt(http->curl, CURLOPT_XFERINFODATA, &x);
+	set_proxy(http, request->url);
 	set_method(http, &x);
 	int result = set_trust(http, request->trust, own_origin, err);
 	CURLcode code = result == 0 ? api->curl_easy_perform(http->curl) : CURLE_OK;
 	if (code != CURLE_OK && !x.enough)
 		result = explain(&x, code, text, err);
 	api->curl_slist_free_all(fields);
-	return result;
-}
-
-/* ---- URLs ------------------------------------------------------------------------------------------------------ */
-
-static bool parts_of(const struct curl_api *api, const char *url, char *parts[3])
-{
-	static const CURLUPart which[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
-	CURLU *parsed = api->curl_url();
-	bool whole = parsed && api->curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
-
-	for (size_t i = 0; i < 3; i++) {
-		parts[i] = NULL;
-		whole = whole && api->curl_url_get(parsed, which[i], &parts[i], CURLU_DEFAULT_PORT) == CURLUE_OK;
-	}
-	api->curl_url_cleanup(parsed);
-	return whole;
-}
-
-bool http_same_origin(const struct curl_api *api, const char *a, const char *b)
-{
-	char *first[3], *second[3];
-	bool whole = parts_of(api, a, first);
-	bool same = parts_of(api, b, second) && whole;
-
-	for (size_t i = 0; i < 3; i++) {
-		same = same && strcasecmp(first[i], second[i]) == 0;
-		api->curl_free(first[i]);
-		api->curl_free(second[i]);
-	}
-	return same;
-}
-
-static bool is_http(const char *url)
-{
-	return strncasecmp(url, "https://", 8) == 0 || strncasecmp(url, "http://", 7) == 0;
-}
-
-char *http_resolve(const struct curl_api *api, const char *base, const char *reference, struct azm_err *err)
-{
-	CURLU *parsed = api->curl_url();
-	char *text = NULL, *result = NULL;
-
-	if (!parsed)
-		abort(); /* out of memory */
-	/* Else it is taken for relative, and its user for the base's. */
-	if (api->curl_url_set(parsed, CURLUPART_URL, base, CURLU_DISALLOW_USER) == CURLUE_OK &&
-		api->curl_url_set(parsed, CURLUPART_URL, reference, CURLU_DISALLOW_USER) == CURLUE_OK &&
-		api->curl_url_get(parsed, CURLUPART_URL, &text, 0) == CURLUE_OK && is_http(text))
-		result = xstrdup(text);
-	else
-		err_msg(err, EINVAL, "follow", reference, "it is not the address of a web server");
-	api->curl_free(text);
-	api->curl_url_cleanup(parsed);
 	return result;
 }
 

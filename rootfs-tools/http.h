@@ -80,13 +80,17 @@ void http_free(struct http *http);
  * http_perform() - send a request and take its answer
  * @response:	set in any case, release with http_response_free(); the status may be anything but a redirection
  *
- * Of GET and HEAD up to five redirections are followed, from https to http only where nothing is verified. Return: 0;
- * -1 with @err and its code: ECONNREFUSED, EHOSTUNREACH (no connection), EKEYREJECTED (certificate), EPROTO (no TLS
- * spoken there), ETIMEDOUT, ECONNRESET (broken off), EFBIG, ELOOP; what sink and tick said
+ * Proxies are those of the environment, but for loopback none. Of GET and HEAD up to five redirections are followed,
+ * from https to http only where nothing is verified. Return: 0; -1 with @err and its code: ECONNREFUSED, EHOSTUNREACH
+ * (no connection), EKEYREJECTED (certificate), EPROTO (no TLS spoken there), ETIMEDOUT, ECONNRESET (broken off), EFBIG,
+ * ELOOP; what sink and tick said
  */
 [[gnu::nonnull]] int http_perform(
 	struct http *http, const struct http_request *request, struct http_response *response, struct azm_err *err);
 [[gnu::nonnull]] void http_response_free(struct http_response *response);
+
+/** host_is_loopback() - "localhost", 127.0.0.0/8 or [::1], with a port or not. */
+[[gnu::nonnull]] bool host_is_loopback(const char *host);
 
 /** http_same_origin() - whether two URLs have the same scheme, host and port. */
 [[gnu::nonnull]] bool http_same_origin(const struct curl_api *api, const char *a, const char *b);

@@ -7,7 +7,6 @@
  * On loopback TLS may be missing, since nobody listens on the way; but a certificate that is shown has to be good all
  * the same: on a shared machine another user may have the port.
  */
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -20,20 +19,6 @@
 #include "rootfs-tools/registry_internal.h"
 
 enum { AUTHORITIES_MAX = 1 << 20 };
-
-bool host_is_loopback(const char *host)
-{
-	unsigned char address[16];
-	static const unsigned char loopback6[16] = { [15] = 1 };
-	size_t length = *host == '[' ? strcspn(host, "]") : strcspn(host, ":");
-	const char *begin = host + (*host == '[');
-	cleanup_free char *name = xasprintf("%.*s", (int)(host + length - begin), begin);
-
-	if (*host == '[')
-		return host[length] == ']' && strchr(":", host[length + 1]) &&
-		       inet_pton(AF_INET6, name, address) == 1 && memcmp(address, loopback6, 16) == 0;
-	return strcmp(name, "localhost") == 0 || (inet_pton(AF_INET, name, address) == 1 && address[0] == 127);
-}
 
 void endpoint_free(struct endpoint *e)
 {

@@ -53,9 +53,6 @@ struct registry_client {
 [[gnu::nonnull]] int endpoints_find(struct registry *registry, struct azm_err *err);
 [[gnu::nonnull]] void endpoint_free(struct endpoint *endpoint);
 
-/** host_is_loopback() - "localhost", 127.0.0.0/8 or [::1], with a port or not. */
-[[gnu::nonnull]] bool host_is_loopback(const char *host);
-
 /* ---- registry_auth.c --- */
 
 /** endpoint_authorization() - what to send now; caller owns. NULL: nothing. */

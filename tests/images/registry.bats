@@ -108,7 +108,9 @@ login_file() { # FILE HOST: as podman login writes it
 	rootfs pull -q "docker://127.0.0.1:$OPEN/group/image@$DIGEST" "$OUT/digest"
 	is_whole "$OUT/digest"
 	rootfs pull -q "localhost:$OPEN/group/image:1@$DIGEST" "$OUT/both"
-	rootfs unpack -q "docker://127.0.0.1:$OPEN/group/image:1" "$OUT/unpack"
+	# No proxy has a way to this machine's loopback.
+	http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1 all_proxy=http://127.0.0.1:1 \
+		rootfs unpack -q "docker://127.0.0.1:$OPEN/group/image:1" "$OUT/unpack"
 	is_whole "$OUT/unpack"
 	refused 125 'manifest unknown' rootfs pull -q "127.0.0.1:$OPEN/group/image:2" "$OUT/x"
 	refused 125 'manifest unknown' rootfs pull -q "127.0.0.1:$OPEN/group/image@${DIGEST%?????}00000" "$OUT/x"

@@ -215,7 +215,7 @@ END
 	refused 125 'not an OCI layout' unpack "$OUT" "$OUT/x"
 	refused 125 'linux/amd64' unpack "$IMG" "$OUT/x" --platform amd64
 	refused 125 'not a size' unpack "$IMG" "$OUT/x" --max-size none
-	refused 125 'has to be pulled' unpack docker://busybox "$OUT/x"
+	refused 125 'not the name of an image' unpack docker://BusyBox "$OUT/x"
 	refused 125 'one too many' unpack "oci:$IMG:t" "$OUT/x" --tag t
 	refused 125 'ends too early' unpack -q - "$OUT/x" </dev/null
 	mkdir "$OUT/full" && touch "$OUT/full/file"
