@@ -52,8 +52,12 @@ fi
 
 # AZM_TEST_CGROUP: a cgroup (version 2) of the id's own, with this process in it, as systemd delegates them.
 if [ -n "${AZM_TEST_CGROUP:-}" ]; then
+	# At the top, where processes do not keep controllers from being handed down.
 	group=$(awk '/ - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
-	group=${group:+$group$(sed -n 's,^0::/*,/,p' /proc/self/cgroup | sed 's,/$,,')/azm-test-$id}
+	for controller in memory cpu pids; do
+		echo "+$controller" 2>/dev/null >"$group/cgroup.subtree_control" || true
+	done
+	group=${group:+$group/azm-test-$id}
 	if [ -n "$group" ] && mkdir -p "$group" 2>/dev/null && echo $$ 2>/dev/null >"$group/cgroup.procs"; then
 		chown "$id:$id" "$group" "$group/cgroup.procs" "$group/cgroup.subtree_control" "$group/cgroup.threads"
 		export AZM_CGROUP="$group"
