@@ -24,6 +24,8 @@
 #include "base/io.h"
 #include "resources.h"
 
+static const char caller_leaf[] = "azm-caller";
+
 bool limits_need_cgroup(const struct config *config)
 {
 	return config->memory != CONFIG_UNSET || config->cpus != CONFIG_UNSET;
@@ -80,6 +82,10 @@ char *cgroup_delegated(const struct config *config)
 	if (config->cgroup_parent)
 		return is_delegated(config->cgroup_parent) ? xstrdup(config->cgroup_parent) : NULL;
 	cleanup_free char *path = own_cgroup(&top);
+	/* Where an earlier start has put us, see vacate(): the sandboxes are beside it. */
+	char *last = path ? strrchr(path, '/') : NULL;
+	if (last && strcmp(last + 1, caller_leaf) == 0)
+		*last = '\0';
 	while (path && !is_delegated(path)) {
 		char *slash = strrchr(path, '/');
 		if (!slash || (size_t)(slash - path) < top)
@@ -99,7 +105,7 @@ static int set_file(int dir, const char *file, const char *text)
 /* Move every process of the cgroup into its child "azm-caller", so that controllers can be enabled. */
 static int vacate(int dir)
 {
-	if (mkdirat(dir, "azm-caller", 0755) < 0 && errno != EEXIST)
+	if (mkdirat(dir, caller_leaf, 0755) < 0 && errno != EEXIST)
 		return -1;
 	cleanup_fd int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	cleanup_free char *pids = fd < 0 ? NULL : read_file(fd, 1 << 20, NULL);

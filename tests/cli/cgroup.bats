@@ -60,9 +60,9 @@ has_controller() { grep -qw "$1" "$AZM_CGROUP/cgroup.controllers"; }
 @test "cgroup v2: --memory: out of memory is exit 137, OOMKilled and one line" {
 	has_controller memory || skip "cgroup v2: this host has the memory controller in version 1"
 	run --separate-stderr azm run --name "$NAME" --rootfs "$ROOTFS" --memory 32m -- /bin/sh -c \
-		'dd if=/dev/zero of=/dev/null bs=200m count=1'
+		'dd if=/dev/zero of=/dev/null bs=200M count=1'
 	is 137 "$status"
-	is 1 "$(grep -c 'out of memory' <<<"$stderr")"
+	is 1 "$(grep -c 'ran out of memory' <<<"$stderr")"
 	is true "$(inspect "$NAME" oom_killed)"
 	has "$(azm logs "$NAME")" 'out of memory'
 }
@@ -70,5 +70,6 @@ has_controller() { grep -qw "$1" "$AZM_CGROUP/cgroup.controllers"; }
 @test "cgroup v2: --cpus" {
 	has_controller cpu || skip "cgroup v2: this host has the cpu controller in version 1"
 	background "$NAME" --cpus 0.5
+	is "$AZM_CGROUP/azm-$NAME" "$(inspect "$NAME" cgroup)"
 	is '50000 100000' "$(cat "$AZM_CGROUP/azm-$NAME/cpu.max")"
 }

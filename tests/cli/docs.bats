@@ -107,6 +107,26 @@ refused_lines() {
 	[ ! -e img/root/installed ]
 }
 
+@test "docker-runtime.md: volumes with a name" {
+	section 'Volumes with a name'
+	has "$output" '^kept$'
+	is '' "$(azm volume ls -q)"
+}
+
+@test "docker-runtime.md: files in and out" {
+	section 'Files in and out'
+	is done "$(cat result.txt)"
+	has "$output" '^code/main.txt$'
+}
+
+@test "docker-runtime.md: looking and pausing" {
+	section 'Looking and pausing'
+	has "$output" 'azm-init'
+	has "$output" '^busy +[0-9.]+%'
+	has "$output" '^busy +paused'
+	has "$output" 'Z working$'
+}
+
 @test "docker-runtime.md: network binding" {
 	section 'Network binding'
 	has "$output" '^3000/tcp -> 127\.0\.0\.1:3[0-9]{4}$'
