@@ -157,7 +157,7 @@ void store_lowers_free(struct host_path *lowers, size_t count);
 
 /**
  * store_keep_for() - remember that something that is not running now needs a layer
- * @dir:	its directory (a sandbox's)
+ * @dir:	its directory (a sandbox's), or file (a snapshot's)
  * @path:	the same; when that is gone, or another directory, nothing is needed any more
  */
 [[gnu::nonnull]] int store_keep_for(

@@ -297,7 +297,8 @@ static int check_unused(const struct store *store, const struct store_image *ima
 		if (!id || strcmp(id, top) != 0)
 			continue;
 		const char *last = where ? strrchr(where, '/') : NULL;
-		err_msg(err, EBUSY, "remove image", name, "sandbox \"%s\" uses it", last ? last + 1 : "?");
+		err_msg(err, EBUSY, "remove image", name, "\"%s\" stands on it, a sandbox or a snapshot",
+			last ? last + 1 : "?");
 		return err_hint(err, "azm-sandbox rm it first, or take only the name away with --force");
 	}
 	struct azm_err ignored = { 0 };

@@ -236,7 +236,7 @@ static int open_image(
 
 	if (configured_image_open(config, image, err) < 0)
 		return -1;
-	return stored_image_keep(config, dir, path, err);
+	return config->remove ? 0 : stored_image_keep(config, dir, path, err);
 }
 
 int launch_prepare(

@@ -71,16 +71,16 @@ int configured_image_open(const struct config *config, struct image *image, stru
 				 : image_open(config->rootfs, &config->layers, image, err);
 }
 
-int stored_image_keep(const struct config *config, int dir, const char *path, struct azm_err *err)
+int stored_image_keep(const struct config *config, int fd, const char *path, struct azm_err *err)
 {
 	cleanup_store struct store store = STORE_NONE;
 	cleanup_store_image struct store_image stored = { 0 };
 
-	if (!config->image || config->remove)
+	if (!config->image)
 		return 0;
 	if (store_image_parse(config->image, strlen(config->image), &stored, err) < 0 ||
 		store_open(&store, STORE_READ, err) < 0)
 		return -1;
 	const struct str_list *layers = &stored.layers;
-	return layers->count ? store_keep_for(&store, dir, path, layers->items[layers->count - 1], err) : 0;
+	return layers->count ? store_keep_for(&store, fd, path, layers->items[layers->count - 1], err) : 0;
 }

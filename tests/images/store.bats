@@ -278,7 +278,7 @@ case_names() { # PATTERN
 	azm run -d --name "$name" --rootfs azm:two -- /bin/probe sleep-forever
 	azm exec "$name" /bin/sh -c 'echo mine >>/etc/two'
 	azm stop -t 0 "$name"
-	refused 125 "sandbox \"$name\" uses it" tool rm two
+	refused 125 "\"$name\" stands on it" tool rm two
 	tool unpack -q --store "$LAYOUTS/base" two
 	tool gc
 	is "$(layers)" 3
@@ -287,6 +287,29 @@ case_names() { # PATTERN
 	azm rm -f "$name"
 	tool gc
 	is "$(layers)" 1
+}
+
+@test "a snapshot keeps the layers its forks will need, and lets them go" {
+	local name fork
+	name=$(new_name)
+	fork=$(new_name)
+	put two
+	azm run -d --rm --name "$name" --rootfs azm:two -- /bin/probe sleep-forever
+	azm exec "$name" /bin/sh -c 'echo mine >>/etc/two'
+	azm snapshot "$name" "$name-s"
+	azm rm -f "$name"
+	refused 125 "stands on it" tool rm two
+	tool rm -f two
+	tool gc
+	is "$(layers)" 3
+	azm fork --name-prefix "$fork" "$name-s"
+	fork=$fork-1
+	remember_name "$fork"
+	is "$(azm exec "$fork" /bin/cat /etc/two /opt/one | xargs)" "two mine one"
+	azm rm -f "$fork"
+	azm snapshots rm "$name-s"
+	tool gc
+	is "$(layers)" 0
 }
 
 @test "rm takes the layers nobody else has; names share" {
