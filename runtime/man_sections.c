@@ -9,6 +9,8 @@ const struct man_section man_sections[] = {
 		"AZM_STATE_DIR: where writable layers and logs are kept, instead of the first of "
 		"$XDG_DATA_HOME/azm-sandbox (or ~/.local/share/azm-sandbox), $TMPDIR/azm-sandbox and "
 		"/var/tmp/azm-sandbox-UID on which an overlay works.\n\n"
+		"AZM_IMAGE_STORE: where the images azm:NAME are, instead of $XDG_DATA_HOME/azm-rootfs (or "
+		"~/.local/share/azm-rootfs) or /var/tmp/azm-rootfs-UID; see azm-rootfs(1).\n\n"
 		"XDG_RUNTIME_DIR: where sockets are kept; /tmp/azm-sandbox-UID without it.\n" },
 	{ "FILES", "DIR/rootfs and DIR/image.json: an image as a bundle; image.json is an OCI image configuration.\n\n"
 		   "STATE/sandboxes/NAME: config.json (what run was asked for), status.json, log, upper (the writable "
