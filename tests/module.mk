@@ -27,8 +27,8 @@ tests: programs $(TESTS) $(TEST_PROGRAMS)
 
 include tests/bench/module.mk
 
-# Kills at a thousand points of the life of a sandbox, and looks what is left: a quarter of an hour.
-CRASH_POINTS ?= 100
+# Kills at a thousand points of the life of a sandbox, and looks what is left: half an hour.
+CRASH_POINTS ?= 80
 check-crash: deps-test
 	@$(MAKE) --no-print-directory tests
 	@AZM_CRASH_POINTS=$(CRASH_POINTS) AZM_TEST_TIMEOUT=7200 AZM_TEST_LIMIT=7200 tests/run-tests.sh $(O) tests/cli/crash.bats

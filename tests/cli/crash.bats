@@ -11,7 +11,7 @@ setup_file() {
 	mkdir -p "$WORKSPACE/.git/hooks" "$WORKSPACE/src"
 	echo text >"$WORKSPACE/src/file"
 	export WORKSPACE
-	export AZM_KEEPER_GRACE=0
+	export AZM_KEEPER_GRACE=0 AZM_STATE_DIR=$BATS_FILE_TMPDIR/state
 }
 setup() {
 	NAME=$(new_name)
@@ -22,6 +22,9 @@ setup() {
 	START="'$AZM' start $NAME >/dev/null 2>&1"
 	REMOVE="'$AZM' rm -f $NAME >/dev/null 2>&1"
 	EXEC="'$AZM' exec $NAME /bin/true >/dev/null 2>&1"
+	TAG=tag-$NAME
+	CHANGE="'$AZM' exec $NAME /bin/sh -c 'echo kept >/kept' >/dev/null 2>&1"
+	SNAPSHOT="'$AZM' snapshot $NAME $TAG >/dev/null 2>&1"
 }
 teardown() { remove_sandboxes; }
 
@@ -38,14 +41,24 @@ ours() {
 
 nothing_runs() { [ -z "$(ours)" ]; }
 
-# Directories of sandboxes: those that are kept for the next ones have no name.
+# Directories of sandboxes, but for those that are kept for the next ones and have no name, and frozen layers.
 directories() {
-	find "$XDG_DATA_HOME" -path '*/sandboxes/*' -prune ! -name '.spare-*' -print
+	find "$AZM_STATE_DIR" \( -path '*/sandboxes/*' ! -name '.spare-*' -o -path '*/layers/*' ! -name lock -o -path '*/snapshots/*' \) -prune -print
+}
+
+# Of a sandbox that has to have survived.
+still_kept() {
+	is_running "$NAME" || azm start "$NAME" >/dev/null || return 1
+	is kept "$(azm exec "$NAME" cat /kept)"
 }
 
 after_kill() {
-	local out
-	out=$(azm rm -f "$NAME" 2>&1) || has "$out" 'no such sandbox' || { echo "rm -f: $out"; return 1; }
+	local out name
+	eval "$1" || { echo "not true: $1"; return 1; }
+	for name in "$NAME" $(azm ps -aq); do
+		out=$(azm rm -f "$name" 2>&1) || has "$out" 'no such sandbox' || { echo "rm -f: $out"; return 1; }
+	done
+	out=$(azm snapshots rm "$TAG" 2>&1) || has "$out" 'no such snapshot' || { echo "snapshots rm: $out"; return 1; }
 	wait_for 30 nothing_runs || { ours; return 1; }
 	is '' "$(azm ps -aq)" 'sandboxes' || return 1
 	out=$(azm run --rm --name "$NAME" --rootfs "$ROOTFS" -v "$WORKSPACE:/workspace" -- /bin/echo works 2>&1) || { echo "$out"; return 1; }
@@ -57,25 +70,30 @@ after_kill() {
 	diff <(echo "$before") <(files "$ROOTFS"; files "$WORKSPACE") || { echo 'image or workspace differ'; return 1; }
 }
 
-# sweep NAME SETUP COMMAND: kill that process at AZM_CRASH_POINTS points of all its calls, evenly spread.
-sweep() {
-	local points=${AZM_CRASH_POINTS:-3} calls point killed=0 before status out
-	before=$(files "$ROOTFS"; files "$WORKSPACE")
-	out=$("$BUILD/tests/crash" "$1" 1000000 "$2" "$3" 3>&-) || is 3 $? "$out"
+# kill_at NAME POINT SETUP COMMAND: sets $out; 1: it made fewer calls this time, and $calls is how many
+kill_at() {
+	local status=0
+	out=$("$BUILD/tests/crash" "$1" "$2" "$3" "$4" 3>&-) || status=$?
+	[ "$status" -ne 0 ] || return 0
+	is 3 "$status" "crash: $out" || return 2
 	calls=${out#*only } calls=${calls% calls}
+	return 1
+}
+
+# sweep NAME SETUP COMMAND [CHECK]: kill that process at AZM_CRASH_POINTS points of all its calls, evenly spread. CHECK has to
+# be true afterwards.
+sweep() {
+	local points=${AZM_CRASH_POINTS:-2} i tries calls killed=0 before out
+	before=$(files "$ROOTFS"; files "$WORKSPACE")
+	! kill_at "$1" 1000000 "$2" "$3"
 	[ "$calls" -gt 0 ]
-	after_kill || { echo "without a kill"; return 1; }
+	after_kill "${4:-true}" || { echo "without a kill"; return 1; }
 	[ "$points" -lt "$calls" ] || points=$calls
-	for point in $(seq "$points"); do
-		point=$(((point * calls - calls / 2) / points))
-		status=0
-		out=$("$BUILD/tests/crash" "$1" "$((point > 0 ? point : 1))" "$2" "$3" 3>&-) || status=$?
-		case $status in
-		0) killed=$((killed + 1)) ;;
-		3) ;; # it was quicker this time
-		*) is 0 "$status" "crash: $out" || return 1 ;;
-		esac
-		after_kill || { echo "$out"; return 1; }
+	for ((i = 1; i <= points; i++)); do
+		for ((tries = 0; tries < 3; tries++)); do
+			kill_at "$1" $((i * calls / (points + 1) + 1)) "$2" "$3" && killed=$((killed + 1)) && tries=3
+			after_kill "${4:-true}" || { echo "$out"; return 1; }
+		done
 	done
 	echo "$1: $killed kills among $calls calls" | tee -a "${AZM_CRASH_LOG:-/dev/null}"
 	[ "$killed" -gt $((points / 2)) ]
@@ -127,4 +145,24 @@ sweep() {
 
 @test "gc is killed" {
 	sweep azm-sandbox "$RUN; pkill -KILL -u $(id -u) azm-sandbox; true" "'$AZM' gc"
+}
+
+@test "the command is killed in a snapshot of a stopped sandbox" {
+	sweep azm-sandbox "$RUN; $CHANGE; $STOP" "$SNAPSHOT" still_kept
+}
+
+@test "the supervisor or the command is killed in a snapshot of a running sandbox" {
+	sweep azm-sandbox "$RUN; $CHANGE" "$SNAPSHOT" still_kept
+}
+
+@test "the supervisors or the command are killed in a fork" {
+	sweep azm-sandbox "$RUN; $CHANGE; $STOP; $SNAPSHOT" "'$AZM' fork $TAG 2 --name-prefix $NAME-f >/dev/null 2>&1" still_kept
+}
+
+@test "the command is killed in a rollback" {
+	sweep azm-sandbox "$RUN; $CHANGE; $STOP; $SNAPSHOT" "'$AZM' rollback $NAME $TAG >/dev/null 2>&1" still_kept
+}
+
+@test "the command is killed in the removal of a snapshot" {
+	sweep azm-sandbox "$RUN; $CHANGE; $STOP; $SNAPSHOT" "'$AZM' snapshots rm $TAG >/dev/null 2>&1" still_kept
 }
