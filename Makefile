@@ -141,6 +141,7 @@ help:
 	@echo 'make run        build, make img/ if there is none, start the runtime server in a sandbox'
 	@echo 'make check      build, run every test, close with the counts (SAN=1: with sanitizers)'
 	@echo 'make check-crash   a thousand kills in the life of a sandbox, nothing may be left'
+	@echo 'make soak          an hour of starts, forks, kills (SOAK_SECONDS=600)'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
 .PHONY: check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help

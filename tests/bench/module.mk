@@ -30,4 +30,9 @@ bench: programs $(BENCH_PROGRAMS) $(O)/tests/probe
 bench-flood: $(O)/azm-runtime-server
 	python3 tests/bench/flood.py $(O)/azm-runtime-server
 
-.PHONY: bench bench-flood
+# Sandboxes come and go, and are killed, for an hour: memory and descriptors of who stays have to be flat.
+SOAK_SECONDS ?= 3600
+soak: programs $(O)/tests/probe
+	python3 tests/bench/soak.py $(O) $(SOAK_SECONDS)
+
+.PHONY: bench bench-flood soak
