@@ -4,7 +4,8 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack, snapshot.
+Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack, store,
+snapshot.
 """
 import json
 import os
@@ -19,6 +20,7 @@ import time
 
 import publish
 import snapshot
+import store
 import unpack
 
 WORK = pathlib.Path(sys.argv[1])
@@ -527,6 +529,27 @@ def bench_unpack():
     row("memory to unpack", kib, "64 MiB", 64 * KIB, 1.0, 0.5)
 
 
+def bench_store():
+    print(f"an image of {store.LAYERS} layers in the store, and the same unpacked to one tree")
+    tool, scratch = BUILD / "azm-rootfs", SCRATCH / "store"
+    user(["mkdir", "-p", scratch])
+    times = store.prepare(user, tool, WORK / "tests", scratch, ROOT)
+    if times is None:
+        missing("store", "azm-rootfs unpack --store fails")
+        return
+    note(f"{store.LAYERS} layers put in {times[0] * 1000:.0f} ms, one more on a base that is there in {times[1] * 1000:.0f} ms")
+    results = spawn("cycles", 60 if QUICK else 200, f"store={AZM} run --rm --rootfs azm:bench-layers -- /bin/true",
+                    f"flat={AZM} run --rm --rootfs {scratch}/flat -- /bin/true")
+    show_times(results)
+    if worked(results, "store") and worked(results, "flat"):
+        row(f"start from {store.LAYERS} layers", results["store"]["median"], "one tree", results["flat"]["median"], 1.3, 1.1)
+    sizes = store.disk(user, tool, scratch)
+    store.end(user, tool, scratch)
+    if sizes:
+        note(f"{store.IMAGES} images on one base {sizes[0] / KIB:.1f} MiB, one of them unpacked {sizes[1] / KIB:.1f} MiB")
+        row(f"disk of {store.IMAGES} images on one base", sizes[0], "one, unpacked", sizes[1], 1.5, 1.2)
+
+
 def bench_snapshot():
     print("snapshots, and forks of what they froze")
     large = 100 if QUICK else 500
@@ -563,7 +586,7 @@ def main():
                           ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
                           ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack),
-                          ("snapshot", bench_snapshot)):
+                          ("store", bench_store), ("snapshot", bench_snapshot)):
         if not ONLY or name in ONLY:
             try:
                 section()
