@@ -547,7 +547,7 @@ def bench_store():
     store.end(user, tool, scratch)
     if sizes:
         note(f"{store.IMAGES} images on one base {sizes[0] / KIB:.1f} MiB, one of them unpacked {sizes[1] / KIB:.1f} MiB")
-        row(f"disk of {store.IMAGES} images on one base", sizes[0], "one, unpacked", sizes[1], 1.5, 1.2)
+        row(f"disk of {store.IMAGES} images on one base", sizes[0], "each unpacked", store.IMAGES * sizes[1], 0.3, 0.2)
 
 
 def bench_snapshot():
