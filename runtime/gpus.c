@@ -91,7 +91,7 @@ static void read_uuids(struct gpu *gpus, size_t count)
 	cleanup_dir DIR *dir = opendir(path);
 
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
-		char uuid[64];
+		char uuid[64] = "";
 		unsigned minor;
 		cleanup_free char *file = xasprintf("%s/%s/information", path, entry->d_name);
 		cleanup_free char *text = read_path(file, 65536, NULL);
@@ -102,7 +102,7 @@ static void read_uuids(struct gpu *gpus, size_t count)
 			continue;
 		for (size_t i = 0; i < count; i++)
 			if (gpus[i].minor == minor)
-				strcpy(gpus[i].uuid, uuid);
+				memcpy(gpus[i].uuid, uuid, sizeof uuid);
 	}
 }
 

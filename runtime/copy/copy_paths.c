@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "copy/copy.h"
 
+enum { ATTEMPTS = 128 };
+
 /* One component at a time, none of which may be a link or "..". */
 static int walk(int dir, const char *path, int flags)
 {
@@ -48,11 +50,10 @@ int copy_open(int dir, const char *path, int flags, enum copy_how how)
 
 	if (how == COPY_FREE)
 		return openat(dir, path, flags | O_CLOEXEC);
-	int fd;
-	do
-		/* EAGAIN: something was renamed while ".." was resolved */
+	int fd = -1;
+	/* EAGAIN: something was renamed while ".." was resolved, which a sandbox can do without end. */
+	for (int attempt = 0; attempt == 0 || (fd < 0 && errno == EAGAIN && attempt < ATTEMPTS); attempt++)
 		fd = (int)syscall(SYS_openat2, dir, path, &request, sizeof request);
-	while (fd < 0 && errno == EAGAIN);
 	/* EPERM: some filters answer so for what they do not know */
 	return fd < 0 && (errno == ENOSYS || errno == EPERM) ? walk(dir, path, flags) : fd;
 }

@@ -221,7 +221,7 @@ int copy_send(const struct copy_base *base, const char *path, const char *top, b
 	cleanup_free struct sender *sender = xcalloc(1, sizeof *sender);
 	cleanup_fd int dir = open_source(base, path, follow, &name, err);
 
-	if (dir < 0)
+	if (dir < 0 || !name)
 		return -1;
 	*sender = (struct sender){ .out = out, .count = count, .chunk = chunk };
 	if (top)

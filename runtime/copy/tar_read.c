@@ -214,7 +214,7 @@ static int take_header(const unsigned char *block, struct tar_entry *entry, stru
 	field_text(prefix, block + 345, 155);
 	if (memcmp(block + 257, "ustar\0", 6) == 0 && *prefix) {
 		char name[101];
-		strcpy(name, entry->path);
+		memcpy(name, entry->path, sizeof name); /* field_text() left a NUL within */
 		snprintf(entry->path, sizeof entry->path, "%s/%s", prefix, name);
 	}
 	return 0;
@@ -223,9 +223,9 @@ static int take_header(const unsigned char *block, struct tar_entry *entry, stru
 static void apply(const struct overrides *o, struct tar_entry *entry)
 {
 	if (*o->path)
-		strcpy(entry->path, o->path);
+		memcpy(entry->path, o->path, sizeof entry->path);
 	if (*o->target)
-		strcpy(entry->target, o->target);
+		memcpy(entry->target, o->target, sizeof entry->target);
 	if (o->has_size)
 		entry->size = o->size;
 	if (o->has_uid)

@@ -29,12 +29,10 @@ teardown() { remove_sandboxes; }
 	echo first >&8
 	wait_for 10 grep -q 'got first' "$BATS_TEST_TMPDIR/three"
 	# Whoever came later than the line does not have it: ask until both do.
-	local i
-	for i in {1..100}; do
-		grep -q got "$BATS_TEST_TMPDIR/one" && grep -q got "$BATS_TEST_TMPDIR/two" && break
-		echo again >&8
-		sleep 0.05
-	done
+	echo_until() {
+		grep -q got "$BATS_TEST_TMPDIR/one" && grep -q got "$BATS_TEST_TMPDIR/two" || { echo again >&8 && return 1; }
+	}
+	wait_for 20 echo_until
 	kill -KILL "$one"
 	echo second >&8
 	wait_for 10 grep -q 'got second' "$BATS_TEST_TMPDIR/two"

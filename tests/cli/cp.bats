@@ -12,7 +12,7 @@ setup_file() {
 }
 teardown_file() { azm rm -f "$NAME"; }
 setup() {
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	IN=/t$BATS_TEST_NUMBER
 	azm exec "$NAME" mkdir "$IN"
 	mkdir -p tree/sub/deep

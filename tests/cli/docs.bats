@@ -115,7 +115,7 @@ refused_lines() {
 
 @test "docker-runtime.md: files in and out" {
 	section 'Files in and out'
-	is done "$(cat result.txt)"
+	is 'done' "$(cat result.txt)"
 	has "$output" '^code/main.txt$'
 }
 

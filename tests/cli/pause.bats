@@ -10,7 +10,7 @@ teardown() { remove_sandboxes; }
 
 # A sandbox whose command counts in /count as fast as it can, with children that come and go.
 counting() {
-	background "$NAME" "$@" -- /bin/sh -c 'i=0; while :; do i=$((i + 1)); (echo $i) > /new; mv /new /count; done'
+	background "$NAME" -- /bin/sh -c 'i=0; while :; do i=$((i + 1)); (echo $i) > /new; mv /new /count; done'
 	wait_for 10 test -s "$(inspect "$NAME" upper)/count"
 }
 

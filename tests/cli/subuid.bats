@@ -440,3 +440,37 @@ set_id_left() {
 	azm snapshots rm running stopped
 	is lock "$(ls "$AZM_STATE_DIR/layers")"
 }
+
+@test "cp with sub-ids: copied in it is root's, with -a its owner's; copied out it is the caller's" {
+	local name
+	name=$(new_name)
+	background "$name" --user 1000
+	mkdir "$BATS_TEST_TMPDIR/tree"
+	echo x >"$BATS_TEST_TMPDIR/tree/file"
+	azm cp -q "$BATS_TEST_TMPDIR/tree" "$name:/plain"
+	azm cp -qa "$BATS_TEST_TMPDIR/tree" "$name:/archive"
+	is '0 0' "$(azm exec "$name" stat -c '%u %g' /plain/file)"
+	is '1000 1000' "$(azm exec "$name" stat -c '%u %g' /archive/file)"
+	azm exec -u 0 "$name" sh -c 'echo secret > /root-file; chmod 600 /root-file'
+	azm cp -q "$name:/root-file" "$BATS_TEST_TMPDIR/out"
+	is "$(id -u) 600" "$(stat -c '%u %a' "$BATS_TEST_TMPDIR/out")"
+}
+
+@test "a volume with sub-ids is filled with the image's owners and can be removed" {
+	local volume=v$$-$BATS_TEST_NUMBER
+	sandbox --user 0 -v "$volume:/etc" -- sh -c 'touch /etc/made; chown 33:33 /etc/made'
+	is '33' "$(sandbox --user 0 -v "$volume:/x" -- stat -c %u /x/made)"
+	sandbox -v "$volume:/x" -- test -f /x/passwd
+	azm volume rm "$volume"
+	has_not "$(azm volume ls -q)" "$volume"
+}
+
+@test "pause and stats with sub-ids" {
+	local name
+	name=$(new_name)
+	background "$name" --user 0 -- sh -c 'while :; do (:); done'
+	is 2 "$(azm stats --no-stream --json "$name" | jq '.[0].pids | if . >= 2 then 2 else . end')"
+	azm pause "$name"
+	is paused "$(state_of "$name")"
+	azm unpause "$name"
+}

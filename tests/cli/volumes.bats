@@ -15,7 +15,7 @@ setup_file() {
 }
 setup() {
 	VOLUME=v$$-$BATS_TEST_NUMBER
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 }
 teardown() {
 	remove_sandboxes

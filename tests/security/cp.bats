@@ -8,7 +8,7 @@ load ../lib/common
 setup_file() { make_rootfs; }
 setup() {
 	NAME=$(new_name)
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	mkdir canary
 	echo untouched >canary/file
 	echo secret >canary/secret
@@ -28,8 +28,8 @@ canary_is_untouched() {
 	local i
 	mkdir out
 	for i in {1..25}; do
-		azm cp -q "$NAME:/a/dir/file" out/file$i 2>/dev/null || true
-		azm cp -q "$NAME:/a" out/tree$i 2>/dev/null || true
+		azm cp -q "$NAME:/a/dir/file" "out/file$i" 2>/dev/null || true
+		azm cp -q "$NAME:/a" "out/tree$i" 2>/dev/null || true
 	done
 	has_not "$(find out -type f -exec cat {} +)" 'untouched|secret'
 	canary_is_untouched
@@ -122,7 +122,7 @@ canary_is_untouched() {
 }
 
 @test "t-d1: the process inside can be killed or stopped, and cp says so" {
-	background "$NAME" -- /bin/sh -c 'head -c 300000000 /dev/urandom > /large; touch /up
+	background "$NAME" -- /bin/sh -c 'head -c 100000000 /dev/urandom > /large; touch /up
 		while :; do for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" != azm-init ] || [ ${p#/proc/} = 1 ] ||
 		kill -KILL ${p#/proc/}; done; done'
 	wait_for 30 azm exec "$NAME" test -e /up
