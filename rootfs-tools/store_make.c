@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <linux/mount.h>
@@ -96,17 +95,6 @@ static int lock_partial(struct layer_maker *m, const struct job *job, struct azm
 
 /* ---- the tree -------------------------------------------------------------------------------------------------- */
 
-/* Each layer takes a few descriptors while an overlay is made. */
-static void raise_open_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static int open_books(struct layer_maker *m, const struct str_list *chain, struct azm_err *err)
 {
 	m->below = xcalloc(chain->count, sizeof *m->below);
@@ -139,7 +127,7 @@ static int open_below(struct layer_maker *m, struct azm_err *err)
 			"%zu layers are below it already, an overlay takes %d", below.layers.count, OVERLAY_LAYERS_MAX);
 		err_hint(err, "unpack the image without --store: that makes one tree of its layers");
 	}
-	raise_open_files();
+	raise_open_files(); /* each layer takes a few while an overlay is made */
 	if (result == 0)
 		result = store_lowers(m->store, &below, &m->lowers, &m->lower_count, &m->below_lock, err);
 	if (result == 0)

@@ -117,6 +117,7 @@ _Noreturn static void watch(const struct config *config, int sandbox, int out)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "azm-disk-watch");
+	raise_open_files();
 	for (;;) {
 		struct pollfd reader = { .fd = out };
 		int64_t began = clock_ms();

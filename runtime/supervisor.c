@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -348,22 +347,11 @@ static int launch_workload(struct supervisor *s, struct azm_err *err)
 	return 0;
 }
 
-/* Each published connection takes two descriptors. */
-static void raise_open_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int supervisor_start(struct supervisor *s, struct azm_err *err)
 {
 	const struct config *config = s->config;
 
-	raise_open_files();
+	raise_open_files(); /* each published connection takes two */
 	if (watch_signals(s, err) < 0 || mark_for_removal(s, err) < 0 ||
 		launch_prepare(config, s->state, s->dir, &s->launch, err) < 0 ||
 		host_sockets_check(config, &s->launch.plan.mount, err) < 0 ||

@@ -47,3 +47,6 @@ int fd_close_range(unsigned first, unsigned last);
 
 /** pipe_pair() - pipe2(O_CLOEXEC) with an error object. */
 int pipe_pair(int ends[2], struct azm_err *err);
+
+/** raise_open_files() - let this process have as many descriptors as its hard limit allows. */
+void raise_open_files(void);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "snapshots/join.h"
 #include "snapshots/merged.h"
 
@@ -163,6 +164,7 @@ int layers_diff(const struct stack *before, const struct stack *after, struct st
 	char root[] = "/";
 	struct comparison c = { .lines = lines, .path = root };
 
+	raise_open_files();
 	if (merged_root(before->fds, before->count, &left, err) < 0 ||
 		merged_root(after->fds, after->count, &right, err) < 0)
 		return -1;

@@ -351,6 +351,7 @@ int layers_join(const int *roots, size_t count, int target, enum join_how how, s
 	char root[] = "";
 	struct joining j = { .how = how, .top = target, .path = root };
 
+	raise_open_files(); /* two and more a level */
 	if (merged_root(roots, count, &merged, err) < 0)
 		return -1;
 	int result = join_directory(&j, &merged, target, err);
