@@ -260,7 +260,7 @@ int resolve_parent(int rootfd, const char *path, char name[NAME_MAX + 1])
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(name, last);
+	memcpy(name, last, strlen(last) + 1);
 	if (slash) {
 		memcpy(parent, path, length);
 		parent[length] = '\0';

@@ -14,7 +14,8 @@ struct guard_rule {
 	const char *why;
 };
 
-/* Ended by one with a NULL name. docs/workspace-guard.md shows the same table; tests/security/guard.bats tries each of its rows. */
+/* Ended by one with a NULL name. docs/workspace-guard.md shows the same table; tests/security/guard.bats tries each of
+ * its rows. */
 extern const struct guard_rule guard_rules[];
 
 /** guard_rule_find() - the rule for a name, or NULL. */

@@ -41,8 +41,8 @@ host_without() { # NAME...
 }
 
 # Mounts of every kind, who one is, and that what must not work does not.
-one_shot() { # OPTION...
-	sandbox "$@" --workspace "$WORK" -v "$DATA:/ro:ro" -v "$DATA:/cow:overlay" --tmpfs /t:size=1m \
+one_shot() {
+	sandbox --workspace "$WORK" -v "$DATA:/ro:ro" -v "$DATA:/cow:overlay" --tmpfs /t:size=1m \
 		-- /bin/sh -c '
 			cat /workspace/file /ro/file; echo inside > /workspace/sub/made; echo x > /cow/file; echo x > /t/x
 			echo x > /ro/file || echo ro; echo x > /workspace/.envrc || echo guarded

@@ -343,6 +343,22 @@ set_id_left() {
 
 # ---- beside one id ------------------------------------------------------------------------------------------------
 
+@test "t-w1 with sub-ids: the workspace guard holds against root inside, who is another id than the caller" {
+	git init -q "$WORK"
+	echo good >"$WORK/.npmrc"
+	run sandbox --user 0 --workspace "$WORK" -w /workspace -- /bin/sh -c '
+		echo evil > .npmrc; echo evil > .envrc; mkdir .vscode/x; echo evil >> .git/config; echo x > .git/hooks/x
+		probe rename .git g; mkdir -p -m 700 new/objects new/refs new/hooks; echo x > new/hooks/pre-commit
+		printf "[core]\n\tpager = evil\n" > new/config; chown -R 5:5 new; echo x > .mise.toml'
+	is good "$(cat "$WORK/.npmrc")"
+	is EBUSY "$(value rename.rename)"
+	[ ! -e "$WORK/.envrc" ] && [ ! -e "$WORK/.vscode" ] && [ ! -e "$WORK/.git/hooks/x" ] && [ ! -e "$WORK/.git/commondir" ]
+	has "$output" 'new/config moved aside'
+	has "$output" 'new/hooks/pre-commit moved aside'
+	[ -e "$WORK/.mise.toml.azm-quarantined" ]
+	azm run --rm --user 0 --rootfs "$ROOTFS" -v "$WORK:/w" --guard off -- /bin/rm -r /w/new
+}
+
 @test "--userns single beside it: one id, root emulation, a network of its own" {
 	local wide single
 	wide=$(new_name) single=$(new_name)
