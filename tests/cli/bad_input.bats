@@ -141,8 +141,8 @@ with_rootfs() { # DIR: a run that would succeed if the directory were good
 
 @test "-v: malformed" {
 	local bad
-	for bad in '' x /x relative:/x /tmp:relative /tmp: :/x "/tmp:/x:bad" "/tmp:/x:ro:rw" "$BATS_TEST_TMPDIR/nowhere:/x"; do
-		refused 125 'volume|mount|nowhere' sandbox -v "$bad" -- /bin/true
+	for bad in '' x /x ./relative:/x /tmp:relative /tmp: :/x "/tmp:/x:bad" "/tmp:/x:ro:rw" "$BATS_TEST_TMPDIR/nowhere:/x"; do
+		refused 125 'volume|mount|nowhere|relative' sandbox -v "$bad" -- /bin/true
 	done
 }
 

@@ -15,6 +15,7 @@ teardown_file() {
 }
 
 teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 20 "$INTERNET"/{ssh,proxy}.log
 	remove_spawned
 	remove_sandboxes
 }
