@@ -39,7 +39,7 @@ struct commit {
 	struct str_list uppers;	 /* the topmost first */
 	struct str_list changes;
 	uint32_t own_uid, own_gid;
-	const char *message, *author, *name;
+	const char *message, *author, *name, *stored;
 	enum wanted_format wanted;
 	enum progress_style style;
 
@@ -60,6 +60,12 @@ struct commit {
 static int set_upper(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
 {
 	str_list_add(&((struct commit *)config)->uppers, value);
+	return 0;
+}
+
+static int set_stored(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct commit *)config)->stored = value;
 	return 0;
 }
 
@@ -121,6 +127,7 @@ static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_u
 const struct option_row commit_options[] = {
 	{ 0, "upper", "DIR", set_upper, "upper directory of an overlay (userxattr); again: one below the last" },
 	{ 0, "owner", "UID[:GID]", set_owner, "whose its new files are (default 0:0)" },
+	{ 0, "stored", "FILE", set_stored, "what azm:NAME, as BASE, meant when the sandbox was made" },
 	{ 'c', "change", "INSTRUCTION", set_change, "a line of a Dockerfile: CMD, ENTRYPOINT, ENV, LABEL, USER ..." },
 	{ 'm', "message", "TEXT", set_message, "for the history" },
 	{ 'a', "author", "TEXT", set_author, "who made it" },
@@ -454,7 +461,9 @@ static int open_base(struct commit *c, struct azm_err *err)
 	cleanup_fd int scratch = scratch_directory(err);
 	struct platform platform = bundle_platform();
 	const struct source_options options = { .platform = &platform, .scratch = scratch, .limit = UINT64_MAX };
-	int result = scratch < 0 ? -1 : image_input_open(c->operands[0], &options, &c->job, &c->base, err);
+	int result = scratch < 0 ? -1
+		     : c->stored ? image_input_open_description(c->stored, &c->base, err)
+				 : image_input_open(c->operands[0], &options, &c->job, &c->base, err);
 
 	platform_free(&platform);
 	if (result == 0 && c->base.form == IMAGE_PACKED) {

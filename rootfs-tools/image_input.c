@@ -15,6 +15,8 @@
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/layer_copy.h"
 
+enum { DESCRIPTION_MAX = 4 << 20 };
+
 /* ---- unpacked -------------------------------------------------------------------------------------------------- */
 
 static bool has_child(int dir, const char *name)
@@ -93,12 +95,11 @@ static int open_stored_layer(const char *id, struct image_input *in, struct azm_
 	return add_layer(in, openat(dir, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), owners, id, err);
 }
 
-static int use_stored(const char *name, struct image_input *in, struct azm_err *err)
+/* in->stored says which. */
+static int use_layers(struct image_input *in, struct azm_err *err)
 {
-	in->form = IMAGE_STORED;
-	if (store_open(&in->store, STORE_READ, err) < 0 || store_image_load(&in->store, name, &in->stored, err) < 0)
-		return -1;
 	const struct str_list *ids = &in->stored.layers;
+
 	if (ids->count > 0) {
 		in->lock = store_layer_lock(&in->store, ids->items[ids->count - 1], err);
 		if (in->lock < 0)
@@ -110,6 +111,31 @@ static int use_stored(const char *name, struct image_input *in, struct azm_err *
 	in->config = xstrdup(in->stored.config);
 	in->config_size = strlen(in->config);
 	return 0;
+}
+
+static int use_stored(const char *name, struct image_input *in, struct azm_err *err)
+{
+	in->form = IMAGE_STORED;
+	if (store_open(&in->store, STORE_READ, err) < 0 || store_image_load(&in->store, name, &in->stored, err) < 0)
+		return -1;
+	return use_layers(in, err);
+}
+
+int image_input_open_description(const char *path, struct image_input *in, struct azm_err *err)
+{
+	const struct image_input none = IMAGE_INPUT_NONE;
+	size_t size = 0;
+	cleanup_free char *text = read_path(path, DESCRIPTION_MAX, &size);
+
+	*in = none;
+	in->form = IMAGE_STORED;
+	if (!text)
+		return err_sys(err, "read", path);
+	if (store_image_parse(text, size, &in->stored, err) == 0 && store_open(&in->store, STORE_READ, err) == 0 &&
+		use_layers(in, err) == 0)
+		return 0;
+	image_input_close(in);
+	return -1;
 }
 
 /* ---- all forms ------------------------------------------------------------------------------------------------- */

@@ -48,6 +48,10 @@ struct image_input {
  */
 [[gnu::nonnull]] int image_input_open(const char *text, const struct source_options *options, struct job *job,
 	struct image_input *input, struct azm_err *err);
+
+/** image_input_open_description() - an image of the store by what store_image_text() said of it, whatever its name
+ * means by now. @path: a file with that. Return: 0, or -1 with @err */
+[[gnu::nonnull]] int image_input_open_description(const char *path, struct image_input *input, struct azm_err *err);
 [[gnu::nonnull]] void image_input_close(struct image_input *input);
 
 /**

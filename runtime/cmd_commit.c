@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -34,6 +35,7 @@ struct commit {
 	bool pause;
 	struct hold hold;
 	int lock;
+	int stored; /* what azm:NAME meant when the sandbox was made, for azm-rootfs; -1: it was a directory */
 	struct str_list arguments; /* of azm-rootfs */
 };
 
@@ -152,13 +154,24 @@ static int read_facts(struct commit *c, const struct state *state, int dir, stru
 	if (config_load(&c->config, dir, err) < 0)
 		return -1;
 	if (disk_plan(&c->config) == DISK_MEMORY)
-		return err_msg(err, EINVAL, "commit", c->name,
-			"its writable layer is in memory (--storage-opt mode=memory)");
+		return err_msg(
+			err, EINVAL, "commit", c->name, "its writable layer is in memory (--storage-opt mode=memory)");
 	if (c->config.rootfs_mode && strcmp(c->config.rootfs_mode, "overlay") == 0)
 		return 0;
 	err_msg(err, EINVAL, "commit", c->name, "its root file system is %s: it has no layer of its own",
 		c->config.rootfs_mode);
 	return err_hint(err, "azm-rootfs export %s writes an image of it", c->config.rootfs);
+}
+
+/* A name may mean another image by now. */
+static int describe_image(struct commit *c, struct azm_err *err)
+{
+	if (!c->config.image)
+		return 0;
+	c->stored = memfd_create("image", 0); /* azm-rootfs inherits it */
+	return c->stored < 0 || write_full(c->stored, c->config.image, strlen(c->config.image)) < 0
+		       ? err_sys(err, "describe the image of", c->name)
+		       : 0;
 }
 
 /* ---- azm-rootfs ------------------------------------------------------------------------------------------------ */
@@ -175,6 +188,8 @@ static void add_arguments(struct commit *c, const struct state *state)
 	str_list_addf(arguments, "--upper=%s/sandboxes/%s/upper", state->path, c->name);
 	for (size_t i = 0; i < c->config.layers.count; i++)
 		str_list_addf(arguments, "--upper=%s", c->config.layers.items[i]);
+	if (c->stored >= 0)
+		str_list_addf(arguments, "--stored=/proc/self/fd/%d", c->stored);
 	str_list_add(arguments, "--");
 	str_list_add(arguments, c->config.rootfs);
 	str_list_add(arguments, c->out);
@@ -293,7 +308,8 @@ static int commit(struct commit *c, struct azm_err *err)
 	if (state_open(&state, err) < 0)
 		return -1;
 	cleanup_fd int dir = sandbox_open(&state, c->name, err);
-	if (dir < 0 || read_facts(c, &state, dir, err) < 0 || keep_still(c, &state, dir, err) < 0)
+	if (dir < 0 || read_facts(c, &state, dir, err) < 0 || describe_image(c, err) < 0 ||
+		keep_still(c, &state, dir, err) < 0)
 		return -1;
 	add_arguments(c, &state);
 	int result = run(c, err);
@@ -303,7 +319,7 @@ static int commit(struct commit *c, struct azm_err *err)
 
 int command_commit(int argc, char **argv)
 {
-	struct commit c = { .pause = true, .hold = HOLD_NONE, .lock = -1 };
+	struct commit c = { .pause = true, .hold = HOLD_NONE, .lock = -1, .stored = -1 };
 	struct azm_err err = { 0 };
 
 	config_init(&c.config);
@@ -311,6 +327,7 @@ int command_commit(int argc, char **argv)
 	if (result == 0)
 		result = commit(&c, &err);
 	cleanup_close_fd(&c.lock);
+	cleanup_close_fd(&c.stored);
 	config_free(&c.config);
 	str_list_free(&c.passed);
 	str_list_free(&c.arguments);

@@ -84,6 +84,27 @@ check_tree() { # DIR: an unpacked image
 	is "$(cat "$BATS_TEST_TMPDIR/2/rootfs/second")" second
 }
 
+@test "a sandbox on an image of the store, also when its name means another one by now" {
+	local name out=$BATS_TEST_TMPDIR
+	name=$(new_name)
+	"$ROOTFS_TOOL" unpack -q --store "$BATS_FILE_TMPDIR/root.tar" named:1
+	azm run --name "$name" --rootfs azm:named:1 -- /bin/sh -c 'echo third >/third; rm /removed; chmod u+x /owned'
+	commit azm:named:1
+	azm commit -q "$name" azm:result:1
+	azm commit -q "$name" "$out/dir"
+	azm commit -q "$name" "$out/out.tar"
+	"$ROOTFS_TOOL" unpack -q "$out/out.tar" "$out/unpacked"
+	"$ROOTFS_TOOL" export -q azm:result:1 "$out/result.tar"
+	"$ROOTFS_TOOL" unpack -q "$out/result.tar" "$out/result"
+	for dir in dir unpacked result; do
+		is "$(cat "$out/$dir/rootfs/third")" third
+		[ ! -e "$out/$dir/rootfs/made" ] && [ ! -e "$out/$dir/rootfs/removed" ]
+		grep -qx './owned type=file uid=1000 gid=100 mode=4755' "$out/$dir/owners.mtree"
+	done
+	run azm run --rm --rootfs azm:result:1 -- /bin/cat /third
+	has "$output" third
+}
+
 @test "a running sandbox stands still while it is committed, and goes on" {
 	local name out=$BATS_TEST_TMPDIR/out
 	name=$(new_name)
