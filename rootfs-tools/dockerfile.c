@@ -24,9 +24,9 @@ enum { FLAGS_MAX = 64 };
 
 struct parser {
 	struct dockerfile *file;
-	struct str_list lines;
-	size_t next;	 /* line to be read */
-	unsigned line;	 /* of the instruction that is being read, from 1 */
+	char *at;	 /* the next line; NULL: there is none. Lines end in NUL when they have been read */
+	unsigned next;	 /* number of the line that was read last, from 1 */
+	unsigned line;	 /* of the instruction that is being read */
 	unsigned nested; /* in an ONBUILD */
 	struct azm_err *err;
 };
@@ -290,8 +290,7 @@ static int parse_onbuild(struct parser *p, struct instruction *instruction, cons
 }
 
 static const struct instruction_row rows[] = {
-	[DF_ADD] = { "ADD", parse_copy, true,
-		{ "chown=", "chmod=", "link", "exclude=*" } },
+	[DF_ADD] = { "ADD", parse_copy, true, { "chown=", "chmod=", "link", "exclude=*" } },
 	[DF_ARG] = { "ARG", parse_arg, false, { NULL } },
 	[DF_CMD] = { "CMD", parse_command, false, { NULL } },
 	[DF_COPY] = { "COPY", parse_copy, true, { "from=", "chown=", "chmod=", "link", "exclude=*", "parents" } },
@@ -408,28 +407,50 @@ static char *heredoc_name(const char *text, bool *quoted)
 
 static char *next_line(struct parser *p)
 {
-	return p->next < p->lines.count ? p->lines.items[p->next++] : NULL;
+	char *line = p->at, *end = line ? strchr(line, '\n') : NULL;
+
+	if (!line)
+		return NULL;
+	p->next++;
+	p->at = end ? end + 1 : NULL;
+	if (end)
+		*end = '\0';
+	return line;
+}
+
+/* A text that grows by pieces: the time is that of its length. */
+struct growing {
+	char *data;
+	size_t size, room;
+};
+
+static void grow(struct growing *text, const char *piece, size_t length)
+{
+	if (text->size + length + 1 > text->room) {
+		text->room = 2 * (text->size + length + 1);
+		text->data = xrealloc(text->data, text->room, 1);
+	}
+	memcpy(text->data + text->size, piece, length);
+	text->size += length;
+	text->data[text->size] = '\0';
 }
 
 /* The lines up to the delimiter. Return: owned by the caller; NULL with the error set. */
 static char *heredoc_text(struct parser *p, const char *name, bool tabs)
 {
-	cleanup_free char *text = xstrdup("");
-	size_t size = 0;
+	const size_t length = strlen(name);
+	struct growing text = { 0 };
 
+	grow(&text, "", 0);
 	for (char *line; (line = next_line(p));) {
 		if (tabs)
 			line += strspn(line, "\t");
-		cleanup_free char *bare = xstrdup(line);
-		bare[strcspn(bare, "\r")] = '\0';
-		if (strcmp(bare, name) == 0)
-			return steal_ptr(&text);
-		size_t length = strlen(line);
-		text = xrealloc(text, size + length + 2, 1);
-		memcpy(text + size, line, length);
-		memcpy(text + size + length, "\n", 2);
-		size += length + 1;
+		if (strncmp(line, name, length) == 0 && (line[length] == '\0' || strcmp(line + length, "\r") == 0))
+			return text.data;
+		grow(&text, line, strlen(line));
+		grow(&text, "\n", 1);
 	}
+	free(text.data);
 	fail(p, "the here-document has no end: \"%s\" does not follow", name);
 	return NULL;
 }
@@ -547,21 +568,18 @@ static bool take_continuation(char *line, size_t *size, char escape)
 /* The line and those that continue it. Owned by the caller. */
 static char *join_lines(struct parser *p, const char *line)
 {
-	char *whole = xstrdup(line);
-	size_t size = strlen(whole);
+	struct growing whole = { 0 };
 
-	while (take_continuation(whole, &size, p->file->escape)) {
+	grow(&whole, line, strlen(line));
+	while (take_continuation(whole.data, &whole.size, p->file->escape)) {
 		const char *more;
 		while ((more = next_line(p)) && (is_comment(more) || !*skip_blanks(more)))
 			;
 		if (!more)
 			break;
-		size_t length = strlen(more);
-		whole = xrealloc(whole, size + length + 1, 1);
-		memcpy(whole + size, more, length + 1);
-		size += length;
+		grow(&whole, more, strlen(more));
 	}
-	return trim_end(whole);
+	return trim_end(whole.data);
 }
 
 /* ---- directives ------------------------------------------------------------------------------------------------- */
@@ -604,30 +622,19 @@ static int take_directive(struct parser *p, const char *line, unsigned *seen)
 	return set_directive(p, at, length, value, seen);
 }
 
-static int take_directives(struct parser *p)
-{
-	unsigned seen = 0;
-	int result = 0;
-
-	for (; result == 0 && p->next < p->lines.count; p->next++) {
-		p->line = (unsigned)p->next + 1;
-		result = take_directive(p, p->lines.items[p->next], &seen);
-		if (result != 0)
-			break;
-	}
-	return result < 0 ? -1 : 0;
-}
-
 /* ---- the file --------------------------------------------------------------------------------------------------- */
 
 static int parse_lines(struct parser *p)
 {
-	bool from = false;
+	bool from = false, head = true;
+	unsigned seen = 0;
 
-	if (take_directives(p) < 0)
-		return -1;
 	for (char *line; (line = next_line(p));) {
-		p->line = (unsigned)p->next;
+		p->line = p->next;
+		int directive = head ? take_directive(p, line, &seen) : 1;
+		if (directive < 0)
+			return -1;
+		head = head && directive == 0;
 		if (is_comment(line) || !*skip_blanks(line))
 			continue;
 		cleanup_free char *whole = join_lines(p, line);
@@ -647,12 +654,10 @@ int dockerfile_parse(const char *text, size_t size, const char *name, struct doc
 		return err_msg(err, E2BIG, name, NULL, "larger than %d bytes", DOCKERFILE_MAX);
 	if (memchr(text, '\0', size))
 		return err_msg(err, EINVAL, name, NULL, "it is not a text");
-	if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3;
-	str_list_split(&p.lines, text, '\n');
-	int parsed = parse_lines(&p);
-	str_list_free(&p.lines);
-	if (parsed < 0)
+	cleanup_free char *lines = xcalloc(size + 1, 1);
+	memcpy(lines, text, size);
+	p.at = lines + (str_starts(lines, "\xef\xbb\xbf") ? 3 : 0);
+	if (parse_lines(&p) < 0)
 		return -1;
 	*file = result;
 	result = (struct dockerfile){ 0 };
