@@ -146,7 +146,7 @@ static int make_directory(struct layer *l, const char *name, mode_t mode, struct
 	if (fd < 0 || fchmod(fd, mode) < 0 || fstat(fd, &st) < 0)
 		return err_sys(l->err, "make directory", name);
 	if (l->target->overlay)
-		number_set_add(&l->said, st.st_ino);
+		number_set_add(&l->said, layer_inode(l, &st));
 	set_xattrs(l, fd, mode, owner);
 	later(l, name);
 	return 0;
@@ -439,6 +439,7 @@ int layer_apply(struct layer_target *target, struct stream *stream, struct azm_e
 	number_set_free(&l.directories);
 	number_set_free(&l.seen);
 	number_set_free(&l.said);
+	number_set_free(&l.renumbered);
 	cleanup_close_file(&l.times);
 	umask(mask);
 	return result;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "rootfs-tools/layer.h"
 #include "rootfs-tools/number_set.h"
@@ -30,6 +31,7 @@ struct layer {
 	uint64_t key;			     /* of the hash */
 	struct number_set made, directories; /* what this layer has made, and where */
 	struct number_set seen, said;	     /* layer_overlay.c: directories, those the layer has an entry for */
+	struct number_set renumbered;	     /* layer_overlay.c: inode number now -> the one it is known by */
 	FILE *times;
 };
 
@@ -55,6 +57,9 @@ void layer_remember(struct layer *l, const char *name);
 /** layer_whiteout() - remove what the whiteout @name in @directory hides of the layers below. Return: 0, -1 with the
  * layer's error set. */
 int layer_whiteout(struct layer *l, const char *directory, const char *name);
+
+/** layer_inode() - the number a directory is known by, which making it opaque does not change. */
+uint64_t layer_inode(const struct layer *l, const struct stat *st);
 
 /** layer_is_ours() - whether this layer has made that name in the directory of that inode. */
 bool layer_is_ours(const struct layer *l, uint64_t directory, const char *name);

@@ -11,13 +11,15 @@
  * Two things it has no call for: hiding a whole directory without removing every file in it, which takes long, and
  * which base/tree.c cannot do where it would have to rename directories of the layers below; and marking a directory as
  * opaque. Both are done to the upper directory itself while it is not mounted, after which the overlay is made anew.
- * Inode numbers stay the same, as all layers are on one file system.
+ * Inode numbers stay the same, as all layers are on one file system, but those of directories that are merged no more:
+ * see note_numbers().
  *
  * Owners: what is copied up because something in it changes has no entry in the layer. Its line in owners.mtree is the
  * one it has below, so that each layer's file says everything about the layer's tree.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,6 +55,14 @@ static const char *way(const char *path)
 	return *path ? path : ".";
 }
 
+uint64_t layer_inode(const struct layer *l, const struct stat *st)
+{
+	uint64_t number = st->st_ino;
+
+	(void)number_set_get(&l->renumbered, st->st_ino, &number);
+	return number;
+}
+
 /* ---- owners ---------------------------------------------------------------------------------------------------- */
 
 /* Return: 1 and *owner set, 0 there is nothing to remember, -1. */
@@ -81,9 +91,9 @@ int layer_overlay_inherit(struct layer *l)
 		return 0;
 	l->inherited = true;
 	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->seen, st.st_ino)) {
-		number_set_add(&l->seen, st.st_ino);
-		if (!number_set_has(&l->said, st.st_ino)) {
+	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->seen, layer_inode(l, &st))) {
+		number_set_add(&l->seen, layer_inode(l, &st));
+		if (!number_set_has(&l->said, layer_inode(l, &st))) {
 			if (!real_path(fd, path))
 				return err_sys(l->err, "find the path of", l->directory);
 			if (inherit_owner(l, path, &st) < 0)
@@ -109,7 +119,7 @@ int layer_overlay_link(
 	if (fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		fstatat(from, target, &old, AT_SYMLINK_NOFOLLOW) < 0 || fstat(from, &there) < 0)
 		return err_sys(l->err, "look at", name);
-	if (layer_is_ours(l, there.st_ino, target))
+	if (layer_is_ours(l, layer_inode(l, &there), target))
 		return owner_log_add_link(l->target->owners, path, inode, l->err);
 	if (!real_path(from, directory))
 		return err_sys(l->err, "find the path of", target);
@@ -153,7 +163,7 @@ static int mount_again(struct layer *l, const char *parent)
 	l->parent = resolve_in_root(l->target->root, way(parent), O_PATH | O_DIRECTORY);
 	if (l->parent < 0 || fstat(l->parent, &st) < 0)
 		return err_sys(l->err, "find again", parent);
-	l->parent_inode = st.st_ino;
+	l->parent_inode = layer_inode(l, &st);
 	l->stale = l->target->removed = true;
 	return 0;
 }
@@ -189,9 +199,21 @@ int layer_overlay_remove(struct layer *l, const char *name)
 
 /* ---- opaque directories ---------------------------------------------------------------------------------------- */
 
+/* A directory and the ones in it that stay. */
+struct opaque {
+	struct str_list leftovers; /* paths of what does not */
+	struct str_list kept;	   /* "NUMBER PATH" of those that do */
+};
+
+static void opaque_free(struct opaque *o)
+{
+	str_list_free(&o->leftovers);
+	str_list_free(&o->kept);
+}
+
 /* What a directory of the upper tree has that is not this layer's: copies, and whiteouts, which an opaque directory
- * does not need. @path: of the directory, @leftovers: paths are added. @dir is closed. */
-static int find_leftovers(struct layer *l, int dir, const char *path, unsigned depth, struct str_list *leftovers)
+ * does not need. @path: of the directory. @dir is closed. */
+static int find_leftovers(struct layer *l, int dir, const char *path, unsigned depth, struct opaque *o)
 {
 	cleanup_dir DIR *list = fdopendir(dir);
 	struct stat here, st;
@@ -205,21 +227,22 @@ static int find_leftovers(struct layer *l, int dir, const char *path, unsigned d
 	cleanup_fd int merged = resolve_in_root(l->target->root, way(path), O_PATH | O_DIRECTORY);
 	if (merged < 0 || fstat(merged, &here) < 0)
 		return err_sys(l->err, "apply a whiteout to", path);
+	str_list_addf(&o->kept, "%" PRIu64 " %s", (uint64_t)here.st_ino, path);
 	for (const struct dirent *entry; (entry = readdir(list));) {
 		const char *name = entry->d_name;
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
-		bool ours = layer_is_ours(l, here.st_ino, name);
+		bool ours = layer_is_ours(l, layer_inode(l, &here), name);
 		cleanup_free char *inner = xasprintf("%s%s%s", path, *path ? "/" : "", name);
 		bool directory = fstatat(merged, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-		if (directory && (ours || number_set_has(&l->directories, st.st_ino))) {
+		if (directory && (ours || number_set_has(&l->directories, layer_inode(l, &st)))) {
 			int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (fd < 0)
 				return err_sys(l->err, "apply a whiteout to", inner);
-			if (find_leftovers(l, fd, inner, depth + 1, leftovers) < 0)
+			if (find_leftovers(l, fd, inner, depth + 1, o) < 0)
 				return -1;
 		} else if (!ours) {
-			str_list_add(leftovers, inner);
+			str_list_add(&o->leftovers, inner);
 		}
 	}
 	return 0;
@@ -241,10 +264,34 @@ static int remove_leftovers(const struct layer *l, const struct str_list *leftov
 	return 0;
 }
 
+/* A directory that is merged with one below has that one's number; once it is opaque it has its own, and so have those
+ * in it. They are known by the first number still; in the log of owners it is the present one that counts. */
+static int note_numbers(struct layer *l, const struct str_list *kept)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < kept->count; i++) {
+		char *path;
+		struct stat before = { .st_ino = strtoull(kept->items[i], &path, 10) };
+		cleanup_fd int fd = resolve_in_root(l->target->root, way(++path), O_PATH | O_DIRECTORY);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return err_sys(l->err, "find again", path);
+		if (st.st_ino == before.st_ino)
+			continue;
+		number_set_put(&l->renumbered, st.st_ino, layer_inode(l, &before));
+		if (owner_log_renumber(l->target->owners, path, before.st_ino, st.st_ino, l->err) < 0)
+			return -1;
+	}
+	if (fstat(l->parent, &st) < 0)
+		return err_sys(l->err, "find again", l->directory);
+	l->parent_inode = layer_inode(l, &st);
+	return 0;
+}
+
 /* Hide all below l->parent/@name (NULL: l->parent itself) but what is this layer's. */
 static int make_opaque(struct layer *l, const char *name)
 {
-	cleanup_str_list struct str_list leftovers = { 0 };
+	[[gnu::cleanup(opaque_free)]] struct opaque o = { 0 };
 	char parent[PATH_MAX], path[PATH_MAX];
 
 	{
@@ -255,17 +302,17 @@ static int make_opaque(struct layer *l, const char *name)
 		int upper = resolve_in_root(l->target->overlay->upper, path, O_RDONLY | O_DIRECTORY);
 		if (upper < 0)
 			return err_sys(l->err, "apply a whiteout to", path);
-		if (find_leftovers(l, upper, path, 0, &leftovers) < 0)
+		if (find_leftovers(l, upper, path, 0, &o) < 0)
 			return -1;
 	}
 	{
 		cleanup_fd int upper = unmount(l, path);
 		if (upper < 0 || fsetxattr(upper, "user.overlay.opaque", "y", 1, 0) < 0)
 			return err_sys(l->err, "apply a whiteout to", path);
-		if (remove_leftovers(l, &leftovers) < 0)
+		if (remove_leftovers(l, &o.leftovers) < 0)
 			return -1;
 	}
-	return mount_again(l, parent);
+	return mount_again(l, parent) < 0 ? -1 : note_numbers(l, &o.kept);
 }
 
 /* The root of a layer cannot be opaque: it is always merged. */
@@ -296,7 +343,7 @@ int layer_overlay_whiteout(struct layer *l, const char *name)
 	if (fstatat(l->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(l->err, "look at", name);
 	bool ours = layer_is_ours(l, l->parent_inode, name);
-	if (S_ISDIR(st.st_mode) && (ours || number_set_has(&l->directories, st.st_ino)))
+	if (S_ISDIR(st.st_mode) && (ours || number_set_has(&l->directories, layer_inode(l, &st))))
 		return make_opaque(l, name);
 	return ours ? 0 : layer_overlay_remove(l, name);
 }

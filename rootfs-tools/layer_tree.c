@@ -48,8 +48,8 @@ static void mark_directories(struct layer *l)
 	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
-	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, st.st_ino)) {
-		number_set_add(&l->directories, st.st_ino);
+	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, layer_inode(l, &st))) {
+		number_set_add(&l->directories, layer_inode(l, &st));
 		if (st.st_ino == l->root_inode)
 			break;
 		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -126,7 +126,7 @@ static int keep_parent(struct layer *l, int fd, const char *directory)
 	}
 	layer_forget_parent(l);
 	l->parent = fd;
-	l->parent_inode = st.st_ino;
+	l->parent_inode = layer_inode(l, &st);
 	memcpy(l->directory, directory, strlen(directory) + 1);
 	return 0;
 }

@@ -133,13 +133,14 @@ int owner_log_add(struct owner_log *log, const char *path, uint64_t inode, const
 	return ferror(log->file) ? err_sys(err, "remember the owner of", path) : 0;
 }
 
-int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, struct azm_err *err)
+/* The last line of the number @from again, for @path and @to. */
+static int repeat_line(struct owner_log *log, const char *path, uint64_t from, uint64_t to, struct azm_err *err)
 {
 	cleanup_free char *line = NULL;
 	size_t room = 0;
 	uint64_t offset;
 
-	if (!number_set_get(&log->lines, inode, &offset))
+	if (!number_set_get(&log->lines, from, &offset))
 		return 0;
 	if (fseek(log->file, (long)offset, SEEK_SET) != 0 || getline(&line, &room, log->file) < 0 ||
 		fseek(log->file, 0, SEEK_END) != 0)
@@ -147,9 +148,19 @@ int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, 
 	const char *keywords = strstr(line, " type=");
 	if (!keywords)
 		return 0;
-	begin_line(log, path, inode);
+	begin_line(log, path, to);
 	fputs(keywords, log->file);
 	return ferror(log->file) ? err_sys(err, "remember the owner of", path) : 0;
+}
+
+int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, struct azm_err *err)
+{
+	return repeat_line(log, path, inode, inode, err);
+}
+
+int owner_log_renumber(struct owner_log *log, const char *path, uint64_t from, uint64_t to, struct azm_err *err)
+{
+	return repeat_line(log, path, from, to, err);
 }
 
 static bool is_octal(char c)

@@ -53,6 +53,10 @@ struct owner_log;
 /** owner_log_add_link() - another name of a file: what is remembered of it holds for this name, too. */
 [[gnu::nonnull]] int owner_log_add_link(struct owner_log *log, const char *path, uint64_t inode, struct azm_err *err);
 
+/** owner_log_renumber() - the file has another inode number now: what is remembered of it holds. */
+[[gnu::nonnull]] int owner_log_renumber(
+	struct owner_log *log, const char *path, uint64_t from, uint64_t to, struct azm_err *err);
+
 /**
  * owner_log_save() - write owners.mtree into a directory; what was replaced or removed meanwhile is left out
  * @root:	the tree

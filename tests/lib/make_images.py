@@ -312,6 +312,15 @@ def opaque_root():
 
 
 @case
+def opaque_owned():
+    """What is opaque, and what is in it, keeps its owner; later whiteouts still know whose a name is."""
+    return [tar(*BASE, directory(b"one/", uid=5), entry(b"one/in/a", b"a"), directory(b"one/in/", uid=6), entry(b"one/b", b"b")),
+            tar(directory(b"one/", uid=7, mode=0o2711), entry(b"one/in/own", b"o", uid=8), entry(b"one/.wh..wh..opq"),
+                entry(b"one/in/.wh.own"), entry(b"one/.wh.in"), entry(b"one/c", b"c"), entry(b"one/.wh.c")),
+            tar(entry(b"one/.wh..wh..opq"), entry(b"one/d", b"d"))]
+
+
+@case
 def links_to_come():
     """A link of a layer below leads to what a later one makes."""
     return [tar(*BASE, symlink(b"var", b"data/var"), symlink(b"tmp", b"/var/tmp")),
