@@ -27,6 +27,7 @@
 #include "control.h"
 #include "embed.h"
 #include "resources.h"
+#include "scope.h"
 #include "make_plan.h"
 #include "netns/netns.h"
 #include "pause.h"
@@ -93,9 +94,10 @@ struct entry {
 	struct plan plan;
 	struct str_list env;
 	bool wide, alias;
-	int target; /* pidfd of the sandbox's azm-init */
-	int dir;    /* the sandbox's directory */
-	int cgroup; /* cgroup.procs of its cgroup; -1: it has none */
+	int target;   /* pidfd of the sandbox's azm-init */
+	int dir;      /* the sandbox's directory */
+	int cgroup;   /* cgroup.procs of its cgroup; -1: it has none */
+	char **again; /* our own command line */
 	char **argv;
 	size_t argc;
 };
@@ -193,6 +195,8 @@ static int prepare_entry(const struct state *state, const char *name, const stru
 	if (!status)
 		return -1;
 	int result = config_load(&entry->config, dir, err);
+	if (result == 0)
+		scope_enter(&entry->config, entry->again, -1);
 	if (result == 0)
 		result = configured_image_open(&entry->config, &entry->image, err);
 	if (result == 0)
@@ -350,6 +354,7 @@ int command_exec(int argc, char **argv)
 		first = err_msg(&err, EINVAL, "exec", NULL, "needs the NAME of a sandbox and a COMMAND");
 	if (first < 0 || invocation_check(false, &err) < 0 || state_open(&state, &err) < 0)
 		return fail_command(&err);
+	entry.again = argv;
 	entry.argv = argv + first + 1;
 	entry.argc = (size_t)(argc - first - 1);
 	config_init(&entry.config);

@@ -6,6 +6,7 @@
 /**
  * scope_enter() - execute this program again in a scope of its own, when limits need a cgroup that only that gives
  *
+ * `exec` does the same, because only from below the manager's own cgroup a process can be moved into the sandbox's.
  * Under a systemd user manager a login session's own cgroup is not the user's, a scope's is: `systemd-run --user
  * --scope -p Delegate=yes` moves itself there and executes what follows, with our descriptors. Returns when there is no
  * need (nothing needs a cgroup, or one is delegated), no systemd to ask, or it was asked already; does not return

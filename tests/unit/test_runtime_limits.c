@@ -297,6 +297,53 @@ static void without_delegation_only_what_needs_no_cgroup_works(void **state)
 	cgroup_remove(&cgroup);
 }
 
+static void what_a_host_lacks_is_named_or_left_out(void **state)
+{
+	struct config config = { .memory = 64 << 20, .cpus = CONFIG_UNSET, .pids_limit = CONFIG_UNSET };
+	struct azm_err err = { 0 };
+	struct cgroup cgroup;
+	cleanup_free char *own = here(".");
+
+	(void)state;
+	put_text("cgroup.procs", "");
+	put_text("cgroup.subtree_control", "");
+	put_text("cgroup.controllers", "cpuset cpu pids\n");
+	assert_int_equal(cgroup_make_below(own, &config, "box", &cgroup, &err), -1);
+	assert_int_equal(err.code, EOPNOTSUPP);
+	assert_non_null(strstr(err.reason, "no memory controller"));
+	config.best_effort = true;
+	assert_ok(cgroup_make_below(own, &config, "box", &cgroup, &err), &err);
+	assert_null(cgroup.path);
+	/* Without limits the cgroup is for the freezer: no controller is asked for. */
+	config.memory = CONFIG_UNSET;
+	assert_ok(cgroup_make_below(own, &config, "box", &cgroup, &err), &err);
+	assert_non_null(cgroup.path);
+	holds("cgroup.subtree_control", "");
+	assert_int_equal(cgroup_freeze(&cgroup, true), -1); /* this "kernel" has none */
+	cgroup_remove(&cgroup);
+	assert_int_equal(access("azm-box", F_OK), -1);
+}
+
+static void the_freezer_and_the_count_of_kills_stay_open(void **state)
+{
+	const struct config plain = { .memory = CONFIG_UNSET, .cpus = CONFIG_UNSET, .pids_limit = CONFIG_UNSET };
+	struct azm_err err = { 0 };
+	struct cgroup cgroup;
+	cleanup_free char *own = here(".");
+
+	(void)state;
+	make_tree("azm-box");
+	put_text("azm-box/cgroup.freeze", "");
+	put_text("azm-box/memory.events", "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n");
+	assert_ok(cgroup_make_below(own, &plain, "box", &cgroup, &err), &err);
+	assert_int_equal(cgroup_oom_kills(&cgroup), 2);
+	assert_int_equal(cgroup_freeze(&cgroup, true), 0);
+	assert_int_equal(cgroup_freeze(&cgroup, false), 0);
+	holds("azm-box/cgroup.freeze", "10"); /* a file keeps what a kernel's would take */
+	cgroup_remove(&cgroup);
+	assert_int_equal(cgroup_oom_kills(&cgroup), 0);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 int main(void)
@@ -311,6 +358,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_capability_is_refused),
 		IN_DIRECTORY(limits_are_written_into_a_cgroup_of_its_own),
 		IN_DIRECTORY(a_limit_that_cannot_be_set_is_an_error),
+		IN_DIRECTORY(what_a_host_lacks_is_named_or_left_out),
+		IN_DIRECTORY(the_freezer_and_the_count_of_kills_stay_open),
 		IN_DIRECTORY(without_delegation_only_what_needs_no_cgroup_works),
 	};
 
