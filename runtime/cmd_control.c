@@ -35,22 +35,36 @@ const struct option_row stop_option_rows[] = {
 	OPTIONS_END,
 };
 
-/* A sandbox that does not run is an error only for kill; -1 with ENOENT for a name that does not exist at all. */
-static int exists(const struct state *state, const char *name, struct azm_err *err)
+/*
+ * Ask a sandbox by its open directory. One that is about to start does not listen yet, and one that is about to end not
+ * any more, while both hold the lock: the question is repeated until it was answered or nobody has the lock.
+ */
+static json_t *ask_running(const struct state *state, const char *name, int dir, json_t *request, struct azm_err *err)
 {
-	int dir = sandbox_open(state, name, err);
+	enum { LONGEST_PAUSE_MS = 64 };
+	json_t *answer = NULL;
 
-	if (dir >= 0)
-		close(dir);
-	return dir < 0 ? -1 : 0;
+	for (unsigned pause_ms = 1; !answer; pause_ms *= pause_ms < LONGEST_PAUSE_MS ? 2 : 1) {
+		bool running = sandbox_running(dir);
+		answer = control_ask(state, name, json_incref(request), NULL, err);
+		if (!answer && (!running || !(err_is(err, ECONNREFUSED) || err_is(err, ECONNRESET))))
+			break;
+		if (!answer)
+			usleep(pause_ms * 1000);
+	}
+	json_decref(request);
+	return answer;
 }
 
+/* A sandbox that does not run is an error only for kill; -1 with ENOENT for a name that does not exist at all. */
 static int stop_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
-	if (exists(state, name, err) < 0)
+	cleanup_fd int dir = sandbox_open(state, name, err);
+
+	if (dir < 0)
 		return -1;
 	json_t *answer =
-		control_ask(state, name, json_pack("{s:s,s:i}", "op", "stop", "seconds", *(int *)context), NULL, err);
+		ask_running(state, name, dir, json_pack("{s:s,s:i}", "op", "stop", "seconds", *(int *)context), err);
 	/* It may have ended before, or between our question and its answer. */
 	if (!answer && !err_is(err, ECONNREFUSED) && !err_is(err, ECONNRESET))
 		return -1;
@@ -84,10 +98,12 @@ const struct option_row kill_option_rows[] = {
 
 static int kill_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
-	if (exists(state, name, err) < 0)
+	cleanup_fd int dir = sandbox_open(state, name, err);
+
+	if (dir < 0)
 		return -1;
 	json_t *answer =
-		control_ask(state, name, json_pack("{s:s,s:i}", "op", "signal", "signal", *(int *)context), NULL, err);
+		ask_running(state, name, dir, json_pack("{s:s,s:i}", "op", "signal", "signal", *(int *)context), err);
 	if (!answer)
 		return -1;
 	json_decref(answer);
@@ -108,10 +124,12 @@ int command_kill(int argc, char **argv)
 
 static int wait_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
+	cleanup_fd int dir = sandbox_open(state, name, err);
+
 	(void)context;
-	if (exists(state, name, err) < 0)
+	if (dir < 0)
 		return -1;
-	json_t *answer = control_ask(state, name, json_pack("{s:s}", "op", "wait"), NULL, err);
+	json_t *answer = ask_running(state, name, dir, json_pack("{s:s}", "op", "wait"), err);
 	if (!answer && (err_is(err, ECONNREFUSED) || err_is(err, ECONNRESET)))
 		answer = sandbox_status(state, name, err);
 	if (!answer)
@@ -162,7 +180,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 	}
 	if (lock < 0) {
 		json_decref(
-			control_ask(state, name, json_pack("{s:s,s:i}", "op", "stop", "seconds", 0), NULL, &ignored));
+			ask_running(state, name, dir, json_pack("{s:s,s:i}", "op", "stop", "seconds", 0), &ignored));
 		/* The supervisor gives the lock back when everything of the sandbox is gone. */
 		cleanup_fd int again = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (again >= 0 && flock(again, LOCK_EX) < 0)

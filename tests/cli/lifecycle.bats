@@ -313,3 +313,19 @@ ps_row() { # NAME: its object in ps -a --json
 	has_not "$(azm ps -a)" "$NAME"
 	is running "$(state_of "$other")"
 }
+
+@test "stop and rm -f of a sandbox that is just starting are heard" {
+	local _
+	for _ in $(seq 8); do
+		spawn "$BATS_TEST_TMPDIR/out" "$AZM" run -d --name "$NAME" --rootfs "$ROOTFS" -- /bin/probe sleep-forever
+		# What was heard too early says that there is no such sandbox yet.
+		wait_for 20 timeout 15 "$AZM" stop -t 1 "$NAME"
+		wait "$SPAWNED" || true
+		is_not_running "$NAME"
+		azm rm "$NAME"
+		spawn "$BATS_TEST_TMPDIR/out" "$AZM" run -d --name "$NAME" --rootfs "$ROOTFS" -- /bin/probe sleep-forever
+		wait_for 20 sh -c "[ \"\$(timeout 15 '$AZM' rm -f '$NAME')\" = '$NAME' ]"
+		wait "$SPAWNED" || true
+		has_not "$(azm ps -aq)" "$NAME"
+	done
+}
