@@ -20,8 +20,9 @@
 [[gnu::nonnull]] int configured_image_open(const struct config *config, struct image *image, struct azm_err *err);
 
 /**
- * stored_image_keep() - a sandbox may be started again, or a snapshot forked: its layers are to stay until then
- * @fd:		the sandbox's directory or the snapshot's file
+ * stored_image_keep() - a sandbox may be started again, or a frozen layer of one be forked: its layers are to stay
+ * until then
+ * @fd:		the sandbox's directory or the frozen layer's
  * @path:	the same; when that is gone, or something else, the layers are not needed any more
  */
 [[gnu::nonnull]] int stored_image_keep(const struct config *config, int fd, const char *path, struct azm_err *err);

@@ -136,13 +136,10 @@ static int merge(void *context, struct azm_err *err)
 static int new_layer(
 	const struct taking *t, const struct config *config, const char *sandbox, char **id, struct azm_err *err)
 {
-	struct config kept = *config;
-
-	kept.remove = false; /* the layer outlives the sandbox */
 	*id = layers_new(t->layers, &t->uppers.in_layer, sandbox, err);
 	cleanup_fd int layer = *id ? layers_open_one(t->layers, *id, err) : -1;
 	cleanup_free char *path = *id ? xasprintf("%s/%s", t->layers->path, *id) : NULL;
-	if (layer < 0 || stored_image_keep(&kept, layer, path, err) < 0)
+	if (layer < 0 || stored_image_keep(config, layer, path, err) < 0)
 		return -1;
 	return steal_fd(&layer);
 }

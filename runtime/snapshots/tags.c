@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "snapshots/layers.h"
 #include "snapshots/snapshot.h"
-#include "stored_image.h"
 
 static int open_directory(const struct state *state, struct azm_err *err)
 {
@@ -44,16 +43,6 @@ int snapshot_check_tag(const struct state *state, const char *tag, struct azm_er
 	return err_hint(err, "choose another TAG: fork takes either");
 }
 
-/* The layers of a stored image are not to go while the snapshot is there. */
-static int keep_image(
-	const struct state *state, const struct snapshot *snapshot, int dir, const char *temporary, struct azm_err *err)
-{
-	cleanup_free char *path = xasprintf("%s/snapshots/%s.json", state->path, snapshot->tag);
-	cleanup_fd int fd = openat(dir, temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	return fd < 0 ? err_sys(err, "write", path) : stored_image_keep(&snapshot->config, fd, path, err);
-}
-
 int snapshot_keep(const struct state *state, struct snapshot *snapshot, struct azm_err *err)
 {
 	cleanup_fd int dir = open_directory(state, err);
@@ -72,8 +61,6 @@ int snapshot_keep(const struct state *state, struct snapshot *snapshot, struct a
 	int result = object ? json_save_at(object, dir, temporary, err)
 			    : err_msg(err, EILSEQ, "write", file, "a value is not UTF-8 text");
 	json_decref(object);
-	if (result == 0)
-		result = keep_image(state, snapshot, dir, temporary, err);
 	/* A link never replaces anything: of two with one name, one wins. */
 	if (result == 0 && linkat(dir, temporary, dir, file, 0) < 0)
 		result = errno == EEXIST ? taken(snapshot->tag, err) : err_sys(err, "write", file);

@@ -12,6 +12,10 @@ memory_layers() { # whether this kernel has them (Linux 6.6)
 	[ "$(printf '6.6\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]
 }
 
+is_gone() { # PID
+	! kill -0 "$1"
+}
+
 @test "a limit that cannot be enforced is an error that says what can be had" {
 	refused 125 'only be set by root of this host' sandbox --disk 10m -- true
 	has "$stderr" 'mode=memory'
@@ -87,6 +91,6 @@ memory_layers() { # whether this kernel has them (Linux 6.6)
 	watcher=$(pgrep -P "$supervisor" -x azm-disk-watch)
 	is running "$(state_of "$NAME")"
 	azm stop -t 0 "$NAME" >/dev/null
-	wait_for 5 eval '! kill -0 "$watcher"'
+	wait_for 5 is_gone "$watcher"
 	is false "$(azm inspect "$NAME" | jq '.[0].disk_exceeded')"
 }

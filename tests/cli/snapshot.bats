@@ -6,7 +6,6 @@ load ../lib/common
 
 setup_file() {
 	make_rootfs
-	rm -rf "$ROOTFS/opt"
 	mkdir -p "$ROOTFS/opt/a/deep" "$ROOTFS/opt/b" "$ROOTFS/opt/c"
 	echo image >"$ROOTFS/opt/a/deep/file"
 	echo image >"$ROOTFS/opt/b/file"
@@ -40,6 +39,10 @@ inside() {
 	fi
 	azm exec "$NAME" sh -ec "$1"
 	azm stop -t 0 "$NAME" >/dev/null
+}
+
+counts_beyond() { # NUMBER: whether the loop in $NAME has gone on
+	[ "$(azm exec "$NAME" cat /last)" -gt "$1" ]
 }
 
 forked() { # TAG SCRIPT: what a fork of it says, and ends
@@ -107,7 +110,7 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 	is running "$(state_of "$NAME")"
 	local before
 	before=$(azm exec "$NAME" cat /last)
-	wait_for 10 eval '[ "$(azm exec "$NAME" cat /last)" -gt "$before" ]'
+	wait_for 10 counts_beyond "$before"
 	# What the loop wrote last in both files was of one moment: never more than a line apart.
 	run forked "$TAG" 'a=$(cat /last); b=$(tail -n 1 /log); echo "apart $((b - a))"; test -p /fifo && echo fifo; chmod 700 /closed; cat /closed/x; du -k /sparse | cut -f1; [ "$(stat -c %i /twin1)" = "$(stat -c %i /twin2)" ] && echo twins; readlink /link'
 	has "$output" 'apart [01]$'
