@@ -197,14 +197,30 @@ static char *take_path(char *line, char **rest)
 	return owner_unescape(line);
 }
 
+/* Whether a line can be about a file on disk, where devices are empty files. Numbers of removed files are used again,
+ * also for directories that no entry was about. */
+static bool same_type(const char *keywords, mode_t mode)
+{
+	static const char type[] = "type=";
+	const char *name = S_ISDIR(mode) ? "dir" : S_ISLNK(mode) ? "link" : S_ISFIFO(mode) ? "fifo" : NULL;
+
+	if (!str_starts(keywords, type))
+		return false;
+	keywords += strlen(type);
+	if (name)
+		return str_starts(keywords, name);
+	return str_starts(keywords, "file") || str_starts(keywords, "char") || str_starts(keywords, "block");
+}
+
 /* Where in the tree that path leads, if it still names that inode; @prefix is the length of the tree's own path. */
-static bool find_path(int root, size_t prefix, const char *path, uint64_t inode, char real[static PATH_MAX])
+static bool find_path(
+	int root, size_t prefix, const char *path, uint64_t inode, const char *keywords, char real[static PATH_MAX])
 {
 	struct stat st;
 	cleanup_fd int fd = resolve_in_root(root, path, O_PATH | O_NOFOLLOW);
 	char magic[64];
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != inode)
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != inode || !same_type(keywords, st.st_mode))
 		return false;
 	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
 	ssize_t length = readlink(magic, real, PATH_MAX - 1);
@@ -232,7 +248,7 @@ static void save_line(FILE *out, int root, size_t prefix, char *line)
 	if (*line != ' ')
 		return;
 	const char *path = take_path(line + 1, &rest);
-	if (!path || !find_path(root, prefix, path, inode, real))
+	if (!path || !find_path(root, prefix, path, inode, rest, real))
 		return;
 	fputc('.', out);
 	put_path(out, real);
