@@ -14,7 +14,7 @@ teardown() {
 	AZM_STATE_DIR=$BATS_FILE_TMPDIR/state
 	remove_sandboxes
 	is '[]' "$(azm ps -a --json | jq -c .)" 'sandboxes left'
-	is '' "$(sandbox_processes)" 'processes left'
+	no_processes_left
 }
 
 with_rootfs() { # DIR: a run that would succeed if the directory were good

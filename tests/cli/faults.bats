@@ -118,8 +118,7 @@ nothing_left() {
 		END
 		has_not "$(azm ps -a)" "$NAME"
 	done
-	run sandbox_processes
-	is '' "$output"
+	no_processes_left
 }
 
 @test "the disk is full while the upper layer is written: ENOSPC inside, the sandbox goes on and can be removed" {
@@ -235,6 +234,5 @@ nothing_left() {
 	done
 	# The last writable layers are removed in the background.
 	wait_for 10 no_new_files || is '' "$(comm -13 "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after")" 'new files'
-	run sandbox_processes
-	is '' "$output"
+	no_processes_left
 }

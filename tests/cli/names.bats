@@ -65,8 +65,7 @@ teardown() { remove_sandboxes; }
 	is running "$(state_of "$name")"
 	is 49 "$(grep -lE 'taken|in use|exists' "$BATS_TEST_TMPDIR"/out.* | wc -l)" 'clear messages'
 	azm rm -f "$name"
-	run sandbox_processes
-	is '' "$output" 'processes left'
+	no_processes_left
 }
 
 @test "two generated names differ" {

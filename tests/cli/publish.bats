@@ -15,8 +15,6 @@ serve() { # INSIDE-ADDRESS OPTION...: a server on port 8000 of the sandbox
 	wait_for 10 sh -c "'$AZM' logs '$NAME' 2>&1 | grep -q server=ready"
 }
 
-no_processes() { [ -z "$(sandbox_processes)" ]; }
-
 host_port() { # INSIDE-PORT: where it is published
 	azm port "$NAME" 2>/dev/null | sed -n "s/.*:\([0-9]*\)$/\1/p" | head -1
 }
@@ -294,7 +292,7 @@ except ConnectionError as error:
 	is ended "$output"
 	wait_for 10 is_not_running "$NAME"
 	is '' "$(ss -Hltn "sport = :$port")"
-	wait_for 10 no_processes
+	wait_for 10 no_sandbox_processes
 }
 
 @test "the ports are free again when the sandbox is gone" {

@@ -190,6 +190,13 @@ sandbox_processes() {
 	done
 }
 
+# The supervisor, and who deletes its directory, may outlive the command for a moment.
+no_processes_left() {
+	wait_for 10 no_sandbox_processes || is '' "$(sandbox_processes)" 'processes left'
+}
+
+no_sandbox_processes() { [ -z "$(sandbox_processes)" ]; }
+
 # Whether no process is left of a sandbox that had this marker in its command line.
 no_process_with() {
 	! grep -lzsF -- "$1" /proc/[0-9]*/cmdline | grep -v "/proc/$$/" | grep -q .
