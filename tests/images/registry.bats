@@ -100,7 +100,7 @@ login_file() { # FILE HOST: as podman login writes it
 
 # ---- pull -----------------------------------------------------------------------------------------------------------
 
-@test "pull by tag, by digest, with docker://; what was pulled runs with azm-rootfs alone as before" {
+@test "pull by tag, by digest, with docker://; the same as unpack makes" {
 	rootfs pull -q "127.0.0.1:$OPEN/group/image:1" "$OUT/tag"
 	is_whole "$OUT/tag"
 	rootfs unpack -q "$IMG" "$OUT/same"
@@ -357,6 +357,30 @@ END
 	is "$(skopeo inspect --raw --tls-verify=false "docker://$name/docker:1" | jq -r '[.layers[].mediaType] | unique[]')" \
 		application/vnd.oci.image.layer.v1.tar+gzip
 	is "$(find "$TMPDIR" /var/tmp -maxdepth 1 -name 'azm-push-*' -user "$(id -u)" 2>/dev/null)" ""
+}
+
+@test "push of an image in the store; what is pulled again has its files and its layers" {
+	local name=127.0.0.1:$OPEN/stored
+	rootfs pull -q --store "127.0.0.1:$OPEN/group/image:1" mine:1
+	rootfs push -q azm:mine:1 "$name/image:1"
+	rootfs pull -q "$name/image:1" "$OUT/x"
+	is_whole "$OUT/x"
+	is "$(jq '.rootfs.diff_ids | length' "$OUT/x/image.json")" 4
+	refused 125 'nothing:1' rootfs push -q azm:nothing:1 "$name/image:2"
+}
+
+@test "built, pushed, pulled, run" {
+	local name=127.0.0.1:$OPEN/built/image:1 context=$BATS_TEST_TMPDIR/context
+	make_rootfs
+	mkdir "$context"
+	cp -a "$ROOTFS" "$context/root"
+	printf 'FROM scratch\nCOPY root /\nRUN echo made here >/made\n' >"$context/Dockerfile"
+	rootfs build -q -t built:1 "$context"
+	rootfs push -q azm:built:1 "$name"
+	AZM_IMAGE_STORE=$OUT/other rootfs pull -q "$name" "$OUT/image"
+	run azm run --rm --rootfs "$OUT/image" -- /bin/cat /made
+	is 0 "$status"
+	has "$output" 'made here'
 }
 
 @test "a large blob goes in pieces" {
