@@ -395,8 +395,7 @@ int http_start(struct server *server, struct azm_err *err)
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, server->options.client_timeout_s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, &server->connections,
-		SENDFILE_OPTION MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, &server->connections, SENDFILE_OPTION MHD_OPTION_END);
 	if (!server->http)
 		return err_msg(err, EIO, "start the HTTP server", NULL, "libmicrohttpd refused");
 	announce(&server->options, steal_fd(&fd));

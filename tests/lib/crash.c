@@ -111,7 +111,7 @@ static void on_stop(struct tracer *tracer, pid_t tid, int status)
 {
 	struct tracee *tracee = tracee_of(tracer, tid);
 	int event = status >> 16, signal = WSTOPSIG(status), deliver = 0;
-	int how = PTRACE_SYSCALL;
+	enum __ptrace_request how = PTRACE_SYSCALL;
 
 	if (signal == (SIGTRAP | 0x80)) {
 		on_call(tracer, tracee);
