@@ -29,6 +29,8 @@ int paused_find(int dir, struct paused *paused, struct azm_err *err)
 	if (!status)
 		return -1;
 	const char *cgroup = json_string_value(json_object_get(status, "cgroup"));
+	const char *text = json_string_value(json_object_get(status, "state"));
+	paused->by_user = text && strcmp(text, "paused") == 0;
 	paused->init = (pid_t)json_integer_value(json_object_get(status, "pid"));
 	paused->cgroup = cgroup ? xstrdup(cgroup) : NULL;
 	json_decref(status);
@@ -165,7 +167,7 @@ void hold_end(struct hold *hold)
 
 	if (hold->connection >= 0)
 		close(hold->connection);
-	if (was_held)
+	if (was_held && !hold->paused.by_user)
 		paused_let_go(&hold->paused);
 	paused_free(&hold->paused);
 	if (hold->lock >= 0)

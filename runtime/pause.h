@@ -18,6 +18,7 @@
 struct paused {
 	pid_t init;
 	char *cgroup; /* NULL: stopped by signals */
+	bool by_user; /* `pause` was there before */
 };
 
 /** paused_find() - what a sandbox's status says. @dir: its directory. Release with paused_free(). */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/tree.h"
 #include "disk.h"
 #include "idmap.h"
 #include "pause.h"
@@ -211,7 +212,7 @@ static int take_stopped(struct taking *t, struct azm_err *err)
 	struct azm_err ignored = { 0 };
 
 	if (is_unchanged(t))
-		return 0;
+		return tree_remove_at(t->layers->dir, t->id, err);
 	cleanup_free char *path = layers_path(t->layers, t->id);
 	/* Listed while it is still empty: before and after the exchange the sandbox is the same tree. */
 	replace_top(&t->config->layers, 0, path);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Frozen states of sandboxes: snapshot, fork, rollback, diff, snapshots ls, inspect and rm.
-# shellcheck disable=SC2154,SC2016,SC2030,SC2031 # set by bats; quotes on purpose; every test is a subshell
+# shellcheck disable=SC2153,SC2154,SC2016,SC2030,SC2031 # set by bats; quotes on purpose; every test is a subshell
 load ../lib/common
 
 setup_file() {
@@ -133,6 +133,24 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 	is past "$(azm exec "$NAME-f-2" cat /file)"
 	is "$(azm exec "$NAME" stat -c '%a %u %Y' /)" "$(azm exec "$NAME-f-2" stat -c '%a %u %Y' /)"
 	is future "$(azm exec "$NAME" cat /file)"
+}
+
+@test "a paused sandbox stays paused while it is frozen; one without changes makes no new layer" {
+	background "$NAME" >/dev/null
+	azm exec "$NAME" touch /new
+	azm pause "$NAME"
+	azm snapshot "$NAME" "$TAG-1"
+	is paused "$(state_of "$NAME")"
+	azm unpause "$NAME"
+	is running "$(state_of "$NAME")"
+	azm exec "$NAME" true
+	azm stop -t 0 "$NAME"
+	azm snapshot "$NAME" "$TAG-2"
+	local layers
+	layers=$(find "$AZM_STATE_DIR/layers" -maxdepth 1 | wc -l)
+	azm snapshot "$NAME" "$TAG-3"
+	is "$layers" "$(find "$AZM_STATE_DIR/layers" -maxdepth 1 | wc -l)"
+	is '' "$(azm diff "$NAME" "$TAG-1")"
 }
 
 @test "two hundred forks of one state share its layers" {
