@@ -219,8 +219,9 @@ static void print_layers(const json_t *layers)
 	{
 		const char *digest = json_string_value(json_object_get(layer, "digest"));
 		const char *diff_id = json_string_value(json_object_get(layer, "diff_id"));
-		printf("%-12s %s  %.1f MiB\n", "", digest ? digest : diff_id,
-			(double)json_integer_value(json_object_get(layer, "size")) / (1 << 20));
+		char size[STR_SIZE_TEXT];
+		printf("%-12s %s  %s\n", "", digest ? digest : diff_id,
+			str_size((uint64_t)json_integer_value(json_object_get(layer, "size")), size));
 	}
 }
 

@@ -37,14 +37,6 @@ void progress_begin(struct progress *progress, enum progress_style style, const 
 	clock_gettime(CLOCK_MONOTONIC, &progress->start);
 }
 
-static void format_bytes(char *text, size_t size, uint64_t bytes)
-{
-	if (bytes == 0)
-		*text = '\0';
-	else
-		snprintf(text, size, "%.1f MiB", (double)bytes / (1 << 20));
-}
-
 static size_t terminal_columns(void)
 {
 	struct winsize size;
@@ -64,14 +56,15 @@ static double seconds_left(const struct progress *progress)
 
 static void draw_bar(struct progress *progress)
 {
-	char bar[BAR_WIDTH + 1], bytes[32], packages[32] = "", left[32] = "", line[320];
+	char bar[BAR_WIDTH + 1], bytes[STR_SIZE_TEXT] = "", packages[32] = "", left[32] = "", line[320];
 	unsigned filled = (unsigned)(progress->percent / 100 * BAR_WIDTH);
 	unsigned elapsed = (unsigned)progress_seconds(progress);
 
 	for (unsigned i = 0; i < BAR_WIDTH; i++)
 		bar[i] = i < filled ? '#' : '.';
 	bar[BAR_WIDTH] = '\0';
-	format_bytes(bytes, sizeof bytes, progress->bytes);
+	if (progress->bytes)
+		str_size(progress->bytes, bytes);
 	if (progress->packages)
 		snprintf(packages, sizeof packages, "%u packages", progress->packages);
 	if (progress->files)

@@ -11,7 +11,7 @@
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/store.h"
 
-enum { NAMES_MAX = 256, SIZE_TEXT = 24 };
+enum { NAMES_MAX = 256 };
 
 struct store_command {
 	bool json, force, blobs;
@@ -55,18 +55,6 @@ const struct option_row df_options[] = {
 	{ 0, "json", NULL, set_json, "one object" },
 	OPTIONS_END,
 };
-
-static const char *size_text(uint64_t bytes, char text[static SIZE_TEXT])
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
-		value /= 1024;
-	snprintf(text, SIZE_TEXT, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-	return text;
-}
 
 static void print_json(json_t *value)
 {
@@ -182,13 +170,13 @@ static void list_images(const struct contents *c)
 {
 	printf("%-40s %6s %12s  %s\n", "NAME", "LAYERS", "SIZE", "CREATED");
 	for (size_t i = 0; i < c->image_count; i++) {
-		char text[SIZE_TEXT];
+		char text[STR_SIZE_TEXT];
 		struct image_size size = measure_image(c, &c->images[i]);
 		cleanup_free char *name = store_name_short(c->images[i].name);
 		cleanup_free char *created = xstrdup(c->images[i].created ? c->images[i].created : "");
 		str_sanitise(name);
 		str_sanitise(created);
-		printf("%-40s %6zu %12s  %s%s\n", name, c->images[i].layers.count, size_text(size.whole, text), created,
+		printf("%-40s %6zu %12s  %s%s\n", name, c->images[i].layers.count, str_size(size.whole, text), created,
 			size.missing ? "  (layers are missing)" : "");
 	}
 }
@@ -242,19 +230,19 @@ static void add_up(const struct store *store, const struct contents *c, struct t
 
 static void print_df(const struct store *store, const struct contents *c, const struct totals *t)
 {
-	char one[SIZE_TEXT], two[SIZE_TEXT], three[SIZE_TEXT];
+	char one[STR_SIZE_TEXT], two[STR_SIZE_TEXT], three[STR_SIZE_TEXT];
 
 	printf("%-40s %12s %12s %12s\n", "NAME", "SIZE", "SHARED", "UNIQUE");
 	for (size_t i = 0; i < c->image_count; i++) {
 		struct image_size size = measure_image(c, &c->images[i]);
 		cleanup_free char *name = store_name_short(c->images[i].name);
 		str_sanitise(name);
-		printf("%-40s %12s %12s %12s\n", name, size_text(size.whole, one), size_text(size.shared, two),
-			size_text(size.whole - size.shared, three));
+		printf("%-40s %12s %12s %12s\n", name, str_size(size.whole, one), str_size(size.shared, two),
+			str_size(size.whole - size.shared, three));
 	}
-	printf("\n%-40s %12s   %zu layers\n", "layers", size_text(t->layer_bytes, one), c->layer_count);
-	printf("%-40s %12s   %zu layers\n", "  of no name", size_text(t->unused_bytes, one), t->unused);
-	printf("%-40s %12s   %" PRIu64 " blobs\n", "downloads", size_text(t->blob_bytes, one), t->blobs);
+	printf("\n%-40s %12s   %zu layers\n", "layers", str_size(t->layer_bytes, one), c->layer_count);
+	printf("%-40s %12s   %zu layers\n", "  of no name", str_size(t->unused_bytes, one), t->unused);
+	printf("%-40s %12s   %" PRIu64 " blobs\n", "downloads", str_size(t->blob_bytes, one), t->blobs);
 	printf("%s\n", store->path);
 }
 
@@ -300,14 +288,14 @@ static int remove_names(const struct store *store, const char **names, int count
 {
 	for (int i = 0; i < count; i++) {
 		struct store_removed removed;
-		char text[SIZE_TEXT];
+		char text[STR_SIZE_TEXT];
 		/* As everywhere else a name may be given as --rootfs takes it. */
 		const char *name = str_starts(names[i], STORE_SCHEME) ? names[i] + strlen(STORE_SCHEME) : names[i];
 		if (store_image_remove(store, name, force, &removed, err) < 0)
 			return -1;
 		cleanup_free char *shown = xstrdup(name);
 		str_sanitise(shown);
-		printf("%s: %" PRIu64 " layers removed, %s%s\n", shown, removed.layers, size_text(removed.bytes, text),
+		printf("%s: %" PRIu64 " layers removed, %s%s\n", shown, removed.layers, str_size(removed.bytes, text),
 			removed.busy ? "; some are in use and stay" : "");
 	}
 	return 0;
@@ -355,7 +343,7 @@ int gc_main(int argc, char **argv)
 	struct azm_err err = { 0 };
 	struct store_removed removed = { 0 };
 	cleanup_store struct store store = STORE_NONE;
-	char one[SIZE_TEXT], two[SIZE_TEXT];
+	char one[STR_SIZE_TEXT], two[STR_SIZE_TEXT];
 	const char *none[1];
 	int result = command_operands("gc", &options, argc, argv, none, 0, &err);
 
@@ -369,6 +357,6 @@ int gc_main(int argc, char **argv)
 			(json_int_t)removed.blob_bytes, "busy", (json_int_t)removed.busy));
 	else if (result >= 0)
 		printf("%" PRIu64 " layers removed, %s; %" PRIu64 " downloads removed, %s\n", removed.layers,
-			size_text(removed.bytes, one), removed.blobs, size_text(removed.blob_bytes, two));
+			str_size(removed.bytes, one), removed.blobs, str_size(removed.blob_bytes, two));
 	return finish(&err, result);
 }

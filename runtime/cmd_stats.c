@@ -207,27 +207,18 @@ static json_t *sample_json(const struct sample *s, double cpu)
 		"block_read_bytes", (json_int_t)s->read_bytes, "block_written_bytes", (json_int_t)s->written);
 }
 
-/* "12.3MiB" */
-static char *human(unsigned long long bytes)
+static char *of_both(uint64_t one, uint64_t other)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
+	char left[STR_SIZE_TEXT], right[STR_SIZE_TEXT];
 
-	while (value >= 1024 && unit + 1 < sizeof units / sizeof *units) {
-		value /= 1024;
-		unit++;
-	}
-	return xasprintf(unit ? "%.1f%s" : "%.0f%s", value, units[unit]);
+	return xasprintf("%s / %s", str_size(one, left), str_size(other, right));
 }
 
 static void print_row(const struct sample *s, double cpu)
 {
-	cleanup_free char *used = human(s->memory), *limit = human(s->memory_limit), *in = human(s->received),
-			  *out = human(s->sent), *read = human(s->read_bytes), *written = human(s->written);
-	cleanup_free char *memory = xasprintf("%s / %s", used, limit);
-	cleanup_free char *net = xasprintf("%s / %s", in, out);
-	cleanup_free char *block = xasprintf("%s / %s", read, written);
+	cleanup_free char *memory = of_both(s->memory, s->memory_limit);
+	cleanup_free char *net = of_both(s->received, s->sent);
+	cleanup_free char *block = of_both(s->read_bytes, s->written);
 
 	printf("%-24s %6.2f%%  %-20s %5.2f%%  %-20s %-20s %4llu\n", s->name, cpu, memory, memory_percent(s), net, block,
 		s->pids);

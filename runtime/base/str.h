@@ -43,6 +43,11 @@ bool str_to_u64(const char *text, uint64_t max, uint64_t *value);
 /** str_to_bytes() - a size as Docker writes it: digits with an optional b, k, m or g (any case); at most INT64_MAX. */
 bool str_to_bytes(const char *text, uint64_t *value);
 
+enum { STR_SIZE_TEXT = 16 };
+
+/** str_size() - "0 B", "1.4 MiB": a number of bytes for people. Return: @text */
+const char *str_size(uint64_t bytes, char text[static STR_SIZE_TEXT]);
+
 bool str_starts(const char *text, const char *prefix);
 
 /** str_sanitise() - replace every control character (C0, DEL) in place, so that the text cannot drive a terminal.
