@@ -45,7 +45,7 @@ static const struct command commands[] = {
 	},
 	{
 		.name = "pull",
-		.operands = "REF DIR",
+		.operands = "REF DIR | --store REF [NAME]",
 		.summary = "make an image of one in a registry, as an ordinary user",
 		.options = pull_options,
 		.run = pull_main,
