@@ -426,7 +426,7 @@ struct growing {
 
 static void grow(struct growing *text, const char *piece, size_t length)
 {
-	if (text->size + length + 1 > text->room) {
+	if (!text->data || text->size + length + 1 > text->room) {
 		text->room = 2 * (text->size + length + 1);
 		text->data = xrealloc(text->data, text->room, 1);
 	}

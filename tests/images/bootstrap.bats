@@ -224,7 +224,7 @@ make_sources() { # DIR
 	run timeout 200 "$ROOTFS_TOOL" build --build-context "debian=$IMAGE" -t custom "$context" 3>&-
 	is 0 "$status" status
 	run timeout 100 "$ROOTFS_TOOL" build --build-context "debian=$IMAGE" -t custom "$context" 3>&-
-	is 6 "$(grep -c ' cached$' <<<"$output")" 'cached steps'
+	is 7 "$(grep -c ' cached$' <<<"$output")" 'cached steps'
 	# shellcheck disable=SC2016 # expanded inside
 	run azm run --rm --rootfs azm:custom -- sh -c 'echo $RECIPE; pwd; cat who out; getent passwd azmtest | cut -d: -f1; ls -A /dev | grep -c azm'
 	is 'custom /home/builder/project builder installed from pip from npm azmtest 0' "$(xargs <<<"$output")"
