@@ -45,6 +45,8 @@ static inline void plan_free_mounts(struct mount_plan *mounts)
 static inline void plan_free(struct plan *plan)
 {
 	plan_free_mounts(&plan->mount);
+	free(plan->copy.path);
+	free(plan->copy.name);
 	free(plan->hostname);
 	free(plan->groups);
 	free(plan->filter);
