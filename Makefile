@@ -89,6 +89,11 @@ check: deps-test
 check-vm: deps-vm
 	@tests/vm/check-vm.sh
 
+# Images of real size through every tool: minutes, and gigabytes in /var/tmp.
+check-images: deps-test
+	@$(MAKE) --no-print-directory programs
+	@tests/images/real.sh $(O)
+
 # ---- quality -----------------------------------------------------------------------------------------------------
 C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 SH_FILES := $(shell git ls-files '*.sh' .ci/run .ci/install-packages 2>/dev/null)
@@ -142,6 +147,7 @@ help:
 	@echo 'make check      build, run every test, close with the counts (SAN=1: with sanitizers)'
 	@echo 'make check-crash   a thousand kills in the life of a sandbox, nothing may be left'
 	@echo 'make soak          an hour of starts, forks, kills (SOAK_SECONDS=600)'
+	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
 .PHONY: check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help

@@ -186,14 +186,15 @@ static void print_items(const char *title, const json_t *object, bool values)
 {
 	const char *key;
 	json_t *value;
+	const char *shown = title; /* in front of the first one */
 
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)
 	{
 		cleanup_free char *line = values && json_is_string(value)
 						  ? xasprintf("%s=%s", key, json_string_value(value))
 						  : xstrdup(key);
-		print_line(title, line);
-		title = "";
+		print_line(shown, line);
+		shown = "";
 	}
 }
 
@@ -201,11 +202,12 @@ static void print_list(const char *title, const json_t *array)
 {
 	size_t i;
 	json_t *value;
+	const char *shown = title; /* in front of the first one */
 
 	json_array_foreach((json_t *)(uintptr_t)array, i, value)
 	{
-		print_line(title, json_is_string(value) ? json_string_value(value) : "?");
-		title = "";
+		print_line(shown, json_is_string(value) ? json_string_value(value) : "?");
+		shown = "";
 	}
 }
 

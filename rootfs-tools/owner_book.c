@@ -264,7 +264,7 @@ static int parse_keywords(
 int owner_book_find(struct owner_book *book, const char *path, struct owner *owner, struct azm_err *err)
 {
 	uint64_t offset;
-	char *rest;
+	char *rest = NULL;
 
 	if (!book->file)
 		return 0;

@@ -210,14 +210,22 @@ void tar_put(struct tar_text *text, const struct tar_entry *e)
 	tar_text_free(&records);
 }
 
+static void put_line(struct tar_text *text, uint64_t number)
+{
+	char line[24];
+	int length = snprintf(line, sizeof line, "%" PRIu64 "\n", number);
+
+	tar_text_add(text, line, (size_t)length);
+}
+
 void tar_put_map(struct tar_text *text, const uint64_t (*parts)[2], size_t count)
 {
 	const size_t begin = text->size;
-	char line[48];
 
-	tar_text_add(text, line, (size_t)snprintf(line, sizeof line, "%zu\n", count));
-	for (size_t i = 0; i < count; i++)
-		tar_text_add(text, line,
-			(size_t)snprintf(line, sizeof line, "%" PRIu64 "\n%" PRIu64 "\n", parts[i][0], parts[i][1]));
+	put_line(text, count);
+	for (size_t i = 0; i < count; i++) {
+		put_line(text, parts[i][0]);
+		put_line(text, parts[i][1]);
+	}
 	put_zeros(text, tar_padding(text->size - begin));
 }
