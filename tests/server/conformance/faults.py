@@ -102,7 +102,9 @@ class Clients(Case):
                 answer = self.client.run('C-c', is_input=True, timeout=60.0, blocking=True)
             self.assertEqual(metadata(answer)['exit_code'], 130)
             answer = self.client.run('echo next', timeout=60.0, blocking=True)
-            self.assertEqual((metadata(answer)['exit_code'], answer['content']), (0, 'next'))
+            self.assertEqual(metadata(answer)['exit_code'], 0)
+            # bash that was interrupted before it gave cat the terminal says first that cat has stopped
+            self.assertTrue(answer['content'].endswith('next'), answer)
         self.assertLess(missed, 5)  # one in ten, when nobody looks after it
 
     def test_what_is_typed_before_a_command_begins_is_for_the_command(self):
