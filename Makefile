@@ -150,6 +150,6 @@ help:
 	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
-.PHONY: check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help
+.PHONY: check-images check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help
 .DELETE_ON_ERROR:
 .SECONDARY:
