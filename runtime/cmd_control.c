@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cmd_control.c: stop, kill, wait, rm, gc: what is done to sandboxes by name. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,12 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 	if (dir < 0)
 		return force && err_is(err, ENOENT) ? 0 : -1;
 	cleanup_fd int lock = sandbox_lock(dir, err);
+	/* A removal that was killed before its last step left the empty directory. */
+	if (lock < 0 && err_is(err, ENOENT) && unlinkat(state->sandboxes, name, AT_REMOVEDIR) == 0) {
+		err_clear(err);
+		printf("%s\n", name);
+		return 0;
+	}
 	if (lock < 0 && !err_is(err, EWOULDBLOCK))
 		return -1;
 	if (lock < 0 && !force) {

@@ -257,7 +257,9 @@ static int references_of_snapshots(
 	if (!dir)
 		return errno == ENOENT ? 0 : err_sys(err, "list snapshots", NULL);
 	for (const struct dirent *entry; (entry = readdir(dir));)
-		if (entry->d_name[0] != '.' && add_references(layers, dirfd(dir), entry->d_name, used, err) < 0)
+		if (entry->d_name[0] == '.') /* half-written by somebody who was killed: nobody else has the lock */
+			unlinkat(dirfd(dir), entry->d_name, 0);
+		else if (add_references(layers, dirfd(dir), entry->d_name, used, err) < 0)
 			return err_wrap(err, "look for layers in use", entry->d_name);
 	return 0;
 }

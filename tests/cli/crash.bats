@@ -166,3 +166,14 @@ sweep() {
 @test "the command is killed in the removal of a snapshot" {
 	sweep azm-sandbox "$RUN; $CHANGE; $STOP; $SNAPSHOT" "'$AZM' snapshots rm $TAG >/dev/null 2>&1" still_kept
 }
+
+@test "what kills left is taken away: an empty directory by rm, a half-written snapshot by gc" {
+	sandbox -- /bin/true
+	mkdir "$AZM_STATE_DIR/sandboxes/$NAME"
+	run azm rm "$NAME"
+	is "0 $NAME" "$status $output"
+	(umask 077 && mkdir -p "$AZM_STATE_DIR"/{layers,snapshots})
+	: >"$AZM_STATE_DIR/snapshots/..half.1.1"
+	azm gc
+	is '' "$(directories)"
+}
