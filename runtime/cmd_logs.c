@@ -116,7 +116,7 @@ static bool parse_date(const char *text, int64_t *ns)
 static int parse_time(const char *text, int64_t *ns, struct azm_err *err)
 {
 	struct timespec now;
-	char *end;
+	char *end = NULL;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (parse_duration(text, ns)) {
@@ -125,7 +125,7 @@ static int parse_time(const char *text, int64_t *ns, struct azm_err *err)
 		return 0;
 	}
 	double seconds = isdigit((unsigned char)*text) ? strtod(text, &end) : -1;
-	if (seconds >= 0 && !*end && seconds < 9e9) {
+	if (seconds >= 0 && end && !*end && seconds < 9e9) {
 		*ns = (int64_t)(seconds * 1e9) + 1;
 		return 0;
 	}
