@@ -5,7 +5,7 @@
 # A Debian system of some hundred megabytes and tens of thousands of files, made by mmdebstrap once and kept in CACHE
 # (/var/tmp/azm-check-images), becomes images through umoci, skopeo and, where it is there, buildah; azm-rootfs unpacks
 # each, exports it again, and what it wrote is read by skopeo, umoci and podman. Everything runs as the caller, or, when
-# root starts it, as an id without privileges.
+# root starts it, as an id without privileges (none of those that tests/run-tests.sh uses, and cleans up after).
 set -eu -o pipefail
 export LC_ALL=C
 build=$(cd "$1" && pwd -P)
@@ -21,9 +21,9 @@ if [ "$(id -u)" -eq 0 ]; then
 	chmod a+rx "$cache" && chmod a+r "$cache/debian.tar"
 	work=$(mktemp -d "$cache/work-XXXXXX")
 	cp "$build/azm-rootfs" "$here/../lib/make_images.py" "$here/real.sh" "$work"
-	chown -R 61234:61234 "$work"
+	chown -R 60997:60997 "$work"
 	trap 'rm -rf "$work"' EXIT
-	AZM_WORK=$work setpriv --reuid 61234 --regid 61234 --clear-groups --inh-caps=-all \
+	AZM_WORK=$work setpriv --reuid 60997 --regid 60997 --clear-groups --inh-caps=-all \
 		env HOME="$work" TMPDIR="$work" bash "$work/real.sh" "$work" "$cache"
 	exit
 fi
