@@ -103,7 +103,6 @@ static void sources_say_what_they_are(void **state)
 	struct source_name source;
 	assert_int_equal(source_parse("", &source, &err), -1);
 	assert_int_equal(source_parse("oci:", &source, &err), -1);
-	assert_int_equal(source_parse("docker://busybox", &source, &err), -1);
 }
 
 static void platforms_fit_what_they_do_not_contradict(void **state)
