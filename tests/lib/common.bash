@@ -197,11 +197,6 @@ no_processes_left() {
 
 no_sandbox_processes() { [ -z "$(sandbox_processes)" ]; }
 
-# Whether no process is left of a sandbox that had this marker in its command line.
-no_process_with() {
-	! grep -lzsF -- "$1" /proc/[0-9]*/cmdline | grep -v "/proc/$$/" | grep -q .
-}
-
 inspect() { # NAME KEY
 	azm inspect "$1" | jq -r ".[0].$2"
 }
