@@ -184,10 +184,11 @@ static int enable_controllers(const struct config *config, int dir, struct azm_e
 				continue;
 			err_msg(err, EOPNOTSUPP, "limit memory or processors", NULL,
 				"the cgroup delegated to you has no %s controller", wanted[i].name);
-			return err_hint(err, "systemd before 252 delegates memory and pids only: as root, put `[Service]` and "
-					     "`Delegate=cpu memory pids` into /etc/systemd/system/user@.service.d/azm.conf; a "
-					     "host with version 1 beside version 2: boot with "
-					     "systemd.unified_cgroup_hierarchy=1. Or use --best-effort");
+			return err_hint(err,
+				"systemd before 252 delegates memory and pids only: as root, put `[Service]` and "
+				"`Delegate=cpu memory pids` into /etc/systemd/system/user@.service.d/azm.conf; a "
+				"host with version 1 beside version 2: boot with "
+				"systemd.unified_cgroup_hierarchy=1. Or use --best-effort");
 		}
 		snprintf(text + strlen(text), sizeof text - strlen(text), "%s+%s", *text ? " " : "", wanted[i].name);
 	}

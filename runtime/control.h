@@ -4,7 +4,8 @@
  * A SOCK_SEQPACKET socket NAME.KEY.sock in the live directory (KEY tells the user's state directories apart); a request
  * and its answer are one JSON object each:
  *
- *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}   {"op":"attach"} (streams.h)   {"op":"pause"}
+ *     {"op":"signal","signal":15}   {"op":"stop","seconds":10}   {"op":"wait"}   {"op":"enter"}   {"op":"attach"}
+ * (streams.h)   {"op":"pause"}
  * {"op":"resume"}
  *     {"op":"publish", ...}   {"op":"unpublish", ...}   (published.h)   {"op":"egress", ...}   (egress_service.h)
  *

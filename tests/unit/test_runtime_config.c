@@ -32,8 +32,8 @@ static void fill(struct run_request *request)
 		"--compat32", "--seccomp-log", "--proc=bind", "--egress-engine=pasta", "--network-alias=db",
 		"--egress=a.example:443,!b.example", "--egress-proxy=http://p.example:1", "--dns=192.0.2.1",
 		"--mount=type=tmpfs,target=/m", "--device=/dev/zero", "--cgroup-parent=/c", "--best-effort",
-		"--stop-signal=INT", "--guard=report", "--disk=1g",
-		"--storage-opt=inodes=1000", "--storage-opt=mode=watch", "--name=box" };
+		"--stop-signal=INT", "--guard=report", "--disk=1g", "--storage-opt=inodes=1000",
+		"--storage-opt=mode=watch", "--name=box" };
 	static const struct command run = { .name = "run", .options = run_option_rows };
 	struct azm_err err = { 0 };
 	int argc = (int)(sizeof words / sizeof *words);

@@ -86,8 +86,8 @@ static void same_path(const struct host_path *a, const struct host_path *b)
 static void same_mounts(const struct mount_plan *a, const struct mount_plan *b)
 {
 	assert_true(a->mode == b->mode && a->read_only == b->read_only && a->proc == b->proc &&
-		    a->shm_size == b->shm_size && a->tty_gid == b->tty_gid && a->cgroup == b->cgroup && a->memory_layer == b->memory_layer &&
-		    a->memory_inodes == b->memory_inodes);
+		    a->shm_size == b->shm_size && a->tty_gid == b->tty_gid && a->cgroup == b->cgroup &&
+		    a->memory_layer == b->memory_layer && a->memory_inodes == b->memory_inodes);
 	assert_true(a->lower_count == b->lower_count && a->volume_count == b->volume_count &&
 		    a->file_count == b->file_count);
 	for (size_t i = 0; i < a->lower_count; i++)
