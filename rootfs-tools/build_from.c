@@ -92,14 +92,14 @@ static int take_source(struct build *build, struct stage *stage, const struct so
 		.measure = true,
 		.limit = build->max_size,
 		.registry = &build->registry };
-	char manifest[DIGEST_TEXT_SIZE];
+	char manifest[DIGEST_TEXT_SIZE] = "";
 
 	if (source_open(name, &options, &build->job, &source, err) < 0)
 		return -1;
 	if (source.remote)
 		digest_text(&source.image.manifest_digest, manifest);
-	if (store_unpack(&build->store, &source, store_name, source.remote ? manifest : NULL, build->max_size,
-		    &build->job, &image, err) < 0)
+	if (store_unpack(&build->store, &source, store_name, *manifest ? manifest : NULL, build->max_size, &build->job,
+		    &image, err) < 0)
 		return -1;
 	progress_end(&build->job.progress);
 	return take_stored(build, stage, &image, err);

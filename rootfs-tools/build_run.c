@@ -213,13 +213,14 @@ static int write_files(struct run *run, struct azm_err *err)
 {
 	const char *user = stage_text(run->stage, "User"), *workdir = stage_text(run->stage, "WorkingDir");
 	json_t *env = json_array();
-	const int dir = run->step.maker.dir;
+	int dir = run->step.maker.dir;
 
-	for (size_t i = 0; i < run->env.count; i++)
-		if (json_array_append_new(env, json_string(run->env.items[i])) < 0) {
-			json_decref(env);
-			return err_msg(err, EINVAL, "use the variable", run->env.items[i], "it is not UTF-8");
-		}
+	for (size_t i = 0; i < run->env.count; i++) {
+		if (json_array_append_new(env, json_string(run->env.items[i])) == 0)
+			continue;
+		json_decref(env);
+		return err_msg(err, EINVAL, "use the variable", run->env.items[i], "it is not UTF-8");
+	}
 	json_t *config = json_pack("{s:{s:o, s:s, s:s}}", "config", "Env", env, "User", *user ? user : "0",
 		"WorkingDir", *workdir ? workdir : "/");
 	cleanup_free char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;

@@ -71,7 +71,7 @@ static char *expand(const struct build *build, const struct stage *stage, const 
 		variables.env = stage_env(stage);
 	char *meaning = how(word, &scope, err);
 	str_list_free(&variables.env);
-	return meaning;
+	return meaning; /* cppcheck-suppress returnDanglingLifetime ; allocated, nothing of the scope's */
 }
 
 char *build_expand(const struct build *build, const struct stage *stage, const char *word, struct azm_err *err)

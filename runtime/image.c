@@ -118,7 +118,7 @@ int image_read_config(struct image *image, const char *text, size_t size, struct
 
 /* An image of another architecture fails at the first exec with a riddle; say it now. Looks at what most images have.
  */
-int image_check_architecture(const struct image *image, const char *path, struct azm_err *err)
+int image_check_architecture(const struct image *image, const char *name, struct azm_err *err)
 {
 	static const char *const programs[] = { "/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/env" };
 #if defined __x86_64__
@@ -135,7 +135,7 @@ int image_check_architecture(const struct image *image, const char *path, struct
 			memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
 			continue;
 		if (header.e_machine != OURS && header.e_machine != EM_386 && header.e_machine != EM_ARM) {
-			err_msg(err, ENOEXEC, "use image", path,
+			err_msg(err, ENOEXEC, "use image", name,
 				"its programs are for another architecture (ELF machine %u)", header.e_machine);
 			return err_hint(err, "get the image for this machine's architecture");
 		}

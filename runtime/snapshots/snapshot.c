@@ -138,8 +138,10 @@ static int new_layer(
 	const struct taking *t, const struct config *config, const char *sandbox, char **id, struct azm_err *err)
 {
 	*id = layers_new(t->layers, &t->uppers.in_layer, sandbox, err);
-	cleanup_fd int layer = *id ? layers_open_one(t->layers, *id, err) : -1;
-	cleanup_free char *path = *id ? xasprintf("%s/%s", t->layers->path, *id) : NULL;
+	if (!*id)
+		return -1;
+	cleanup_fd int layer = layers_open_one(t->layers, *id, err);
+	cleanup_free char *path = xasprintf("%s/%s", t->layers->path, *id);
 	if (layer < 0 || stored_image_keep(config, layer, path, err) < 0)
 		return -1;
 	return steal_fd(&layer);
@@ -273,9 +275,11 @@ static int prepare(struct taking *t, struct azm_err *err)
 			t->config->rootfs_mode);
 		return -1;
 	}
-	if (disk_plan(t->config) == DISK_MEMORY)
-		return err_msg(err, EINVAL, "take a snapshot of", t->name,
+	if (disk_plan(t->config) == DISK_MEMORY) {
+		err_msg(err, EINVAL, "take a snapshot of", t->name,
 			"its writable layer is in memory (--storage-opt mode=memory)");
+		return -1;
+	}
 	if (uppers_list(t->dir, &t->uppers, err) < 0)
 		return -1;
 	t->layer = new_layer(t, t->config, t->name, &t->id, err);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "rootfs-tools/dockerfile.h"
 
 /* The file in one line: KIND@LINE(flags)[exec]{args}<heredocs>; ... */
@@ -191,18 +192,26 @@ static void test_bad(void **state)
 	}
 }
 
+static char *repeat(const char *text, size_t times)
+{
+	char *all = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&all, &size);
+
+	assert_non_null(stream);
+	for (size_t i = 0; i < times; i++)
+		fputs(text, stream);
+	fclose(stream);
+	return all;
+}
+
 /* A text of @count pieces behind a FROM. */
 static int parse_many(const char *piece, size_t count, const char *end, struct azm_err *err)
 {
-	const size_t length = strlen(piece);
-	cleanup_free char *text = malloc(16 + length * count + strlen(end));
-	char *at = stpcpy(text, F);
+	cleanup_free char *pieces = repeat(piece, count), *text = xasprintf("%s%s%s", F, pieces, end);
 	struct dockerfile file = { 0 };
 
-	for (size_t i = 0; i < count; i++)
-		at = stpcpy(at, piece);
-	at = stpcpy(at, end);
-	int result = dockerfile_parse(text, (size_t)(at - text), "D", &file, err);
+	int result = dockerfile_parse(text, strlen(text), "D", &file, err);
 	dockerfile_free(&file);
 	return result;
 }
@@ -229,19 +238,12 @@ static void test_many_flags_and_heredocs(void **state)
 
 	(void)state;
 	assert_int_equal(parse_many("", 0, "RUN --mount=a --mount=b c", &err), 0);
-	cleanup_free char *line = calloc(1, 1 << 16);
-	strcpy(line, "RUN");
-	for (int i = 0; i < 65; i++)
-		strcat(line, " --mount=a");
-	assert_int_equal(parse_many("", 0, strcat(line, " b"), &err), -1);
+	cleanup_free char *flags = repeat(" --mount=a", 65), *flagged = xasprintf("RUN%s b", flags);
+	assert_int_equal(parse_many("", 0, flagged, &err), -1);
 	assert_string_equal(err.reason, "more than 64 flags");
-	strcpy(line, "RUN");
-	for (int i = 0; i < 65; i++)
-		strcat(line, " <<A");
-	strcat(line, "\n");
-	for (int i = 0; i < 65; i++)
-		strcat(line, "A\n");
-	assert_int_equal(parse_many("", 0, line, &err), -1);
+	cleanup_free char *marks = repeat(" <<A", 65), *ends = repeat("A\n", 65),
+			  *documents = xasprintf("RUN%s\n%s", marks, ends);
+	assert_int_equal(parse_many("", 0, documents, &err), -1);
 	assert_string_equal(err.reason, "more than 64 here-documents");
 }
 

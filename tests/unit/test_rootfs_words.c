@@ -128,8 +128,8 @@ static void test_bounds(void **state)
 		at = stpcpy(at, "$B");
 	assert_null(word_expand(word, &scope, &err));
 	assert_int_equal(err.code, E2BIG);
-	for (int i = 0; i < 20; i++)
-		strcat(deep, "${A+");
+	for (char *at = deep; at < deep + 20 * strlen("${A+");)
+		at = stpcpy(at, "${A+");
 	assert_null(word_expand(deep, &scope, &err));
 	assert_int_equal(err.code, E2BIG);
 	assert_null(word_expand("${B#x}", &scope, &err));
@@ -143,7 +143,7 @@ static void split_is(const char *text, char escape, const char *want)
 
 	words_split(text, escape, &list);
 	for (size_t i = 0; i < list.count; i++)
-		strcat(strcat(got, i ? "|" : ""), list.items[i]);
+		snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? "|" : "", list.items[i]);
 	assert_string_equal(got, want);
 }
 
@@ -243,13 +243,13 @@ static void test_bad_globs(void **state)
 		assert_false(glob_match(bad[i], "a", 0));
 	}
 	cleanup_free char *pattern = calloc(1, GLOB_MAX + 2);
-	for (size_t i = 0; i < GLOB_MAX; i += 2)
-		memcpy(pattern + i, "*a", 2);
+	for (size_t i = 0; i < GLOB_MAX; i++)
+		pattern[i] = "*a"[i % 2];
 	assert_int_equal(glob_check(pattern, &err), 0);
 	cleanup_free char *text = calloc(1, 4096);
 	memset(text, 'a', 2000); /* what takes others years */
 	assert_false(glob_match(pattern, text, 0));
-	strcat(pattern, "a");
+	pattern[GLOB_MAX] = 'a';
 	assert_int_equal(glob_check(pattern, &err), -1);
 }
 

@@ -156,7 +156,7 @@ static void make_every_kind(const char *root)
 static void a_copy_is_the_same_and_nobody_else_s(void **state)
 {
 	struct azm_err err = { 0 };
-	struct stat a, b, twin;
+	struct stat a = { 0 }, b = { 0 }, twin = { 0 };
 	char value[8];
 
 	(void)state;
