@@ -35,6 +35,8 @@
 #define SANDBOX_NAMESPACES                                                                                             \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
+enum { REASON_MS = 5000 };
+
 /* The child's ends of the pipes, all above the numbers they are going to have. */
 struct far_ends {
 	int init;
@@ -222,8 +224,10 @@ int spawn_reason(const struct child *child, struct azm_err *err)
 {
 	struct pollfd polled = { .fd = child->report, .events = POLLIN };
 	struct report report;
+	/* Nobody reads our pipe any more: the workload has ended, and azm-init is about to say why, or to end itself. */
+	const int patience = err_is(err, EPIPE) ? REASON_MS : 0;
 
-	while (polled.fd >= 0 && poll(&polled, 1, 0) == 1 && spawn_report(child, &report, err) == 0)
+	while (polled.fd >= 0 && poll(&polled, 1, patience) == 1 && spawn_report(child, &report, err) == 0)
 		continue;
 	return -1;
 }

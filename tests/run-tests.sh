@@ -5,7 +5,7 @@
 # Without FILE: every program tests/unit/test_*.c became and every *.bats below tests/{cli,security,images,server}.
 # Started by root, everything runs as an id without privileges, from a private copy that id can read. A file gets its
 # own id (when root), HOME, TMPDIR and state, at most AZM_TEST_TIMEOUT seconds (300; `# runner: timeout=N` in the file), and
-# shares the machine with one other unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids, `# runner: cgroup` a
+# shares the machine with a few others unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids, `# runner: cgroup` a
 # delegated cgroup.
 #
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
@@ -14,7 +14,7 @@
 set -u -o pipefail
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-jobs=${AZM_TEST_JOBS:-2}
+jobs=${AZM_TEST_JOBS:-$(($(nproc) + 1))} # half of their time they wait
 default_limit=${AZM_TEST_TIMEOUT:-300}
 test_limit=${AZM_TEST_LIMIT:-240}
 source_dir=$(cd "$(dirname "$0")/.." && pwd -P)
