@@ -45,414 +45,31 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "git_config.h"
 #include "guard_hold.h"
+#include "guard_plan.h"
 #include "guard_rules.h"
 #include "volumes.h"
 
 enum {
 	SCAN_DEPTH = 2,
 	SCAN_DIRECTORIES = 128,
-	SCAN_ENTRIES = 4096, /* of one directory */
-	MODULE_DEPTH = 4,    /* .git/modules/a/b/c: names of submodules may have slashes */
-	GUARDED_MAX = 2048,
-	CONFIG_MAX = 256 << 10,
 };
 
 static const char record_file[] = "guard.json";
 
-/* One writable directory of the sandbox. */
-struct plan_root {
-	const struct state *state;
-	struct guard *guard;
-	struct volume *volume;
-	int fd;
-	bool project;	 /* the workspace, or a git work tree: absent names are held */
-	bool mounts;	 /* false: --guard report */
-	json_t *held;	 /* DIRECTORY: [NAME...], both relative */
-	json_t *absent;	 /* names of rules that nothing had at the top */
-	json_t *configs; /* PATH: hash of what is dangerous in it */
-	json_t *git;	 /* git directories */
-	unsigned budget; /* directories that may still be read */
-	struct azm_err *err;
-};
-
-static char *join(const char *directory, const char *name)
-{
-	return *directory ? xasprintf("%s/%s", directory, name) : xstrdup(name);
-}
-
-static bool is_guarded(const struct plan_root *p, const char *path)
-{
-	for (size_t i = 0; i < p->volume->guarded_count; i++)
-		if (strcmp(p->volume->guarded[i].path, path) == 0)
-			return true;
-	return false;
-}
-
-static int add(struct plan_root *p, const char *path, bool pin)
-{
-	struct volume *v = p->volume;
-
-	if (!p->mounts || is_guarded(p, path))
-		return 0;
-	if (v->guarded_count == GUARDED_MAX) {
-		err_msg(p->err, E2BIG, "guard", v->source.path, "more than %d names are to be guarded", GUARDED_MAX);
-		return err_hint(p->err, "mount a part of it, or use --guard report");
-	}
-	v->guarded = xrealloc(v->guarded, v->guarded_count + 1, sizeof *v->guarded);
-	v->guarded[v->guarded_count++] = (struct guarded){ .path = xstrdup(path), .pin = pin };
-	return 0;
-}
-
-/* The type of a name, 0 when it is absent or out of reach. */
-static mode_t type_of(const struct plan_root *p, const char *path)
-{
-	char name[NAME_MAX + 1];
-	struct stat st;
-	cleanup_fd int parent = resolve_parent(p->fd, path, name);
-
-	return parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & S_IFMT : 0;
-}
-
-static int open_directory(const struct plan_root *p, const char *path)
-{
-	char name[NAME_MAX + 1];
-
-	if (!*path)
-		return openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_fd int parent = resolve_parent(p->fd, path, name);
-	return parent < 0 ? -1 : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-/* Take part in the lock of a directory in which names are going to be held. */
-static json_t *held_in(struct plan_root *p, const char *directory)
-{
-	json_t *names = json_object_get(p->held, directory);
-
-	if (names)
-		return names;
-	cleanup_fd int fd = open_directory(p, directory);
-	int lock = fd < 0 ? err_sys(p->err, "guard", directory) : guard_hold_lock(p->state, fd, p->err);
-	if (lock < 0)
-		return NULL;
-	struct guard *guard = p->guard;
-	guard->locks = xrealloc(guard->locks, guard->lock_count + 1, sizeof *guard->locks);
-	guard->locks[guard->lock_count++] = lock;
-	names = json_array();
-	return json_object_set_new(p->held, directory, names) < 0 ? NULL : names;
-}
-
-/* An absent name: it is made in guard_prepare(), once guard.json says so. */
-static int hold(struct plan_root *p, const char *directory, const char *name)
-{
-	json_t *names = p->mounts ? held_in(p, directory) : NULL;
-	cleanup_free char *path = join(directory, name);
-
-	if (!p->mounts)
-		return 0;
-	if (!names || json_array_append_new(names, json_string(name)) < 0)
-		return p->err->code ? -1 : err_msg(p->err, EILSEQ, "guard", path, "the name is not UTF-8 text");
-	return add(p, path, false);
-}
-
-/* Whether nothing is there, or what another sandbox holds the name with. */
-static bool is_absent(const struct plan_root *p, const char *path)
-{
-	char name[NAME_MAX + 1];
-	struct stat st;
-	cleanup_fd int parent = resolve_parent(p->fd, path, name);
-
-	if (parent < 0)
-		return true;
-	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || guard_hold_is_placeholder(parent, name);
-}
-
-/* Cover a path and pin the directories on the way, so that none of them can be exchanged. */
-static int add_deep(struct plan_root *p, const char *path)
-{
-	cleanup_free char *part = xstrdup(path);
-
-	for (char *slash = strchr(part, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (add(p, part, true) < 0)
-			return -1;
-		*slash = '/';
-	}
-	return add(p, path, false);
-}
-
-/* Where a link leads, if that is in the directory: relative to it; allocated. */
-static char *target_inside(const struct plan_root *p, const char *path)
-{
-	const char *root = p->volume->source.path;
-	cleanup_free char *full = xasprintf("%s/%s", root, path);
-	cleanup_free char *real = realpath(full, NULL);
-	size_t length = strlen(root);
-
-	if (!real || strncmp(real, root, length) != 0 || real[length] != '/')
-		return NULL;
-	return xstrdup(real + length + 1);
-}
-
-/* Something that is there: cover it; if it is a link, what it leads to as well. */
-static int cover(struct plan_root *p, const char *path)
-{
-	mode_t type = type_of(p, path);
-
-	if (!type)
-		return 0;
-	if (add(p, path, false) < 0)
-		return -1;
-	cleanup_free char *target = type == S_IFLNK ? target_inside(p, path) : NULL;
-	return target ? add_deep(p, target) : 0;
-}
-
-static int cover_or_hold(struct plan_root *p, const char *directory, const char *name)
-{
-	cleanup_free char *path = join(directory, name);
-
-	return is_absent(p, path) ? hold(p, directory, name) : cover(p, path);
-}
-
-/* ---- git ------------------------------------------------------------------------------------------------------- */
-
-char *guard_config_text(int parent, const char *name)
-{
-	struct stat st;
-	size_t size = 0;
-	cleanup_fd int fd = openat(parent, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return NULL;
-	char *text = read_file(fd, CONFIG_MAX, &size);
-	/* A NUL would hide what follows from us, and not from git. */
-	for (size_t i = 0; text && i < size; i++)
-		if (!text[i])
-			text[i] = '\1';
-	return text;
-}
-
-unsigned guard_depth(const char *path)
-{
-	unsigned components = *path != '\0';
-
-	for (; *path; path++)
-		components += *path == '/';
-	return components;
-}
-
-struct named_paths {
-	struct str_list hooks, includes;
-};
-
-static void collect_paths(const struct git_setting *setting, void *context)
-{
-	struct named_paths *paths = context;
-
-	if (strcmp(setting->section, "core") == 0 && strcmp(setting->key, "hookspath") == 0)
-		str_list_add(&paths->hooks, setting->value);
-	if ((strcmp(setting->section, "include") == 0 || strcmp(setting->section, "includeif") == 0) &&
-		strcmp(setting->key, "path") == 0)
-		str_list_add(&paths->includes, setting->value);
-}
-
-/* A path that a configuration names, relative to the volume's root; NULL when it leads elsewhere. "a/../b" is "b". */
-static char *named_path(const char *base, const char *path)
-{
-	cleanup_str_list struct str_list parts = { 0 };
-	cleanup_free char *whole = xasprintf("%s/%s", base, path);
-	const char *kept[64];
-	size_t count = 0;
-
-	if (!*path || strchr("/~\"%", *path))
-		return NULL;
-	str_list_split(&parts, whole, '/');
-	for (size_t i = 0; i < parts.count; i++) {
-		const char *part = parts.items[i];
-		if (!*part || strcmp(part, ".") == 0)
-			continue;
-		if (strcmp(part, "..") != 0 && count < sizeof kept / sizeof *kept)
-			kept[count++] = part;
-		else if (count == 0 || strcmp(part, "..") != 0)
-			return NULL;
-		else
-			count--;
-	}
-	char *result = NULL;
-	for (size_t i = 0; i < count; i++) {
-		char *longer = join(result ? result : "", kept[i]);
-		free(result);
-		result = longer;
-	}
-	return result;
-}
-
-/* Cover what is named; where it is absent, hold its first missing part. */
-static int guard_named(struct plan_root *p, const char *base, const char *value)
-{
-	cleanup_free char *path = named_path(base, value);
-
-	if (!path)
-		return 0;
-	for (char *slash = strchr(path, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash)
-			*slash = '\0';
-		mode_t type = type_of(p, path);
-		if (!type) {
-			char *last = strrchr(path, '/');
-			cleanup_free char *name = xstrdup(last ? last + 1 : path);
-			if (last)
-				*last = '\0';
-			return hold(p, last ? path : "", name);
-		}
-		if (!slash || type != S_IFDIR)
-			break;
-		if (add(p, path, true) < 0)
-			return -1;
-		*slash = '/';
-	}
-	return cover(p, path);
-}
-
-/* What the configuration says now, and the paths in it that git takes commands from. */
-static int read_config(struct plan_root *p, const char *top, const char *git, const char *name)
-{
-	cleanup_free char *path = join(git, name);
-	cleanup_free char *first = NULL;
-	char last[NAME_MAX + 1];
-	struct named_paths paths = { 0 };
-	int result = 0;
-
-	cleanup_fd int parent = resolve_parent(p->fd, path, last);
-	cleanup_free char *text = parent < 0 ? NULL : guard_config_text(parent, last);
-	if (!text)
-		return 0;
-	uint64_t hash = git_config_risk(text, guard_depth(git), &first);
-	if (hash)
-		json_object_set_new(p->configs, path, json_integer((json_int_t)hash));
-	git_config_each(text, collect_paths, &paths);
-	for (size_t i = 0; result == 0 && top && i < paths.hooks.count; i++)
-		result = guard_named(p, top, paths.hooks.items[i]);
-	for (size_t i = 0; result == 0 && i < paths.includes.count; i++)
-		result = guard_named(p, git, paths.includes.items[i]);
-	str_list_free(&paths.hooks);
-	str_list_free(&paths.includes);
-	return result;
-}
-
-/* @top: the work tree, NULL for a submodule's git directory. */
-static int guard_git_files(struct plan_root *p, const char *top, const char *git)
-{
-	static const char *const configs[] = { "config", "config.worktree" };
-
-	for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
-		cleanup_free char *path = join(git, configs[i]);
-		if (cover(p, path) < 0 || read_config(p, top, git, configs[i]) < 0)
-			return -1;
-	}
-	return cover_or_hold(p, git, "hooks") < 0 || cover_or_hold(p, git, HOLD_COMMONDIR) < 0 ? -1 : 0;
-}
-
-/* Call @each for every directory in a directory, within the budget. */
-static int each_directory(struct plan_root *p, const char *path,
-	int (*each)(struct plan_root *p, const char *path, unsigned depth), unsigned depth)
-{
-	cleanup_str_list struct str_list found = { 0 };
-	int entries = 0;
-
-	if (p->budget == 0)
-		return 0;
-	p->budget--;
-	int fd = open_directory(p, path);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	for (const struct dirent *entry; dir && entries < SCAN_ENTRIES && (entry = readdir(dir)); entries++)
-		if ((entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) && strcmp(entry->d_name, ".") != 0 &&
-			strcmp(entry->d_name, "..") != 0)
-			str_list_add(&found, entry->d_name);
-	for (size_t i = 0; i < found.count; i++) {
-		cleanup_free char *inner = join(path, found.items[i]);
-		json_t *text = json_string(inner);
-		json_decref(text);
-		/* What cannot be written down in guard.json is left to the second line. */
-		if (text && type_of(p, inner) == S_IFDIR && each(p, inner, depth) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int guard_worktree(struct plan_root *p, const char *path, unsigned depth)
-{
-	static const char *const names[] = { HOLD_COMMONDIR, "gitdir", "config.worktree" };
-
-	(void)depth;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		cleanup_free char *name = join(path, names[i]);
-		if (cover(p, name) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int guard_git(struct plan_root *p, const char *top, const char *git, bool deep);
-
-static int guard_module(struct plan_root *p, const char *path, unsigned depth)
-{
-	cleanup_free char *head = join(path, "HEAD");
-
-	if (type_of(p, head))
-		return add(p, path, true) < 0 || guard_git(p, NULL, path, false) < 0 ? -1 : 0;
-	return depth < MODULE_DEPTH ? each_directory(p, path, guard_module, depth + 1) : 0;
-}
-
-/* One git directory. */
-static int guard_git(struct plan_root *p, const char *top, const char *git, bool deep)
-{
-	cleanup_free char *modules = join(git, "modules");
-	cleanup_free char *worktrees = join(git, "worktrees");
-
-	for (char *slash = deep ? strchr(git, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
-		cleanup_free char *part = xasprintf("%.*s", (int)(slash - git), git);
-		if (add(p, part, true) < 0)
-			return -1;
-	}
-	if (add(p, git, true) < 0 || guard_git_files(p, top, git) < 0)
-		return -1;
-	json_array_append_new(p->git, json_string(git));
-	if (type_of(p, modules) == S_IFDIR && each_directory(p, modules, guard_module, 1) < 0)
-		return -1;
-	return type_of(p, worktrees) == S_IFDIR ? each_directory(p, worktrees, guard_worktree, 0) : 0;
-}
-
-/* The ".git" of a work tree: a directory, a file that names one, or a link. */
-static int guard_dot_git(struct plan_root *p, const char *top)
-{
-	cleanup_free char *git = join(top, ".git");
-	mode_t type = type_of(p, git);
-
-	if (type == S_IFDIR)
-		return guard_git(p, top, git, false);
-	if (!type || add(p, git, false) < 0)
-		return type ? -1 : 0;
-	cleanup_free char *target = type == S_IFLNK ? target_inside(p, git) : NULL;
-	return target && type_of(p, target) == S_IFDIR ? guard_git(p, top, target, true) : 0;
-}
-
-/* ---- the directory ----------------------------------------------------------------------------------------------- */
-
 static int guard_top(struct plan_root *p, const char *top, bool may_hold)
 {
 	for (const struct guard_rule *rule = guard_rules; rule->name; rule++) {
-		cleanup_free char *path = join(top, rule->name);
-		bool absent = rule->how != GUARD_LIST && is_absent(p, path);
+		cleanup_free char *path = guard_join(top, rule->name);
+		bool absent = rule->how != GUARD_LIST && guard_is_absent(p, path);
 		if (rule->how == GUARD_LIST)
 			continue;
-		if (!absent && cover(p, path) < 0)
+		if (!absent && guard_cover(p, path) < 0)
 			return -1;
 		if (!absent || !may_hold)
 			continue;
 		json_array_append_new(p->absent, json_string(rule->name));
-		if (rule->how == GUARD_HOLD && hold(p, top, rule->name) < 0)
+		if (rule->how == GUARD_HOLD && guard_hold_absent(p, top, rule->name) < 0)
 			return -1;
 	}
 	return 0;
@@ -471,11 +88,11 @@ static bool is_worth_reading(const char *path)
 
 static int scan(struct plan_root *p, const char *path, unsigned depth)
 {
-	cleanup_free char *git = join(path, ".git");
+	cleanup_free char *git = guard_join(path, ".git");
 
-	if (type_of(p, git) && (guard_dot_git(p, path) < 0 || guard_top(p, path, false) < 0))
+	if (guard_type_of(p, git) && (guard_dot_git(p, path) < 0 || guard_top(p, path, false) < 0))
 		return -1;
-	return depth < SCAN_DEPTH && is_worth_reading(path) ? each_directory(p, path, scan, depth + 1) : 0;
+	return depth < SCAN_DEPTH && is_worth_reading(path) ? guard_each_directory(p, path, scan, depth + 1) : 0;
 }
 
 /* A name that could not be held has no cover; if the sandbox makes it nevertheless, the second line finds it. */
@@ -496,14 +113,14 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 	size_t i;
 	const json_t *item;
 	int result = 0;
-	cleanup_fd int parent = open_directory(p, directory);
+	cleanup_fd int parent = guard_open_directory(p, directory);
 
 	if (parent < 0)
 		return err_sys(p->err, "hold guarded names in", directory);
 	struct guard_hold_parent held = guard_hold_begin(p->state, parent);
 	json_array_foreach(names, i, item)
 	{
-		cleanup_free char *path = join(directory, json_string_value(item));
+		cleanup_free char *path = guard_join(directory, json_string_value(item));
 		int made = guard_hold_name(&held, json_string_value(item));
 		if (made == 1)
 			forget(p->volume, path);
@@ -549,8 +166,8 @@ static int ignore_held(struct plan_root *p)
 		free(text);
 		text = longer;
 	}
-	int result = add(p, exclude, false);
-	if (result == 0 && is_guarded(p, exclude))
+	int result = guard_add(p, exclude, false);
+	if (result == 0 && guard_is_listed(p, exclude))
 		p->volume->guarded[p->volume->guarded_count - 1].text = text;
 	else
 		free(text);
@@ -559,11 +176,11 @@ static int ignore_held(struct plan_root *p)
 
 static int find_in_volume(struct plan_root *p)
 {
-	if (type_of(p, ".git"))
+	if (guard_type_of(p, ".git"))
 		p->project = true;
 	if (guard_top(p, "", p->project) < 0 || guard_dot_git(p, "") < 0 || ignore_held(p) < 0)
 		return -1;
-	return p->project ? each_directory(p, "", scan, 1) : 0;
+	return p->project ? guard_each_directory(p, "", scan, 1) : 0;
 }
 
 static int open_root(struct plan_root *p)
