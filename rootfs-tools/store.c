@@ -20,31 +20,11 @@
 #include "mount/host_overlay.h"
 #include "rootfs-tools/store_internal.h"
 
-enum { CANDIDATES_MAX = 3, LAYER_DOCUMENT_MAX = 64 << 10 };
+enum { LAYER_DOCUMENT_MAX = 64 << 10 };
 
 static const char overlay_works[] = ".overlay-works";
 
 /* ---- where it is ----------------------------------------------------------------------------------------------- */
-
-static size_t list_candidates(char *candidates[CANDIDATES_MAX])
-{
-	const char *forced = getenv(STORE_VARIABLE), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	size_t count = 0;
-
-	if (forced && *forced) {
-		candidates[count] = xstrdup(forced);
-		/* O_NOFOLLOW would follow "link/". */
-		for (size_t end = strlen(forced); end > 1 && forced[end - 1] == '/'; end--)
-			candidates[count][end - 1] = '\0';
-		return count + 1;
-	}
-	if (data && data[0] == '/')
-		candidates[count++] = xasprintf("%s/azm-rootfs", data);
-	else if (home && home[0] == '/')
-		candidates[count++] = xasprintf("%s/.local/share/azm-rootfs", home);
-	candidates[count++] = xasprintf("/var/tmp/azm-rootfs-%u", geteuid());
-	return count;
-}
 
 static bool is_store(const char *path)
 {
@@ -129,8 +109,8 @@ static int choose(
 
 int store_open(struct store *store, enum store_purpose purpose, struct azm_err *err)
 {
-	char *candidates[CANDIDATES_MAX];
-	size_t count = list_candidates(candidates);
+	char *candidates[OWN_DIR_CANDIDATES];
+	size_t count = own_dir_candidates("azm-rootfs", STORE_VARIABLE, false, candidates);
 
 	*store = (struct store)STORE_NONE;
 	int result = choose(store, candidates, count, purpose, err);

@@ -52,32 +52,6 @@ static int check_overlay(int dir, const char *path, struct azm_err *err)
 	return write_file_at(dir, ".overlay-works", "", 0, 0600) < 0 ? err_sys(err, "write to", path) : 0;
 }
 
-/* The candidates of cli.md, in order; NULL where a variable is not set. */
-static size_t state_candidates(char *candidates[4])
-{
-	const char *forced = getenv("AZM_STATE_DIR");
-	const char *data = getenv("XDG_DATA_HOME");
-	const char *home = getenv("HOME");
-	const char *tmp = getenv("TMPDIR");
-	size_t count = 0;
-
-	if (forced && *forced) {
-		candidates[count] = xstrdup(forced);
-		/* O_NOFOLLOW would follow "link/". */
-		for (size_t end = strlen(forced); end > 1 && forced[end - 1] == '/'; end--)
-			candidates[count][end - 1] = '\0';
-		return count + 1;
-	}
-	if (data && data[0] == '/')
-		candidates[count++] = xasprintf("%s/azm-sandbox", data);
-	else if (home && home[0] == '/')
-		candidates[count++] = xasprintf("%s/.local/share/azm-sandbox", home);
-	if (tmp && tmp[0] == '/')
-		candidates[count++] = xasprintf("%s/azm-sandbox", tmp);
-	candidates[count++] = xasprintf("/var/tmp/azm-sandbox-%u", geteuid());
-	return count;
-}
-
 static int use_candidate(struct state *state, const char *path, bool probe, struct azm_err *err)
 {
 	struct stat st;
@@ -111,8 +85,8 @@ static void say_choice(const struct state *state, const char *first, const struc
 
 static int open_store(struct state *state, struct azm_err *err)
 {
-	char *candidates[4];
-	size_t count = state_candidates(candidates);
+	char *candidates[OWN_DIR_CANDIDATES];
+	size_t count = own_dir_candidates("azm-sandbox", "AZM_STATE_DIR", true, candidates);
 	struct azm_err first = { 0 };
 	int result = -1;
 

@@ -12,6 +12,31 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
+size_t own_dir_candidates(const char *name, const char *variable, bool temporary, char *candidates[OWN_DIR_CANDIDATES])
+{
+	const char *forced = getenv(variable);
+	const char *data = getenv("XDG_DATA_HOME");
+	const char *home = getenv("HOME");
+	const char *tmp = temporary ? getenv("TMPDIR") : NULL;
+	size_t count = 0;
+
+	if (forced && *forced) {
+		candidates[count] = xstrdup(forced);
+		/* O_NOFOLLOW would follow "link/". */
+		for (size_t end = strlen(forced); end > 1 && forced[end - 1] == '/'; end--)
+			candidates[count][end - 1] = '\0';
+		return count + 1;
+	}
+	if (data && data[0] == '/')
+		candidates[count++] = xasprintf("%s/%s", data, name);
+	else if (home && home[0] == '/')
+		candidates[count++] = xasprintf("%s/.local/share/%s", home, name);
+	if (tmp && tmp[0] == '/')
+		candidates[count++] = xasprintf("%s/%s", tmp, name);
+	candidates[count++] = xasprintf("/var/tmp/%s-%u", name, geteuid());
+	return count;
+}
+
 /* Others must not be able to replace a directory on the way to ours: @way itself or one above it; "" is the root. */
 static int check_way(char *way, const char *path, const char *variable, struct azm_err *err)
 {

@@ -4,7 +4,23 @@
  * something else is, it is refused, not repaired.
  */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/err.h"
+
+enum { OWN_DIR_CANDIDATES = 3 };
+
+/**
+ * own_dir_candidates() - where a program's own directory may be, in order
+ * @name:	of the directory: $XDG_DATA_HOME/NAME (without: ~/.local/share/NAME), $TMPDIR/NAME, /var/tmp/NAME-UID
+ * @variable:	names another one, which is then the only one
+ * @temporary:	whether $TMPDIR counts
+ *
+ * Return: how many were set, each allocated
+ */
+[[gnu::nonnull]] size_t own_dir_candidates(
+	const char *name, const char *variable, bool temporary, char *candidates[OWN_DIR_CANDIDATES]);
 
 /**
  * own_dir_open() - open one, making it and its parents when they are missing
