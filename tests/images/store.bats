@@ -162,7 +162,7 @@ same_as_flat() { # make|split AT-LEAST NAME...
 # Large cases are unpack.bats'; those with something wrong in their documents are, too.
 case_names() { # PATTERN
 	python3 "$IMAGES" names | grep -E "$1" |
-		grep -Ev 'bomb|many|window|digest|size$|diff_id|media|keys|json|index|artifact|names_below'
+		grep -Ev 'bomb|many|window|digest|size$|diff_id|media|keys|json|index|artifact|names_below|sparse_map'
 }
 
 @test "t-i1: layers of hostile images show together what one tree has, and nothing else is touched" {
