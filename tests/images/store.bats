@@ -340,6 +340,8 @@ store_is_whole() {
 	done
 }
 
+layers_have_gone() { [ -z "$(ls "$AZM_IMAGE_STORE/layers")" ]; }
+
 @test "t-i3: killed at any point, no half layer is visible, and the next run goes on" {
 	python3 "$IMAGES" make "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR" many_files
 	local delay pid image=$BATS_TEST_TMPDIR/many_files
@@ -356,7 +358,7 @@ store_is_whole() {
 	is "$(find "$AZM_IMAGE_STORE/layers/$(top_of many)/tree" -type f | wc -l)" 30000
 	"$ROOTFS_TOOL" rm many 3>&- &
 	pid=$!
-	wait_for 10 test -z "$(ls "$AZM_IMAGE_STORE/layers")" || true
+	wait_for 10 layers_have_gone || true
 	kill -KILL "$pid" 2>/dev/null || true
 	wait "$pid" || true
 	store_is_whole

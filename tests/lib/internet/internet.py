@@ -29,6 +29,7 @@ import zone
 
 CLONE_NEWNET = 0x40000000
 MS_BIND = 4096
+MS_REC = 16384
 HERE = pathlib.Path(__file__).resolve().parent
 DIR = pathlib.Path(sys.argv[1]).resolve()
 STOCK = DIR / "stock"
@@ -44,21 +45,32 @@ def ip(*lines):
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
 
 
-def bind(text, target):
-    """Show TEXT as the host's file TARGET."""
-    source = DIR / "etc" / os.path.basename(target)
-    source.parent.mkdir(exist_ok=True)
-    source.write_text(text)
-    libc("mount", str(source).encode(), os.path.realpath(target).encode(), None, MS_BIND, None)
+def own_etc():
+    """An /etc of our own: links to the real one, in which we may replace files. A file that was covered by a mount would
+    show again as soon as the host replaces it, as useradd does with /etc/passwd in the middle of another suite."""
+    real, own = DIR / "etc.host", DIR / "etc"
+    real.mkdir()
+    own.mkdir()
+    libc("mount", b"/etc", str(real).encode(), None, MS_BIND | MS_REC, None)
+    for name in os.listdir(real):
+        (own / name).symlink_to(real / name)
+    libc("mount", str(own).encode(), b"/etc", None, MS_BIND, None)
+
+
+def in_etc(text, name):
+    path = DIR / "etc" / name
+    path.unlink(missing_ok=True)
+    path.write_text(text)
 
 
 def furnish_host():
-    bind(f"nameserver {zone.RESOLVER}\noptions timeout:1 attempts:1\n", "/etc/resolv.conf")
-    bind("passwd: files\ngroup: files\nhosts: files dns\n", "/etc/nsswitch.conf")
-    bind("127.0.0.1 localhost\n::1 localhost\n", "/etc/hosts")
+    own_etc()
+    in_etc(f"nameserver {zone.RESOLVER}\noptions timeout:1 attempts:1\n", "resolv.conf")
+    in_etc("passwd: files\ngroup: files\nhosts: files dns\n", "nsswitch.conf")
+    in_etc("127.0.0.1 localhost\n::1 localhost\n", "hosts")
     if os.environ.get("AZM_TUN") and os.path.exists("/dev/net/tun"):
         libc("mount", os.environ["AZM_TUN"].encode(), b"/dev/net/tun", None, MS_BIND, None)
-    bind(f"root:x:0:0:root:/root:/bin/sh\ngit:x:{os.getuid()}:{os.getgid()}::{STOCK}/home:/bin/sh\n", "/etc/passwd")
+    in_etc(f"root:x:0:0:root:/root:/bin/sh\ngit:x:{os.getuid()}:{os.getgid()}::{STOCK}/home:/bin/sh\n", "passwd")
 
 
 def wire(world):
