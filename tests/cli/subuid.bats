@@ -280,7 +280,7 @@ subid_processes() {
 	wait_for 10 azm exec "$name" test -e /made
 	dir=$(dirname "$(upper_of "$name")")
 	azm stop -t 1 "$name"
-	wait_for 10 is_empty "$(dirname "$dir")"
+	wait_for 10 is_empty "$(dirname "$dir")" || { ls -laR "$(dirname "$dir")"; pgrep -a azm-; return 1; }
 }
 
 @test "a supervisor that is killed leaves no process, and gc removes what other ids own" {
