@@ -224,7 +224,8 @@ int spawn_reason(const struct child *child, struct azm_err *err)
 {
 	struct pollfd polled = { .fd = child->report, .events = POLLIN };
 	struct report report;
-	/* Nobody reads our pipe any more: the workload has ended, and azm-init is about to say why, or to end itself. */
+	/* Nobody reads our pipe any more: the workload has ended, and azm-init is about to say why, or to end itself.
+	 */
 	const int patience = err_is(err, EPIPE) ? REASON_MS : 0;
 
 	while (polled.fd >= 0 && poll(&polled, 1, patience) == 1 && spawn_report(child, &report, err) == 0)
