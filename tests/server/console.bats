@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
+# runner: alone
 # The console page of a sandbox, in headless Chromium (console.py).
 # shellcheck disable=SC2154 # set by bats
 load ../lib/common

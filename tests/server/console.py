@@ -106,7 +106,7 @@ class Page:
             raise AssertionError('%s: %s' % (expression, result['exceptionDetails'].get('exception', {}).get('description')))
         return result['result'].get('value')
 
-    def wait(self, expression, seconds=15):
+    def wait(self, expression, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -119,7 +119,7 @@ class Page:
                 raise AssertionError('still not true: %s\nscreen: %s' % (expression, self.js('document.body.innerText')))
             time.sleep(0.05)
 
-    def wait_text(self, id, text, seconds=15):
+    def wait_text(self, id, text, seconds=60):
         self.wait('document.getElementById(%s).textContent.includes(%s)' % (json.dumps(id), json.dumps(text)), seconds)
 
     def wait_prompt(self):
