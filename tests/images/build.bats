@@ -73,7 +73,7 @@ owner_of() { # PATH: as owners.mtree has it
 		ENV A=1 B="x y"
 		ENV C=$A-${B:-no}-${N:-yes}
 		LABEL one=1 "two words"="$A"
-		WORKDIR /work
+		WORKDIR /desk
 		WORKDIR here
 		USER user:agents
 		EXPOSE 80 53/udp 8000-8002
@@ -88,7 +88,7 @@ owner_of() { # PATH: as owners.mtree has it
 	builds -q
 	is '["PATH=/usr/local/bin:/usr/bin:/bin","FROM_IMAGE=yes","A=1","B=x y","C=1-x y-yes"]' "$(config Env)"
 	is '{"azm.test":"busybox","one":"1","two words":"1"}' "$(config Labels)"
-	is '"/work/here"' "$(config WorkingDir)"
+	is '"/desk/here"' "$(config WorkingDir)"
 	is '"user:agents"' "$(config User)"
 	is '["53/udp","80/tcp","8000/tcp","8001/tcp","8002/tcp"]' "$(config 'ExposedPorts | keys')"
 	is '"SIGINT"' "$(config StopSignal)"
@@ -98,9 +98,9 @@ owner_of() { # PATH: as owners.mtree has it
 	is '["COPY . /src"]' "$(config OnBuild)"
 	is '"somebody"' "$(jq .author "$OUT/image.json")"
 	is 15 "$(jq '.history | length' "$OUT/image.json")"
-	is '{"created_by":"WORKDIR /work"}' "$(jq -c '.history[4] | del(.created)' "$OUT/image.json")"
+	is '{"created_by":"WORKDIR /desk"}' "$(jq -c '.history[4] | del(.created)' "$OUT/image.json")"
 	jq -e '.history[1].empty_layer' "$OUT/image.json"
-	[ -d "$ROOT/work/here" ]
+	[ -d "$ROOT/desk/here" ]
 }
 
 @test "ENTRYPOINT takes the base's CMD away, not one of the same stage; SOURCE_DATE_EPOCH is the time" {
