@@ -20,13 +20,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/die_with.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "netns/inside.h"
@@ -120,8 +120,8 @@ static int send_namespaces(int to, int userns, int netns)
 	sigset_t none;
 	int fds[2];
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != maker || receive_namespaces(from, fds) < 0)
+	die_with_parent(maker, SIGKILL);
+	if (receive_namespaces(from, fds) < 0)
 		_exit(0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

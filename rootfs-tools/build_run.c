@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/die_with.h"
 #include "base/io.h"
 #include "base/tree.h"
 #include "mount/mount.h"
@@ -302,13 +302,13 @@ static struct str_list sandbox_env(const char *dir)
 	return env;
 }
 
-[[gnu::noreturn]] static void exec_sandbox(char *const *line, char *const *env, int output)
+[[gnu::noreturn]] static void exec_sandbox(pid_t parent, char *const *line, char *const *env, int output)
 {
 	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
 
 	/* Killed with us: and a sandbox dies with its supervisor. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	die_with_parent(parent, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -455,9 +455,9 @@ static int run_sandbox(struct run *run, struct azm_err *err)
 	dir[length] = '\0';
 	cleanup_str_list struct str_list line = command_line(run, dir), env = sandbox_env(dir);
 	cleanup_fd int output = ends[0];
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 	if (pid == 0)
-		exec_sandbox(line.items, env.items, ends[1]);
+		exec_sandbox(self, line.items, env.items, ends[1]);
 	close(ends[1]);
 	if (pid < 0)
 		return err_sys(err, "fork", NULL);

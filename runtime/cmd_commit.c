@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/die_with.h"
 #include "base/io.h"
 #include "commands.h"
 #include "disk.h"
@@ -233,7 +234,7 @@ static int wait_for_child(pid_t pid, struct azm_err *err)
 }
 
 /* In the child: with @channel, in a user namespace of its own as soon as the parent has written its maps. */
-_Noreturn static void child(const struct commit *c, int channel)
+_Noreturn static void child(const struct commit *c, pid_t parent, int channel)
 {
 	char go = 0;
 
@@ -242,7 +243,7 @@ _Noreturn static void child(const struct commit *c, int channel)
 		if (unshare(CLONE_NEWUSER) < 0 || write_full(channel, &go, 1) < 0 || read_full(channel, &go, 1) != 1)
 			_exit(EXIT_AZM);
 	}
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	die_with_parent(parent, SIGTERM);
 	execute(c->arguments.items);
 }
 
@@ -267,11 +268,11 @@ static int run_mapped(void *context, struct azm_err *err)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(err, "make a socket pair", NULL);
 	cleanup_fd int ours = ends[0], theirs = ends[1];
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 	if (pid < 0)
 		return err_sys(err, "fork", NULL);
 	if (pid == 0)
-		child(c, theirs);
+		child(c, self, theirs);
 	close(steal_fd(&theirs));
 	int result = start_mapped(c, ours, pid, err);
 	close(steal_fd(&ours)); /* without its byte the child ends */
@@ -280,12 +281,12 @@ static int run_mapped(void *context, struct azm_err *err)
 
 static int run_plain(const struct commit *c, struct azm_err *err)
 {
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 
 	if (pid < 0)
 		return err_sys(err, "fork", NULL);
 	if (pid == 0)
-		child(c, -1);
+		child(c, self, -1);
 	return wait_for_child(pid, err);
 }
 

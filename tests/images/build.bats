@@ -617,12 +617,13 @@ has_ended() { # COMMAND LINE
 }
 
 @test "SIGINT and SIGTERM end a build, its sandbox with it, and leave nothing half-made" {
-	printf 'FROM base\nRUN echo begun; sleep 1000.%s\n' "$BATS_TEST_NUMBER" | recipe
+	printf 'FROM base\nRUN echo beg""un; sleep 1000.%s\n' "$BATS_TEST_NUMBER" | recipe
 	local signal
 	for signal in INT TERM KILL; do
+		rm -f "$BATS_TEST_TMPDIR/log"
 		"$ROOTFS_TOOL" build "$C" "$OUT" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
 		local pid=$!
-		wait_for 30 grep -q begun "$BATS_TEST_TMPDIR/log"
+		wait_for 30 grep -qs begun "$BATS_TEST_TMPDIR/log"
 		kill "-$signal" "$pid"
 		wait "$pid" || stopped=$?
 		case $signal in
