@@ -44,5 +44,7 @@ $(SECCOMP_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(SECCOMP_OBJ) $(BASE_OB
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -o $@ $^ $(SECCOMP_LIBS) -lcmocka $(OLD_LIBC_LIBS)
 
+$(filter %/test_seccomp_profile %/test_seccomp_cache,$(SECCOMP_TESTS)): $(O)/obj/tests/unit/seccomp_fixture.o
+
 $(O)/obj/tests/unit/test_seccomp_filter.o: $(O)/gen/seccomp_filters.h
 TESTS += $(SECCOMP_TESTS)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/unit/test_seccomp_profile.c: custom profiles compile to what they say, wide arguments find no hole in them, bad
- * ones are refused with the entry named, and the cache never hands out anything but what was put in.
+ * ones are refused with the entry named.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,109 +18,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "seccomp/profile_cache.h"
 #include "seccomp/seccomp.h"
 #include "tests/unit/bpf_eval.h"
-
-#if defined(__x86_64__)
-enum { NATIVE_AUDIT = AUDIT_ARCH_X86_64 };
-#else
-enum { NATIVE_AUDIT = AUDIT_ARCH_AARCH64 };
-#endif
-
-/* The shape of Docker's default profile, shortened: archMap, conditions, the weak comparators on socket. */
-static const char docker_style[] =
-	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,"
-	"\"archMap\":["
-	" {\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},"
-	" {\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":[\"SCMP_ARCH_ARM\"]},"
-	" {\"architecture\":\"SCMP_ARCH_S390X\",\"subArchitectures\":[\"SCMP_ARCH_S390\"]}],"
-	"\"syscalls\":["
-	"{\"names\":[\"accept\",\"accept4\",\"access\",\"bind\",\"brk\",\"chdir\",\"chmod\",\"chown\",\"close\","
-	" \"connect\",\"dup\",\"execve\",\"exit\",\"exit_group\",\"fchown\",\"fork\",\"fstat\",\"futex\",\"getpid\","
-	" \"getuid\",\"lseek\",\"mmap\",\"mprotect\",\"munmap\",\"nanosleep\",\"open\",\"openat\",\"pipe2\",\"poll\","
-	" \"read\",\"rt_sigaction\",\"rt_sigreturn\",\"sigaltstack\",\"setgroups\",\"setuid\",\"socketcall\","
-	"\"stat64\",\"umask\","
-	" \"unlink\",\"wait4\",\"write\",\"writev\",\"_llseek\",\"mseal\",\"statmount\"],"
-	" \"action\":\"SCMP_ACT_ALLOW\"},"
-	"{\"names\":[\"ptrace\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"4.8\"}},"
-	"{\"names\":[\"process_vm_readv\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"99.0\"}},"
-	"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":38,\"op\":\"SCMP_CMP_"
-	"LT\"}]},"
-	"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":39,\"op\":\"SCMP_CMP_"
-	"EQ\"}]},"
-	"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":40,\"op\":\"SCMP_CMP_"
-	"GT\"}]},"
-	"{\"names\":[\"personality\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":0,\"op\":\"SCMP_"
-	"CMP_EQ\"}]},"
-	"{\"names\":[\"personality\"],\"action\":\"SCMP_ACT_ALLOW\","
-	" \"args\":[{\"index\":0,\"value\":4294967295,\"op\":\"SCMP_CMP_EQ\"}]},"
-	"{\"names\":[\"arm_fadvise64_64\",\"sync_file_range2\",\"s390_pci_mmio_read\",\"a_call_of_the_future\"],"
-	" \"action\":\"SCMP_ACT_ALLOW\",\"includes\":{}},"
-	"{\"names\":[\"mount\",\"umount2\",\"setns\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_"
-	"ADMIN\"]}},"
-	"{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,\"valueTwo\":"
-	"0,"
-	" \"op\":\"SCMP_CMP_MASKED_EQ\"}],\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"],\"arches\":[\"s390\",\"s390x\"]}},"
-	"{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}},"
-	"{\"names\":[\"clone3\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38,\"args\":null,"
-	" \"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}},"
-	"{\"names\":[\"reboot\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_BOOT\",\"CAP_SYS_"
-	"ADMIN\"]}},"
-	"{\"names\":[\"s390_runtime_instr\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"arches\":[\"s390x\"]}}"
-	"]}";
-
-enum { ADMIN = 1 << 21 };
-
-struct fixture {
-	char dir[64];
-	int dirfd;
-};
-
-static int make_dir(void **state)
-{
-	static struct fixture f;
-
-	snprintf(f.dir, sizeof f.dir, "/tmp/azm-seccomp-XXXXXX");
-	if (!mkdtemp(f.dir))
-		return -1;
-	f.dirfd = open(f.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	*state = &f;
-	return f.dirfd < 0 ? -1 : 0;
-}
-
-static void for_each_file(const struct fixture *f, void (*visit)(int dirfd, const char *name))
-{
-	cleanup_dir DIR *dir = opendir(f->dir);
-
-	for (struct dirent *e; (e = readdir(dir));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			visit(f->dirfd, e->d_name);
-}
-
-static void remove_one(int dirfd, const char *name)
-{
-	unlinkat(dirfd, name, 0);
-}
-
-static int remove_dir(void **state)
-{
-	struct fixture *f = *state;
-
-	for_each_file(f, remove_one);
-	close(f->dirfd);
-	return rmdir(f->dir);
-}
-
-static int compile_text(const struct fixture *f, const char *text, int cachefd, unsigned flags, unsigned long long caps,
-	struct filter *out, struct azm_err *err)
-{
-	cleanup_free char *path = xasprintf("%s/profile.json", f->dir);
-
-	err_clear(err);
-	assert_int_equal(write_file_at(f->dirfd, "profile.json", text, strlen(text), 0600), 0);
-	return filter_from_profile(path, cachefd, flags, caps, out, err);
-}
+#include "tests/unit/seccomp_fixture.h"
 
 static struct filter compile_ok(const struct fixture *f, const char *text, unsigned flags, unsigned long long caps)
 {
@@ -131,16 +31,6 @@ static struct filter compile_ok(const struct fixture *f, const char *text, unsig
 		fail_msg("%s: %s", err.text, err.reason);
 	return out;
 }
-
-static uint32_t ask(const struct filter *f, int nr, uint64_t a0, uint64_t a1, uint64_t a2)
-{
-	struct seccomp_data call = { .arch = NATIVE_AUDIT, .nr = nr, .args = { a0, a1, a2 } };
-
-	return bpf_eval(f->insns, f->count, &call).answer;
-}
-
-#define ALLOW	    SECCOMP_RET_ALLOW
-#define ERRNO(code) (SECCOMP_RET_ERRNO | (code))
 
 static void a_docker_profile_means_what_it_says(void **state)
 {
@@ -428,160 +318,6 @@ static void a_profile_that_explodes_is_refused_in_time(void **state)
 	assert_int_equal(err.code, EINVAL);
 }
 
-/* ---- the cache ----------------------------------------------------------------------------------------------------
- */
-
-static char cached_name[300];
-static unsigned cached_count;
-
-static void note_cached(int dirfd, const char *name)
-{
-	(void)dirfd;
-	if (str_starts(name, "seccomp-")) {
-		snprintf(cached_name, sizeof cached_name, "%s", name);
-		cached_count++;
-	}
-}
-
-static unsigned count_cached(const struct fixture *f)
-{
-	cached_count = 0;
-	for_each_file(f, note_cached);
-	return cached_count;
-}
-
-static bool same_program(const struct filter *a, const struct filter *b)
-{
-	return a->count == b->count && memcmp(a->insns, b->insns, a->count * sizeof *a->insns) == 0;
-}
-
-static void the_second_use_comes_from_the_cache(void **state)
-{
-	struct fixture *f = *state;
-	struct filter first = { 0 }, second = { 0 };
-	struct azm_err err = { 0 };
-	struct stat before, after;
-
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, 0, &first, &err), 0);
-	assert_int_equal(count_cached(f), 1);
-	assert_int_equal(fstatat(f->dirfd, cached_name, &before, 0), 0);
-	assert_int_equal(before.st_mode & 07777, 0600);
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, 0, &second, &err), 0);
-	assert_true(same_program(&first, &second));
-	assert_int_equal(fstatat(f->dirfd, cached_name, &after, 0), 0);
-	assert_int_equal(before.st_ino, after.st_ino); /* not compiled and written again */
-	filter_free(&first);
-	filter_free(&second);
-}
-
-static void other_capabilities_flags_or_text_are_other_entries(void **state)
-{
-	struct fixture *f = *state;
-	struct filter out = { 0 };
-	struct azm_err err = { 0 };
-	cleanup_free char *text = xasprintf("%s\n", docker_style);
-
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, 0, &out, &err), 0);
-	filter_free(&out);
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, ADMIN, &out, &err), 0);
-	assert_int_equal(ask(&out, SYS_mount, 0, 0, 0), ALLOW);
-	filter_free(&out);
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, FILTER_EMULATE_ROOT, 0, &out, &err), 0);
-	assert_int_equal(ask(&out, SYS_setresuid, 0, 0, 0), ERRNO(0));
-	filter_free(&out);
-	assert_int_equal(compile_text(f, text, f->dirfd, 0, 0, &out, &err), 0);
-	filter_free(&out);
-	assert_int_equal(count_cached(f), 4);
-}
-
-static const char key[] = "a key";
-static const struct sock_filter two[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_STMT(BPF_RET | BPF_K, ALLOW) };
-
-static void every_damaged_byte_is_noticed(void **state)
-{
-	struct fixture *f = *state;
-	const struct filter stored = { two, 2, false };
-	struct filter out = { 0 };
-	size_t size;
-
-	profile_cache_store(f->dirfd, key, sizeof key, &stored);
-	assert_true(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	assert_true(same_program(&stored, &out));
-	filter_free(&out);
-	assert_int_equal(count_cached(f), 1);
-
-	cleanup_fd int fd = openat(f->dirfd, cached_name, O_RDONLY | O_CLOEXEC);
-	cleanup_free char *file = read_file(fd, 1 << 20, &size);
-	assert_non_null(file);
-	for (size_t i = 0; i < size; i++) {
-		file[i] ^= 0x10;
-		assert_int_equal(write_file_at(f->dirfd, cached_name, file, size, 0600), 0);
-		assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-		file[i] ^= 0x10;
-	}
-	for (size_t length = 0; length < size; length++) {
-		assert_int_equal(write_file_at(f->dirfd, cached_name, file, length, 0600), 0);
-		assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	}
-	assert_int_equal(write_file_at(f->dirfd, cached_name, file, size, 0600), 0);
-	assert_true(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	filter_free(&out);
-}
-
-static void a_damaged_cache_is_compiled_anew(void **state)
-{
-	struct fixture *f = *state;
-	struct filter out = { 0 };
-	struct azm_err err = { 0 };
-
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, 0, &out, &err), 0);
-	filter_free(&out);
-	assert_int_equal(count_cached(f), 1);
-	assert_int_equal(write_file_at(f->dirfd, cached_name, "garbage", 7, 0600), 0);
-	assert_int_equal(compile_text(f, docker_style, f->dirfd, 0, 0, &out, &err), 0);
-	assert_int_equal(ask(&out, SYS_mount, 0, 0, 0), ERRNO(EPERM));
-	filter_free(&out);
-}
-
-static void programs_the_kernel_would_refuse_are_not_taken(void **state)
-{
-	static const struct sock_filter bad[][2] = {
-		{ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 64), BPF_STMT(BPF_RET | BPF_K, 0) }, /* beyond seccomp_data */
-		{ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 2), BPF_STMT(BPF_RET | BPF_K, 0) },  /* unaligned */
-		{ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0), BPF_STMT(BPF_RET | BPF_K, 0) },  /* not for seccomp */
-		{ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0) }, /* jumps out */
-		{ BPF_STMT(BPF_JMP | BPF_JA, 0xffffffff), BPF_STMT(BPF_RET | BPF_K, 0) },	/* jumps back */
-		{ BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) },	/* runs off the end */
-	};
-	struct fixture *f = *state;
-	struct filter out = { 0 };
-
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		const struct filter stored = { bad[i], 2, false };
-		profile_cache_store(f->dirfd, key, sizeof key, &stored);
-		assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	}
-}
-
-static void files_others_could_have_written_are_not_taken(void **state)
-{
-	struct fixture *f = *state;
-	const struct filter stored = { two, 2, false };
-	struct filter out = { 0 };
-
-	profile_cache_store(f->dirfd, key, sizeof key, &stored);
-	assert_int_equal(count_cached(f), 1);
-	assert_int_equal(fchmodat(f->dirfd, cached_name, 0620, 0), 0);
-	assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	assert_int_equal(fchmodat(f->dirfd, cached_name, 0600, 0), 0);
-	assert_int_equal(renameat(f->dirfd, cached_name, f->dirfd, "elsewhere"), 0);
-	assert_int_equal(symlinkat("elsewhere", f->dirfd, cached_name), 0);
-	assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-	assert_int_equal(unlinkat(f->dirfd, cached_name, 0), 0);
-	assert_int_equal(mkfifoat(f->dirfd, cached_name, 0600), 0);
-	assert_false(profile_cache_load(f->dirfd, key, sizeof key, &out));
-}
-
 static void the_kernel_takes_a_compiled_profile(void **state)
 {
 	struct filter f = compile_ok(*state, docker_style, FILTER_EMULATE_ROOT, 0);
@@ -602,8 +338,6 @@ static void the_kernel_takes_a_compiled_profile(void **state)
 	filter_free(&f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -618,12 +352,6 @@ int main(void)
 		TEST(bad_profiles_are_refused_with_the_entry_named),
 		TEST(files_that_are_no_profile_are_refused),
 		TEST(a_profile_that_explodes_is_refused_in_time),
-		TEST(the_second_use_comes_from_the_cache),
-		TEST(other_capabilities_flags_or_text_are_other_entries),
-		TEST(every_damaged_byte_is_noticed),
-		TEST(a_damaged_cache_is_compiled_anew),
-		TEST(programs_the_kernel_would_refuse_are_not_taken),
-		TEST(files_others_could_have_written_are_not_taken),
 		TEST(the_kernel_takes_a_compiled_profile),
 	};
 
