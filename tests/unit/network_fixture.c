@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/netfilter_ipv4.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -212,13 +214,74 @@ int become_member(const struct world *world, struct member *member)
 	return 0;
 }
 
+struct sockaddr_in ipv4(uint32_t address, uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port)
+	};
+}
+
+bool same(const struct sockaddr_in *a, uint32_t address, uint16_t port)
+{
+	return ntohl(a->sin_addr.s_addr) == address && (port == 0 || ntohs(a->sin_port) == port);
+}
+
+bool readable(int fd)
+{
+	struct pollfd waiter = { .fd = fd, .events = POLLIN };
+
+	return poll(&waiter, 1, DEADLINE_MS) == 1;
+}
+
 int connect_from(int netns, uint32_t address, uint16_t port)
 {
 	struct azm_err err = { 0 };
 	cleanup_fd int fd = netns_socket(netns, AF_INET, SOCK_STREAM, 0, &err);
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address), .sin_port = htons(port) };
+	struct sockaddr_in to = ipv4(address, port);
 
 	if (fd < 0)
 		return err.code;
 	return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
+}
+
+int become_served(const struct world *world, struct served *served)
+{
+	struct azm_err err = { 0 };
+	struct network *network = &served->member.network;
+
+	*served = (struct served){ 0 };
+	CHECK(become_member(world, &served->member) == 0);
+	CHECK_OK(network_route(network, served->member.sandbox.netns, &err), &err);
+	CHECK_OK(served->tcp = network_listen(network, SOCK_STREAM, &served->service.tcp, &err), &err);
+	CHECK_OK(served->dns_udp = network_listen(network, SOCK_DGRAM, &served->service.dns_udp, &err), &err);
+	CHECK_OK(served->dns_tcp = network_listen(network, SOCK_STREAM, &served->service.dns_tcp, &err), &err);
+	CHECK_OK(network_serve(network, &served->service, &err), &err);
+	return 0;
+}
+
+int check_connection(const struct served *served, int listener, uint32_t address, uint16_t port)
+{
+	struct azm_err err = { 0 };
+	struct sockaddr_in peer = { 0 }, meant = { 0 }, far = ipv4(address, port);
+	socklen_t peer_size = sizeof peer, meant_size = sizeof meant;
+	cleanup_fd int client = netns_socket(served->member.sandbox.netns, AF_INET, SOCK_STREAM, 0, &err);
+	char byte;
+
+	CHECK(connect(client, (struct sockaddr *)&far, sizeof far) == 0);
+	CHECK(readable(listener));
+	cleanup_fd int accepted = accept4(listener, (struct sockaddr *)&peer, &peer_size, SOCK_CLOEXEC);
+	CHECK(accepted >= 0 && same(&peer, served->member.network.address, 0));
+	CHECK(getsockopt(accepted, SOL_IP, SO_ORIGINAL_DST, &meant, &meant_size) == 0);
+	CHECK(same(&meant, address, port));
+	CHECK(write(client, "x", 1) == 1 && read(accepted, &byte, 1) == 1 && byte == 'x');
+	CHECK(write(accepted, "y", 1) == 1 && read(client, &byte, 1) == 1 && byte == 'y');
+	return 0;
+}
+
+int hurry_arp(struct world *world, void *netns)
+{
+	(void)world;
+	CHECK(setns(*(int *)netns, CLONE_NEWNET) == 0);
+	CHECK(write_path("/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms", "100") == 0);
+	return 0;
 }

@@ -5,7 +5,9 @@
  * status. The test program is the subreaper of the keepers it makes, so it can find, kill and wait for them.
  */
 #pragma once
+#include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -84,5 +86,36 @@ struct member {
 /** become_member() - join, enter and attach, in a child of the test, for good. Return: 0; 1 after saying why not. */
 int become_member(const struct world *world, struct member *member);
 
+/** ipv4() - a socket address; both in host byte order. */
+struct sockaddr_in ipv4(uint32_t address, uint16_t port);
+#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+enum { SOMEWHERE = IP(93, 184, 215, 14), OUTSIDE_PORT = 443 };
+
+/** same() - whether a socket address is this one; port 0: any. */
+bool same(const struct sockaddr_in *a, uint32_t address, uint16_t port);
+
+/** readable() - wait until a descriptor can be read. Return: false after the deadline. */
+bool readable(int fd);
+
 /** connect_from() - connect() a TCP socket in a namespace. Return: 0 or errno. */
 int connect_from(int netns, uint32_t address, uint16_t port);
+
+/* A member whose sandbox has a default route, and that is served. */
+struct served {
+	struct member member;
+	struct network_service service;
+	int tcp, dns_udp, dns_tcp;
+};
+
+/** become_served() - become_member() and listen for what its rules redirect. Return: 0; 1 after saying why not. */
+int become_served(const struct world *world, struct served *served);
+
+/** check_connection() - one connection from the sandbox, accepted on @listener with the destination it was meant for.
+ * Return: 0; 1 after saying why not.
+ */
+int check_connection(const struct served *served, int listener, uint32_t address, uint16_t port);
+
+/** hurry_arp() - for in_child() with a namespace: nobody answers to ARP there, have the kernel give up after a tenth of
+ * the usual second and try.
+ */
+int hurry_arp(struct world *world, void *netns);

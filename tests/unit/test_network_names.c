@@ -19,8 +19,6 @@
 #include "network_fixture.h"
 #include "netns/names.h"
 
-#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
-
 /* A member that has leased an address, which is all that names need. */
 static int lease(const struct world *world, struct network *network)
 {

@@ -17,8 +17,6 @@
 #include "netns/subnet.h"
 #include "network_fixture.h"
 
-#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
-
 struct subnet_case {
 	const char *name;
 	struct subnet taken[4];

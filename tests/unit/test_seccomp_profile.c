@@ -3,8 +3,6 @@
  * ones are refused with the entry named.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/audit.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
@@ -16,7 +14,6 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/str.h"
 #include "seccomp/seccomp.h"
 #include "tests/unit/bpf_eval.h"
