@@ -14,7 +14,8 @@ $(NETNS_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(NETNS_OBJ) $(BASE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(NETNS_LIBS) -lcmocka
 
-$(filter $(addprefix $(O)/tests/test_,network% egress_decide egress_broker dns_responder),$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
+$(filter $(addprefix $(O)/tests/test_,network% egress_decide egress_broker dns_re%),$(NETNS_TESTS)): $(O)/obj/tests/unit/network_fixture.o
+$(filter $(O)/tests/test_dns_re%,$(NETNS_TESTS)): $(O)/obj/tests/unit/dns_fixture.o
 
 # The same resolver client with two C libraries: the host's, and musl's, whose resolver asks differently.
 TEST_PROGRAMS += $(O)/tests/lookup-glibc $(O)/tests/lookup-musl
