@@ -7,6 +7,7 @@ load ../lib/common
 
 ROOTFS_TOOL=$BUILD/azm-rootfs
 IMAGES=$TESTS/lib/make_images.py
+LISTING=$TESTS/lib/list_tree.py
 export SOURCE_DATE_EPOCH=1700000000
 
 # The case "everything" as a layout (one layer), unpacked, and exported in all forms.
@@ -26,7 +27,7 @@ skopeo_() { skopeo --tmpdir "$BATS_TEST_TMPDIR" --insecure-policy "$@"; }
 
 # Whatever there is to be seen and remembered of an unpacked image, but the order of what is remembered.
 facts() { # DIR
-	python3 "$IMAGES" listing-strict "$1/rootfs"
+	python3 "$LISTING" strict "$1/rootfs"
 	sort "$1/owners.mtree"
 }
 
@@ -72,8 +73,8 @@ facts() { # DIR
 	umoci raw unpack --rootless --image "$DIR/dir:my/app:1" "$BATS_TEST_TMPDIR/umoci" >/dev/null 2>&1
 	umoci raw unpack --rootless --image "$LAYOUT:t" "$BATS_TEST_TMPDIR/direct" >/dev/null 2>&1
 	chmod u+r "$BATS_TEST_TMPDIR"/{umoci,direct}/secret
-	python3 "$IMAGES" list "$BATS_TEST_TMPDIR/umoci" >"$BATS_TEST_TMPDIR/a"
-	python3 "$IMAGES" list "$BATS_TEST_TMPDIR/direct" >"$BATS_TEST_TMPDIR/b"
+	python3 "$LISTING" list "$BATS_TEST_TMPDIR/umoci" >"$BATS_TEST_TMPDIR/a"
+	python3 "$LISTING" list "$BATS_TEST_TMPDIR/direct" >"$BATS_TEST_TMPDIR/b"
 	diff "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
 }
 

@@ -20,7 +20,7 @@ fi
 if [ "$(id -u)" -eq 0 ]; then
 	chmod a+rx "$cache" && chmod a+r "$cache/debian.tar"
 	work=$(mktemp -d "$cache/work-XXXXXX")
-	cp "$build/azm-rootfs" "$here/../lib/make_images.py" "$here/real.sh" "$work"
+	cp "$build/azm-rootfs" "$here/../lib/list_tree.py" "$here/real.sh" "$work"
 	chown -R 60997:60997 "$work"
 	trap 'rm -rf "$work"' EXIT
 	AZM_WORK=$work setpriv --reuid 60997 --regid 60997 --clear-groups --inh-caps=-all \
@@ -30,7 +30,7 @@ fi
 if [ -z "${AZM_WORK:-}" ]; then
 	AZM_WORK=$(mktemp -d "$cache/work-XXXXXX")
 	trap 'chmod -R u+rwX "$AZM_WORK"; rm -rf "$AZM_WORK"' EXIT
-	cp "$build/azm-rootfs" "$here/../lib/make_images.py" "$AZM_WORK"
+	cp "$build/azm-rootfs" "$here/../lib/list_tree.py" "$AZM_WORK"
 fi
 cd "$AZM_WORK"
 export TMPDIR=$AZM_WORK
@@ -39,7 +39,7 @@ rootfs=$AZM_WORK/azm-rootfs
 say() { printf '%6d s  %s\n' "$SECONDS" "$*"; }
 # Times as whole seconds: that is what we write.
 facts() {
-	python3 make_images.py listing-strict "$1/rootfs" | sed -E 's/([0-9]{10})[0-9]{9}$/\1/'
+	python3 list_tree.py strict "$1/rootfs" | sed -E 's/([0-9]{10})[0-9]{9}$/\1/'
 	sort "$1/owners.mtree"
 }
 skopeo_() { skopeo --tmpdir "$AZM_WORK" --insecure-policy "$@"; }

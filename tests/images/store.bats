@@ -7,6 +7,7 @@ load ../lib/common
 
 ROOTFS_TOOL=$BUILD/azm-rootfs
 IMAGES=$TESTS/lib/make_images.py
+LISTING=$TESTS/lib/list_tree.py
 
 # Four honest images, each one layer more than the last: base, one, two, hidden.
 setup_file() {
@@ -153,7 +154,7 @@ same_as_flat() { # make|split AT-LEAST NAME...
 		fi
 	done
 	[ "${#made[@]}" -ge "$least" ]
-	unshare -Urm python3 "$IMAGES" merged "$AZM_IMAGE_STORE" "$flat" "${made[@]}"
+	unshare -Urm python3 "$LISTING" merged "$AZM_IMAGE_STORE" "$flat" "${made[@]}"
 	is "$(find "$AZM_IMAGE_STORE" -perm /6000)" ""
 	is "$(find "$BATS_TEST_TMPDIR/canary" | wc -l)" 2
 	is "$(cat "$BATS_TEST_TMPDIR/canary/secret")" secret

@@ -8,13 +8,14 @@ load ../lib/common
 
 ROOTFS_TOOL=$BUILD/azm-rootfs
 IMAGES=$TESTS/lib/make_images.py
+LISTING=$TESTS/lib/list_tree.py
 
 setup() {
 	OUT=$BATS_TEST_TMPDIR/out
 	CANARY=$BATS_TEST_TMPDIR/canary
 	mkdir "$OUT" "$CANARY" "$BATS_TEST_TMPDIR/img"
 	echo secret >"$CANARY/secret"
-	CANARY_BEFORE=$(python3 "$IMAGES" listing-strict "$CANARY")
+	CANARY_BEFORE=$(python3 "$LISTING" strict "$CANARY")
 }
 
 # What the user made the user can remove, with nothing special.
@@ -33,7 +34,7 @@ make() { # CASE: an OCI layout at $IMG
 }
 
 outside_is_untouched() {
-	[ "$(python3 "$IMAGES" listing-strict "$CANARY")" = "$CANARY_BEFORE" ]
+	[ "$(python3 "$LISTING" strict "$CANARY")" = "$CANARY_BEFORE" ]
 	[ "$(ls "$OUT")" = "${1:-}" ]
 }
 
@@ -62,7 +63,7 @@ as_umoci() {
 }
 
 same_trees() {
-	diff <(python3 "$IMAGES" list "$1") <(python3 "$IMAGES" list "$2")
+	diff <(python3 "$LISTING" list "$1") <(python3 "$LISTING" list "$2")
 }
 
 same_tree() { # ROOT: as $ROOT
