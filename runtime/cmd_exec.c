@@ -196,7 +196,7 @@ static int prepare_entry(const struct state *state, const char *name, const stru
 		return -1;
 	int result = config_load(&entry->config, dir, err);
 	if (result == 0)
-		scope_enter(&entry->config, entry->again, -1);
+		scope_enter(&entry->config, entry->again, -1, false);
 	if (result == 0)
 		result = configured_image_open(&entry->config, &entry->image, err);
 	if (result == 0)

@@ -255,7 +255,7 @@ int command_run(int argc, char **argv)
 		str_list_add(&request.config.command, argv[i]);
 	if (run_request_complete(&request, &err) < 0 || invocation_check(request.config.as_root, &err) < 0)
 		return fail_command(&err);
-	scope_enter(&request.config, argv, request.status_fd);
+	scope_enter(&request.config, argv, request.status_fd, request.config.detach);
 	request.config.created = status_time();
 	if (state_open(&state, &err) < 0)
 		return fail_command(&err);
@@ -309,7 +309,7 @@ static int start_one(const struct state *state, const char *name, void *context,
 	if (rollback_finish(dir, err) < 0 || config_load(&config, dir, err) < 0)
 		return err_wrap(err, "start", name);
 	if (options->again)
-		scope_enter(&config, options->again, -1);
+		scope_enter(&config, options->again, -1, !options->attach);
 	if (!options->attach && detach(&reporting, &status) < 0) {
 		close(lock);
 		return status == 0 ? 0 : err_msg(err, ECHILD, "start", name, "it did not start, see above");

@@ -63,7 +63,7 @@ bool subids_find_range(const char *file, const char *name, uint32_t *start, uint
 	return false;
 }
 
-static char *user_name(void)
+char *user_name(void)
 {
 	char buffer[4096];
 	struct passwd entry, *found = NULL;

@@ -33,6 +33,9 @@ struct subids subids_find(void);
  */
 bool subids_find_range(const char *file, const char *name, uint32_t *start, uint32_t *count);
 
+/** user_name() - the invoking user's name, to be freed; NULL where he has none (no line in /etc/passwd). */
+char *user_name(void);
+
 /**
  * idmap_network() - write the maps of a network's user namespace (host side; runs newuidmap when @subids is usable)
  * @pid:	process in the new namespace

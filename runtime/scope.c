@@ -3,6 +3,7 @@
 #include "scope.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "idmap.h"
 #include "resources.h"
 
 static const char asked[] = "AZM_IN_SCOPE";
@@ -23,15 +25,31 @@ static bool has_manager(void)
 	return runtime && access(socket, F_OK) == 0;
 }
 
-void scope_enter(const struct config *config, char **argv, int keep_fd)
+/* Source: loginctl(1), enable-linger; org.freedesktop.login1(5). */
+static bool lingers(void)
+{
+	cleanup_free char *name = user_name();
+	cleanup_free char *file = xasprintf("/var/lib/systemd/linger/%s", name ? name : "");
+
+	return name && access(file, F_OK) == 0;
+}
+
+void scope_enter(const struct config *config, char **argv, int keep_fd, bool stays)
 {
 	static const char *const front[] = { "systemd-run", "--user", "--scope", "--quiet", "--collect", "-p",
 		"Delegate=yes", "--" };
 	char self[PATH_MAX];
 	struct str_list words = { 0 };
 
-	if (!limits_need_cgroup(config) || config->cgroup_parent || getenv(asked) || !has_manager())
+	if (!limits_need_cgroup(config) || config->cgroup_parent || !has_manager())
 		return;
+	if (getenv(asked)) {
+		if (stays && !lingers())
+			fprintf(stderr,
+				"azm-sandbox: note: systemd ends a sandbox with these limits together with your last "
+				"login session; it stays after: loginctl enable-linger\n");
+		return;
+	}
 	/* The password of a proxy is overwritten in argv by now. */
 	cleanup_free char *delegated = cgroup_delegated(config);
 	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);

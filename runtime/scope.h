@@ -11,5 +11,8 @@
  * --scope -p Delegate=yes` moves itself there and executes what follows, with our descriptors. Returns when there is no
  * need (nothing needs a cgroup, or one is delegated), no systemd to ask, or it was asked already; does not return
  * otherwise.
+ *
+ * @stays:	the sandbox is to outlive this command. A scope goes with its manager, and the manager with the
+ *		user's last session unless he lingers: said on standard error.
  */
-void scope_enter(const struct config *config, char **argv, int keep_fd);
+void scope_enter(const struct config *config, char **argv, int keep_fd, bool stays);
