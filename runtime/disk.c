@@ -145,7 +145,7 @@ int disk_watch(const struct config *config, int dir, struct azm_err *err)
 	pid_t child = fork();
 	if (child == 0) {
 		/* Streams, sockets and locks of the supervisor are none of its business. */
-		if (dup2(dir, 3) < 0 || dup2(out, 4) < 0 || close_range(5, ~0u, 0) < 0)
+		if (dup2(dir, 3) < 0 || dup2(out, 4) < 0 || fd_close_range(5, ~0u) < 0)
 			_exit(EXIT_AZM);
 		for (int fd = 0; fd < 3; fd++)
 			close(fd);

@@ -81,3 +81,6 @@ struct landlock_path_beneath_attr {
 	int32_t parent_fd;
 } __attribute__((packed));
 #endif
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ull << 13)
+#endif
