@@ -97,11 +97,6 @@ int named_volume_create(const struct state *state, const char *name, const struc
 	return result;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 char **named_volume_names(const struct state *state, size_t *count)
 {
 	struct str_list names = { 0 };
@@ -114,7 +109,7 @@ char **named_volume_names(const struct state *state, size_t *count)
 			str_list_add(&names, entry->d_name);
 	if (!names.items)
 		names.items = xcalloc(1, sizeof *names.items);
-	qsort(names.items, names.count, sizeof *names.items, by_name);
+	str_list_sort(&names);
 	*count = names.count;
 	return names.items;
 }

@@ -142,11 +142,6 @@ static int load_record(int dir, const char *name, struct network_record *record,
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void list_records(int dir, struct str_list *names)
 {
 	static const char suffix[] = ".json";
@@ -162,8 +157,7 @@ static void list_records(int dir, struct str_list *names)
 		if (network_check_name(entry->d_name, &ignored) == 0)
 			str_list_add(names, entry->d_name);
 	}
-	if (names->count)
-		qsort(names->items, names->count, sizeof *names->items, by_name);
+	str_list_sort(names);
 }
 
 char **network_names(const struct state *state, size_t *count)

@@ -263,11 +263,6 @@ int sandbox_remove_later(const struct state *state, const char *name, int remove
 	return err_msg(err, EIO, "remove", name, "its directory is left to the next command");
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 char **sandbox_names(const struct state *state, size_t *count)
 {
 	struct str_list names = { 0 };
@@ -279,7 +274,7 @@ char **sandbox_names(const struct state *state, size_t *count)
 			str_list_add(&names, entry->d_name);
 	if (!names.items)
 		names.items = xcalloc(1, sizeof *names.items);
-	qsort(names.items, names.count, sizeof *names.items, by_name);
+	str_list_sort(&names);
 	*count = names.count;
 	return names.items;
 }

@@ -93,6 +93,33 @@ void str_list_free(struct str_list *list)
 	*list = (struct str_list){ 0 };
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void str_list_sort(struct str_list *list)
+{
+	size_t kept = 0;
+
+	if (list->count == 0)
+		return;
+	qsort(list->items, list->count, sizeof *list->items, by_text);
+	for (size_t i = 0; i < list->count; i++) {
+		if (kept && strcmp(list->items[kept - 1], list->items[i]) == 0)
+			free(list->items[i]);
+		else
+			list->items[kept++] = list->items[i];
+	}
+	list->count = kept;
+	list->items[kept] = NULL;
+}
+
+bool str_list_sorted_has(const struct str_list *list, const char *text)
+{
+	return list->count && bsearch(&text, list->items, list->count, sizeof *list->items, by_text);
+}
+
 static const char *parse_digits(const char *text, uint64_t max, uint64_t *value)
 {
 	uint64_t sum = 0;

@@ -25,6 +25,12 @@ void str_list_split(struct str_list *list, const char *text, char separator);
 /** str_list_free() - release all items; the list is empty afterwards. */
 void str_list_free(struct str_list *list);
 
+/** str_list_sort() - by bytes, each text once. */
+void str_list_sort(struct str_list *list);
+
+/** str_list_sorted_has() - whether a sorted list has a text. */
+bool str_list_sorted_has(const struct str_list *list, const char *text);
+
 /** xstrdup(), xasprintf(), xcalloc() - as the C library's; out of memory aborts with one line. Caller owns. */
 char *xstrdup(const char *text);
 [[gnu::format(printf, 1, 2)]] char *xasprintf(const char *format, ...);

@@ -127,23 +127,15 @@ static int compare_names(struct comparison *c, const char *name, const struct me
 	return is_directory ? compare_below(c, name, &nothing, &after->merged, err) : 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int compare(struct comparison *c, const struct merged *before, const struct merged *after, struct azm_err *err)
 {
 	cleanup_str_list struct str_list names = { 0 };
 
 	if (merged_names(before, &names, err) < 0 || merged_names(after, &names, err) < 0)
 		return -1;
-	if (names.count)
-		qsort(names.items, names.count, sizeof *names.items, by_name);
+	str_list_sort(&names);
 	for (size_t i = 0; i < names.count; i++) {
 		struct merged_entry left, right = { 0 };
-		if (i > 0 && strcmp(names.items[i - 1], names.items[i]) == 0)
-			continue;
 		int result = merged_look(before, names.items[i], &left, err);
 		if (result == 0)
 			result = merged_look(after, names.items[i], &right, err);

@@ -269,16 +269,6 @@ struct sweep {
 	const struct str_list *used;
 };
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_used(const struct str_list *used, const char *id)
-{
-	return used->count && bsearch(&id, used->items, used->count, sizeof *used->items, by_text);
-}
-
 /* Return: 0, -1 with the first error; everything that can be removed is gone all the same */
 static int sweep(void *context, struct azm_err *err)
 {
@@ -291,7 +281,7 @@ static int sweep(void *context, struct azm_err *err)
 		return err_sys(err, "list layers", NULL);
 	for (const struct dirent *entry; (entry = readdir(dir));) {
 		struct azm_err more = { 0 };
-		if (!is_id(entry->d_name, strlen(entry->d_name)) || is_used(s->used, entry->d_name))
+		if (!is_id(entry->d_name, strlen(entry->d_name)) || str_list_sorted_has(s->used, entry->d_name))
 			continue;
 		if (tree_remove_at(s->layers->dir, entry->d_name, result ? &more : err) < 0)
 			result = -1;
@@ -306,7 +296,7 @@ static size_t count_unused(const struct sweep *s)
 	size_t count = 0;
 
 	for (const struct dirent *entry; dir && (entry = readdir(dir));)
-		count += is_id(entry->d_name, strlen(entry->d_name)) && !is_used(s->used, entry->d_name);
+		count += is_id(entry->d_name, strlen(entry->d_name)) && !str_list_sorted_has(s->used, entry->d_name);
 	return count;
 }
 
@@ -327,8 +317,7 @@ int layers_gc(const struct state *state, struct azm_err *err)
 	if (references_of_sandboxes(state, &layers, &used, err) < 0 ||
 		references_of_snapshots(state, &layers, &used, err) < 0)
 		return -1;
-	if (used.count)
-		qsort(used.items, used.count, sizeof *used.items, by_text);
+	str_list_sort(&used);
 	size_t count = count_unused(&job);
 	if (count == 0)
 		return 0;

@@ -57,29 +57,12 @@ static int list(int directory, struct str_list *names, struct azm_err *err)
 	}
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int merged_names(const struct merged *merged, struct str_list *names, struct azm_err *err)
 {
-	size_t kept = 0;
-
 	for (size_t i = 0; i < merged->count; i++)
 		if (list(merged->fds[i], names, err) < 0)
 			return -1;
-	if (names->count == 0)
-		return 0;
-	qsort(names->items, names->count, sizeof *names->items, by_name);
-	for (size_t i = 0; i < names->count; i++) {
-		if (kept && strcmp(names->items[kept - 1], names->items[i]) == 0)
-			free(names->items[i]);
-		else
-			names->items[kept++] = names->items[i];
-	}
-	names->count = kept;
-	names->items[kept] = NULL;
+	str_list_sort(names);
 	return 0;
 }
 

@@ -102,11 +102,6 @@ int snapshot_load(const struct state *state, const char *tag, struct snapshot *s
 	return result;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_err *err)
 {
 	int fd = open_directory(state, err);
@@ -119,8 +114,7 @@ int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_e
 		if (entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0)
 			str_list_addf(tags, "%.*s", (int)length - 5, entry->d_name);
 	}
-	if (tags->count)
-		qsort(tags->items, tags->count, sizeof *tags->items, by_name);
+	str_list_sort(tags);
 	return 0;
 }
 
