@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "commands.h"
+#include "control.h"
 #include "run_options.h"
 #include "scope.h"
 #include "snapshots/layers.h"
 #include "snapshots/rollback.h"
 #include "socket_files.h"
 #include "supervisor.h"
+
+enum { LOCK_PATIENCE_MS = 2000 };
 
 /* How one start reports: to a terminal, to a program, to the waiting parent of -d. */
 struct reporting {
@@ -292,6 +296,25 @@ const struct option_row start_option_rows[] = {
 	OPTIONS_END,
 };
 
+/* A supervisor answers. A child of a command that was killed does not, and has the lock for a moment only. */
+static int lock_to_start(const struct state *state, const char *name, int dir, struct azm_err *err)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+	int64_t end = clock_ms() + LOCK_PATIENCE_MS;
+
+	for (;;) {
+		struct azm_err ignored = { 0 };
+		int lock = sandbox_lock(dir, err);
+		if (lock >= 0 || !err_is(err, EWOULDBLOCK))
+			return lock;
+		cleanup_fd int supervisor = control_connect(state, name, &ignored);
+		if (supervisor >= 0 || clock_ms() >= end)
+			return err_msg(err, EEXIST, "start", name, "it is running already");
+		err_clear(err);
+		nanosleep(&moment, NULL);
+	}
+}
+
 static int start_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
 	const struct start_options *options = context;
@@ -303,9 +326,9 @@ static int start_one(const struct state *state, const char *name, void *context,
 	cleanup_fd int dir = sandbox_open(state, name, err);
 	if (dir < 0)
 		return -1;
-	int lock = sandbox_lock(dir, err);
+	int lock = lock_to_start(state, name, dir, err);
 	if (lock < 0)
-		return err_is(err, EWOULDBLOCK) ? err_msg(err, EEXIST, "start", name, "it is running already") : -1;
+		return -1;
 	if (rollback_finish(dir, err) < 0 || config_load(&config, dir, err) < 0)
 		return err_wrap(err, "start", name);
 	if (options->again)
