@@ -163,11 +163,14 @@ int command_snapshot(int argc, char **argv)
 
 	if (result == 0)
 		result = snapshot_take(&in.state, in.operands[0], in.operands[1], &snapshot, &err);
-	if (result == 0 && in.options.json)
-		print_json(snapshot_json(&in.state, &snapshot));
-	else if (result == 0)
+	if (result == 0 && in.options.json) {
+		json_t *object = snapshot_json(&in.state, &snapshot);
+		json_object_set_new(object, "frozen_ms", json_integer(snapshot.frozen_ms));
+		print_json(object);
+	}
+	if (result == 0 && !in.options.json)
 		puts(snapshot.tag);
-	else if (in.state.dir >= 0)
+	else if (result < 0 && in.state.dir >= 0)
 		layers_gc(&in.state, &ignored); /* what it had copied */
 	return done(result, &err);
 }

@@ -28,6 +28,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "snapshots/merged.h"
+#include "snapshots/ready.h"
 
 enum { XATTR_MAX = 65536, COPY_CHUNK = 1 << 20 };
 
@@ -40,6 +41,7 @@ struct twin {
 
 struct joining {
 	enum join_how how;
+	struct ready *ready;
 	int top;     /* the target */
 	void *twins; /* tsearch() */
 	char *path;  /* of the directory at hand below the target, with a '/' behind it unless empty */
@@ -180,6 +182,11 @@ static int copy_content(int from, int to, off_t size)
 	return 0;
 }
 
+int layer_copy_file(int from, const struct stat *st, int to)
+{
+	return copy_content(from, to, st->st_size) < 0 || copy_attributes(from, to, st) < 0 ? -1 : 0;
+}
+
 static int copy_file(int in, const char *name, const struct stat *st, int target)
 {
 	struct stat seen;
@@ -192,7 +199,7 @@ static int copy_file(int in, const char *name, const struct stat *st, int target
 		return -1;
 	}
 	cleanup_fd int to = openat(target, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return to < 0 || copy_content(from, to, st->st_size) < 0 || copy_attributes(from, to, st) < 0 ? -1 : 0;
+	return to < 0 ? -1 : layer_copy_file(from, st, to);
 }
 
 /* ---- other objects ----------------------------------------------------------------------------------------------- */
@@ -274,9 +281,12 @@ static int place_object(
 	} else if (entry->st.st_nlink > 1) {
 		linked = link_twin(j, name, &entry->st, target);
 	}
-	if (linked == 0)
-		linked = S_ISREG(entry->st.st_mode) ? copy_file(entry->in, name, &entry->st, target)
-						    : copy_special(entry->in, name, &entry->st, target);
+	if (linked != 0)
+		return linked < 0 ? cannot(j, "copy", name, err) : 0;
+	if (!S_ISREG(entry->st.st_mode))
+		linked = copy_special(entry->in, name, &entry->st, target);
+	else if (!j->ready || !ready_take(j->ready, &entry->st, target, name))
+		linked = copy_file(entry->in, name, &entry->st, target);
 	return linked < 0 ? cannot(j, "copy", name, err) : 0;
 }
 
@@ -345,11 +355,11 @@ static int join_directory(struct joining *j, const struct merged *from, int to, 
 	return 0;
 }
 
-int layers_join(const int *roots, size_t count, int target, enum join_how how, struct azm_err *err)
+int layers_join(const int *roots, size_t count, int target, enum join_how how, struct ready *ready, struct azm_err *err)
 {
 	cleanup_merged struct merged merged = { 0 };
 	char root[] = "";
-	struct joining j = { .how = how, .top = target, .path = root };
+	struct joining j = { .how = how, .ready = ready, .top = target, .path = root };
 
 	raise_open_files(); /* two and more a level */
 	if (merged_root(roots, count, &merged, err) < 0)

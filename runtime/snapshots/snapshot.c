@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/tree.h"
 #include "disk.h"
 #include "idmap.h"
 #include "pause.h"
 #include "snapshots/join.h"
 #include "snapshots/layers.h"
+#include "snapshots/ready.h"
 #include "snapshots/rollback.h"
 #include "status.h"
 #include "stored_image.h"
@@ -37,6 +39,8 @@ struct taking {
 	struct config *config;
 	char *id;  /* the new layer */
 	int layer; /* the same, open */
+	struct ready ready;
+	int64_t *frozen_ms;
 };
 
 void snapshot_free(struct snapshot *snapshot)
@@ -117,7 +121,7 @@ static int merge_one(const struct merging *m, const char *name, struct azm_err *
 			result = err_sys(err, "open layer", id);
 	}
 	if (result == 0 && found)
-		result = layers_join(roots, found, target, JOIN_LINK, err);
+		result = layers_join(roots, found, target, JOIN_LINK, NULL, err);
 	while (found > 0)
 		close(roots[--found]);
 	return result;
@@ -231,34 +235,81 @@ static int take_stopped(struct taking *t, struct azm_err *err)
 
 /* ---- a running sandbox ------------------------------------------------------------------------------------------- */
 
+static int open_upper(const struct taking *t, size_t i, struct azm_err *err)
+{
+	const char *name = t->uppers.in_sandbox.items[i];
+	int fd = openat(t->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, "open the writable layer", name) : fd;
+}
+
 static int copy(void *context, struct azm_err *err)
 {
-	const struct taking *t = context;
+	struct taking *t = context;
 
 	for (size_t i = 0; i < t->uppers.in_layer.count; i++) {
-		const char *upper = t->uppers.in_sandbox.items[i];
-		cleanup_fd int from = openat(t->dir, upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		cleanup_fd int to =
-			openat(t->layer, t->uppers.in_layer.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		const char *name = t->uppers.in_layer.items[i];
+		cleanup_fd int from = open_upper(t, i, err);
+		cleanup_fd int to = openat(t->layer, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (from < 0 || to < 0)
-			return err_sys(err, "open the writable layer", upper);
-		if (layers_join(&from, 1, to, JOIN_COPY, err) < 0)
+			return err->code ? -1 : err_sys(err, "open layer", name);
+		if (layers_join(&from, 1, to, JOIN_COPY, &t->ready, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int take_running(struct taking *t, struct azm_err *err)
+static int copy_ahead(void *context, struct azm_err *err)
 {
-	struct subids subids = subids_find();
+	struct taking *t = context;
+
+	for (size_t i = 0; i < t->uppers.in_sandbox.count; i++) {
+		cleanup_fd int from = open_upper(t, i, err);
+		if (from < 0)
+			return -1;
+		ready_walk(&t->ready, from);
+	}
+	return 0;
+}
+
+/* While it runs. That it ends meanwhile, or anything else, is found by those who come after. */
+static int get_ready(struct taking *t, const struct subids *subids, struct azm_err *err)
+{
+	struct azm_err ignored = { 0 };
+	struct paused paused;
+
+	if (ready_begin(&t->ready, t->layer, err) < 0)
+		return -1;
+	if (paused_find(t->dir, &paused, &ignored) < 0)
+		return 0;
+	while (!paused.by_user && ready_round(&t->ready, paused.init) &&
+		idmap_in_child(subids, copy_ahead, t, &ignored) == 0)
+		continue;
+	paused_free(&paused);
+	return 0;
+}
+
+static int copy_held(struct taking *t, const struct subids *subids, struct azm_err *err)
+{
 	struct hold hold;
+	int64_t began = clock_ms();
 
 	if (hold_begin(t->state, t->name, t->dir, &hold, err) < 0)
 		return -1;
-	int result = idmap_in_child(&subids, copy, t, err);
+	int result = idmap_in_child(subids, copy, t, err);
 	hold_end(&hold);
-	if (result < 0)
-		return err_wrap(err, "copy the writable layer", NULL);
+	*t->frozen_ms = clock_ms() - began;
+	return result < 0 ? err_wrap(err, "copy the writable layer", NULL) : 0;
+}
+
+static int take_running(struct taking *t, struct azm_err *err)
+{
+	struct subids subids = subids_find();
+	struct azm_err ignored = { 0 };
+
+	int result = get_ready(t, &subids, err) < 0 ? -1 : copy_held(t, &subids, err);
+	if (ready_end(&t->ready, result < 0 ? &ignored : err) < 0 || result < 0)
+		return -1;
 	cleanup_free char *path = layers_path(t->layers, t->id);
 	replace_top(&t->config->layers, 0, path);
 	return bound_depth(t, t->config, err);
@@ -310,16 +361,21 @@ static void taking_end(struct taking *t)
 		close(steal_fd(&t->layer));
 }
 
-static int take(
-	const struct state *state, const char *name, struct layers *layers, struct config *config, struct azm_err *err)
+static int take(const struct state *state, const char *name, struct layers *layers, struct snapshot *snapshot,
+	struct azm_err *err)
 {
 	cleanup_fd int dir = sandbox_open(state, name, err);
+	struct config *config = &snapshot->config;
 	int result = -1;
 
 	for (int attempt = 0; dir >= 0 && attempt < ENDING_TRIES; attempt++) {
-		struct taking t = {
-			.state = state, .name = name, .dir = dir, .layers = layers, .config = config, .layer = -1
-		};
+		struct taking t = { .state = state,
+			.name = name,
+			.dir = dir,
+			.layers = layers,
+			.config = config,
+			.layer = -1,
+			.frozen_ms = &snapshot->frozen_ms };
 		err_clear(err);
 		config_free(config);
 		config_init(config);
@@ -339,7 +395,7 @@ int snapshot_take(
 	*snapshot = (struct snapshot){ .lock = -1 };
 	config_init(&snapshot->config);
 	if ((tag && snapshot_check_tag(state, tag, err) < 0) || layers_open(state, &layers, err) < 0 ||
-		take(state, name, &layers, &snapshot->config, err) < 0) {
+		take(state, name, &layers, snapshot, err) < 0) {
 		snapshot_free(snapshot);
 		return -1;
 	}

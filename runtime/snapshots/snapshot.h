@@ -14,8 +14,10 @@
  * A running sandbox keeps its writable layer: descriptors, mappings, locks, watches and sockets of its processes hold
  * files of it, and the kernel cannot put another layer below them (the lower directories of a mounted overlay are
  * fixed; processes moved to a new mount would go on writing into the old one, which would then be the frozen one). So
- * everything inside is stopped for a moment and the layer is copied: file by file by reference where the file system
- * can (XFS, btrfs, bcachefs), else its bytes.
+ * the layer is copied: file by file by reference where the file system can (XFS, btrfs, bcachefs), else its bytes. That
+ * takes as long as it takes, while the sandbox runs (ready.h). Then everything inside is stopped for a moment, the
+ * layer is gone through again, and what is not the same any more is copied once more: the snapshot is the layer of that
+ * moment.
  *
  * Every step is atomic or done again by the next command: a kill at any point leaves the sandbox usable.
  */
@@ -28,6 +30,7 @@ struct snapshot {
 	char *sandbox;	      /* whose state it is */
 	char *created;	      /* RFC 3339 */
 	struct config config; /* config.layers: the directories on top of the image (config.rootfs, config.image) */
+	int64_t frozen_ms;    /* taking it: how long nothing inside ran; 0 if it did not run */
 	int lock;	      /* shared lock that keeps its layers from being removed */
 };
 

@@ -565,6 +565,8 @@ def bench_snapshot():
     snapshot.end(user, AZM)
     if worked(results, "fork") and worked(results, "start"):
         row(f"fork of {large} MB", results["fork"]["median"], "run -d", results["start"]["median"], 1.5, 1.1)
+    running = f"running, {large} MB"
+    row(f"snapshot of {large} MB: it stands still", times[f"{running}: stands still"], "all of it", times[running], 0.3, 0.1)
     row(f"snapshot of {large} MB, stopped", times[f"stopped, {large} MB"], "of an empty layer", times["stopped, empty"], 1.5, 1.1)
 
 

@@ -121,6 +121,27 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 	[ "$(grep -E '^[0-9]+$' <<<"$output" | head -n 1)" -lt 1000 ]
 }
 
+order_is_kept() { # TAG: whether the files of `probe order` in it are of one moment
+	azm snapshot --json "$NAME" "$1" | jq -e '.frozen_ms >= 0' >/dev/null
+	run forked "$1" '/bin/probe order-check /order'
+	has "$output" '^order=kept$'
+}
+
+@test "a snapshot is one moment of all files, whichever way they are written: also through mappings" {
+	background "$NAME" -- sh -ec 'mkdir /order /cold; dd if=/dev/zero of=/cold/large bs=1M count=12 2>/dev/null
+		for i in $(seq 50); do echo "$i" >"/cold/$i"; done; exec /bin/probe order /order'
+	wait_for 30 azm exec "$NAME" /bin/probe order-began /order
+	order_is_kept "$TAG-1"
+	order_is_kept "$TAG-2"
+	# What is known of a mapping is its name; this file has another one.
+	azm exec "$NAME" rm /order/twin-mapped
+	order_is_kept "$TAG-3"
+	is '1275 12582912' "$(forked "$TAG-3" 'cat /cold/[0-9]* | { s=0; while read -r i; do s=$((s + i)); done; echo $s; }; stat -c %s /cold/large' | xargs)"
+	# Copies that were made ahead and not used are gone.
+	is '' "$(find "$AZM_STATE_DIR/layers" -name ready)"
+	azm snapshots ls -q | grep "^$TAG" | xargs "$AZM" snapshots rm >/dev/null
+}
+
 @test "a fork of a running sandbox has its state and not its future" {
 	background "$NAME" >/dev/null
 	azm exec "$NAME" sh -c 'echo past >/file; chmod 711 /'

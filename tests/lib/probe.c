@@ -18,7 +18,8 @@
 #include "base/str.h"
 #include "tests/lib/probe.h"
 
-static const struct probe_row *const tables[] = { probe_facts, probe_kernel, probe_tty, probe_net, probe_acts };
+static const struct probe_row *const tables[] = { probe_facts, probe_kernel, probe_tty, probe_net, probe_acts,
+	probe_order };
 
 enum { TABLES = sizeof tables / sizeof tables[0] }; /* NOLINT(bugprone-sizeof-expression): an array of tables */
 

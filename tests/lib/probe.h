@@ -16,7 +16,7 @@ struct probe_row {
 	const char *help;
 };
 
-extern const struct probe_row probe_facts[], probe_tty[], probe_net[], probe_acts[], probe_kernel[];
+extern const struct probe_row probe_facts[], probe_tty[], probe_net[], probe_acts[], probe_kernel[], probe_order[];
 
 /** fact() - print one "key=value" line, control characters of the value replaced. */
 [[gnu::format(printf, 2, 3)]] void fact(const char *key, const char *format, ...);

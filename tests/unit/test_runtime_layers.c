@@ -83,7 +83,7 @@ static int join_into_out(enum join_how how, const char *const *names, struct azm
 	cleanup_fd int out = open_directory("out");
 	for (; names[count]; count++)
 		roots[count] = open_directory(names[count]);
-	int result = layers_join(roots, count, out, how, err);
+	int result = layers_join(roots, count, out, how, NULL, err);
 	for (size_t i = 0; i < count; i++)
 		close(roots[i]);
 	return result;
