@@ -156,7 +156,10 @@ static void on_ended(struct child *child, int status)
 [[gnu::noreturn]] static void exec_shell(const struct server *server, int peer)
 {
 	static const char *const unwanted[] = { "COLUMNS", "LINES", "PS1", "ENV", "BASH_ENV", "PROMPT_COMMAND" };
-	static const char script[] = "if bash -c : 2>/dev/null; then exec bash -i; fi; exec sh -i";
+	/* The screen is UTF-8. In the C locale bash takes the bytes of other characters for keys of its editor. */
+	static const char script[] = "if [ -z \"$LC_ALL$LC_CTYPE$LANG\" ]; then for l in C.utf8 C.UTF-8; do "
+				     "[ ! -e /usr/lib/locale/$l ] || export LC_CTYPE=C.UTF-8; done; fi; unset l; "
+				     "if bash -c : 2>/dev/null; then exec bash -i; fi; exec sh -i";
 
 	if (child_begin((const int[]){ peer, peer, peer }) < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		_exit(EXIT_CANNOT_EXEC);

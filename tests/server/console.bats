@@ -8,6 +8,8 @@ load ../lib/common
 setup_file() {
 	make_rootfs
 	rootfs_programs /bin/bash
+	mkdir -p "$ROOTFS/usr/lib/locale"
+	cp -r /usr/lib/locale/C.* "$ROOTFS/usr/lib/locale" # without it bash knows no character that is not ASCII
 }
 setup() { NAME=$(new_name); }
 teardown() { remove_sandboxes; }

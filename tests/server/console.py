@@ -256,6 +256,14 @@ class Console(unittest.TestCase):
         self.assertEqual(page.js((find % 'back') + '.style.backgroundColor'), 'rgb(228, 228, 228)')
         self.assertEqual(page.js((find % '你') + '.className'), 'cell')
 
+    def test_wide_characters_are_typed_however_slowly_their_bytes_arrive(self):
+        page = self.open_terminal()
+        for character in 'echo \u4f60\u597d=\u00e9':  # one at a time: bash reads what is typed ahead in another way
+            page.type(character)
+            page.wait_text('lines', character)
+        page.key('Enter', 13)
+        page.wait("[...document.querySelectorAll('#lines > div')].some(row => row.textContent.trim() === '\u4f60\u597d=\u00e9')")
+
     def test_rows_that_scroll_off_are_kept_and_a_flood_does_not_drown_the_page(self):
         page = self.open_terminal()
         page.type('seq 1 200000; echo en""d')
