@@ -297,3 +297,15 @@ void cgroup_remove(struct cgroup *cgroup)
 	free(cgroup->path);
 	*cgroup = (struct cgroup)CGROUP_NONE;
 }
+
+void cgroup_remove_rest(int dir)
+{
+	struct azm_err ignored = { 0 };
+	json_t *status = json_load_at(dir, "status.json", &ignored);
+	const char *path = json_string_value(json_object_get(status, "cgroup"));
+	const char *leaf = path ? strrchr(path, '/') : NULL;
+
+	if (leaf && str_starts(leaf, "/azm-"))
+		rmdir(path);
+	json_decref(status);
+}

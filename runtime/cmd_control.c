@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "control.h"
 #include "embed.h"
+#include "resources.h"
 #include "snapshots/layers.h"
 #include "socket_files.h"
 #include "spare.h"
@@ -194,6 +195,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 			return err_sys(err, "wait for the end of", name);
 		lock = steal_fd(&again); /* NOLINT(clang-analyzer-deadcode.DeadStores): held to the end */
 	}
+	cgroup_remove_rest(dir);
 	if (sandbox_remove_mapped(state, name, err) < 0 || layers_gc(state, err) < 0)
 		return -1;
 	socket_files_reclaim(state);
@@ -210,6 +212,23 @@ int command_rm(int argc, char **argv)
 	return first < 0 ? fail_command(&err) : for_each_name("rm", argc, argv, first, rm_one, &force);
 }
 
+/* Its processes may have been dying still when the first command after its end came by. */
+static void reclaim_cgroups(const struct state *state)
+{
+	size_t count;
+	char **names = sandbox_names(state, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct azm_err ignored = { 0 };
+		cleanup_fd int dir = sandbox_open(state, names[i], &ignored);
+		cleanup_fd int lock = dir < 0 ? -1 : sandbox_lock(dir, &ignored);
+		if (lock >= 0)
+			cgroup_remove_rest(dir);
+		free(names[i]);
+	}
+	free(names);
+}
+
 int command_gc(int argc, char **argv)
 {
 	struct azm_err err = { 0 };
@@ -220,6 +239,7 @@ int command_gc(int argc, char **argv)
 		return fail_command(&err);
 	spare_retire(state.sandboxes);
 	state_reclaim(&state);
+	reclaim_cgroups(&state);
 	if (layers_gc(&state, &err) < 0)
 		fail_command(&err);
 	socket_files_reclaim(&state);

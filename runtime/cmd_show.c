@@ -10,6 +10,7 @@
 #include "caps.h"
 #include "commands.h"
 #include "netns/egress_proxy.h"
+#include "snapshots/snapshot.h"
 
 struct show_options {
 	bool all, json, quiet;
@@ -127,6 +128,20 @@ int command_ps(int argc, char **argv)
 	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }
 
+/* Tags of snapshots that were taken of a sandbox of this name. */
+static json_t *snapshots_json(const struct state *state, const char *name)
+{
+	cleanup_str_list struct str_list tags = { 0 };
+	struct azm_err ignored = { 0 };
+	json_t *list = json_array();
+
+	if (snapshot_tags_of(state, name, &tags, &ignored) < 0)
+		return list;
+	for (size_t i = 0; i < tags.count; i++)
+		json_array_append_new(list, json_string(tags.items[i]));
+	return list;
+}
+
 static int inspect_one(const struct state *state, const char *name, void *context, struct azm_err *err)
 {
 	cleanup_config struct config config;
@@ -141,6 +156,7 @@ static int inspect_one(const struct state *state, const char *name, void *contex
 		return -1;
 	cleanup_free char *layer = xasprintf("%s/sandboxes/%s/upper", state->path, name);
 	json_object_set_new(object, "upper", json_string(layer));
+	json_object_set_new(object, "snapshots", snapshots_json(state, name));
 	if (config.egress_proxy) { /* its password is nobody's to read over a shoulder */
 		char *shown = egress_proxy_display(config.egress_proxy);
 		free(config.egress_proxy);

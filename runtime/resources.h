@@ -59,3 +59,11 @@ unsigned long long cgroup_oom_kills(const struct cgroup *cgroup);
 
 /** cgroup_remove() - remove it when its last process is gone; never fails loudly. */
 void cgroup_remove(struct cgroup *cgroup);
+
+/**
+ * cgroup_remove_rest() - remove the one that a killed supervisor left empty
+ * @dir:	the sandbox's directory, whose lock the caller holds
+ *
+ * Never fails loudly: one with a process in it, or one that is not there, is left alone.
+ */
+void cgroup_remove_rest(int dir);

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "idmap.h"
+#include "resources.h"
 #include "spare.h"
 #include "sweep.h"
 #include "base/tree.h"
@@ -310,6 +311,7 @@ static void reclaim_one(const struct state *state, const char *name)
 		unlinkat(state->sandboxes, name, AT_REMOVEDIR);
 	if (lock < 0 || !is_named(state, name, dir))
 		return;
+	cgroup_remove_rest(dir);
 	/* Asked again: until now it may have been starting, and have run and ended since. */
 	struct job job = { .state = state, .name = name, .dir = dir, .sweep = true, .remove = is_rest(dir, name) };
 	/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */

@@ -64,6 +64,9 @@ int snapshot_keep(const struct state *state, struct snapshot *snapshot, struct a
 /** snapshot_tags() - append the names of all, sorted. */
 int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_err *err);
 
+/** snapshot_tags_of() - append the names of those that were taken of a sandbox, sorted. */
+int snapshot_tags_of(const struct state *state, const char *sandbox, struct str_list *tags, struct azm_err *err);
+
 /** snapshot_remove() - forget the name; its layers go with the next layers_gc() unless something stands on them. */
 int snapshot_remove(const struct state *state, const char *tag, struct azm_err *err);
 

@@ -118,6 +118,25 @@ int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_e
 	return 0;
 }
 
+int snapshot_tags_of(const struct state *state, const char *sandbox, struct str_list *tags, struct azm_err *err)
+{
+	cleanup_str_list struct str_list all = { 0 };
+	cleanup_fd int dir = open_directory(state, err);
+
+	if (dir < 0 || snapshot_tags(state, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.count; i++) {
+		cleanup_free char *file = xasprintf("%s.json", all.items[i]);
+		struct azm_err gone = { 0 };
+		json_t *object = json_load_at(dir, file, &gone);
+		const char *whose = json_string_value(json_object_get(object, "sandbox"));
+		if (whose && strcmp(whose, sandbox) == 0)
+			str_list_add(tags, all.items[i]);
+		json_decref(object);
+	}
+	return 0;
+}
+
 int snapshot_remove(const struct state *state, const char *tag, struct azm_err *err)
 {
 	cleanup_fd int dir = name_check(tag, err) < 0 ? -1 : open_directory(state, err);

@@ -36,6 +36,17 @@ has_controller() { grep -qw "$1" "$AZM_CGROUP/cgroup.controllers"; }
 	[ ! -e "$AZM_CGROUP/azm-$NAME" ]
 }
 
+is_removed_by() { # COMMAND...: the cgroup goes with it, once its last process has gone
+	azm "$@" >/dev/null && [ ! -e "$AZM_CGROUP/azm-$NAME" ]
+}
+
+@test "cgroup v2: a killed supervisor's is removed by gc" {
+	background "$NAME" >/dev/null
+	[ -d "$AZM_CGROUP/azm-$NAME" ]
+	kill -9 "$(inspect "$NAME" supervisor_pid)"
+	wait_for 20 is_removed_by gc
+}
+
 @test "cgroup v2: --cgroup-parent names the directory; exec joins it" {
 	mkdir "$AZM_CGROUP/parent"
 	counting --cgroup-parent "$AZM_CGROUP/parent"

@@ -318,6 +318,7 @@ order_is_kept() { # TAG: whether the files of `probe order` in it are of one mom
 	inside 'echo one >/new'
 	azm snapshot --json "$NAME" "$TAG" | jq -e ".tag == \"$TAG\" and .own_layers == 1"
 	azm snapshots ls --json | jq -e "map(select(.tag == \"$TAG\"))[0].sandbox == \"$NAME\""
+	is "$TAG" "$(azm inspect "$NAME" | jq -r '.[0].snapshots | join(" ")')"
 	run azm snapshots ls
 	has "$output" "^TAG "
 	has "$output" "^$TAG +$NAME "
