@@ -8,7 +8,7 @@ enum mask_how { MASK_HIDE, MASK_READ_ONLY };
 struct mask {
 	enum mask_how how;
 	const char *path; /* absolute, as seen inside; "cpu*" stands for the directory of every processor */
-	const char *why;  /* shown by `inspect --security` */
+	const char *why;  /* for who reviews the table */
 };
 
 /* What every sandbox gets: the lists of Docker and of Podman. Ended by a NULL path. */
