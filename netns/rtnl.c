@@ -56,11 +56,6 @@ void rtnl_put_u8(struct rtnl_batch *batch, int attribute, uint8_t value)
 	rtnl_put(batch, attribute, &value, sizeof value);
 }
 
-void rtnl_put_u16(struct rtnl_batch *batch, int attribute, uint16_t value)
-{
-	rtnl_put(batch, attribute, &value, sizeof value);
-}
-
 void rtnl_put_u32(struct rtnl_batch *batch, int attribute, uint32_t value)
 {
 	rtnl_put(batch, attribute, &value, sizeof value);

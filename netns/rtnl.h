@@ -36,7 +36,6 @@ void rtnl_request(
 
 void rtnl_put(struct rtnl_batch *batch, int attribute, const void *data, size_t size);
 void rtnl_put_u8(struct rtnl_batch *batch, int attribute, uint8_t value);
-void rtnl_put_u16(struct rtnl_batch *batch, int attribute, uint16_t value);
 void rtnl_put_u32(struct rtnl_batch *batch, int attribute, uint32_t value);
 void rtnl_put_string(struct rtnl_batch *batch, int attribute, const char *text);
 

@@ -140,11 +140,6 @@ void owner_book_free(struct owner_book *book)
 	free(book);
 }
 
-bool owner_book_is_empty(const struct owner_book *book)
-{
-	return book->lines.count == 0;
-}
-
 /* ---- keywords -------------------------------------------------------------------------------------------------- */
 
 static int base64_value(char c)

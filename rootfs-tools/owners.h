@@ -76,9 +76,6 @@ struct owner_book;
 [[gnu::nonnull]] struct owner_book *owner_book_open(int dirfd, struct azm_err *err);
 void owner_book_free(struct owner_book *book);
 
-/** owner_book_is_empty() - whether nothing is remembered of anything. */
-[[gnu::nonnull]] bool owner_book_is_empty(const struct owner_book *book);
-
 /**
  * owner_book_find() - what is remembered of a path
  * @path:	of the tree, without a leading "/"; "" or "." is the tree itself

@@ -250,11 +250,6 @@ int registry_insist(struct registry_client *client, struct endpoint *e, struct h
 	}
 }
 
-const char *registry_host(const struct registry *registry)
-{
-	return registry->host;
-}
-
 void registry_mount_from(struct registry *registry, const char *path)
 {
 	free(registry->mount_from);

@@ -57,9 +57,6 @@ struct registry;
 	const struct reference *reference, const struct registry_options *options, bool push, struct azm_err *err);
 void registry_close(struct registry *registry);
 
-/** registry_host() - as the user named it: "docker.io". */
-[[gnu::nonnull]] const char *registry_host(const struct registry *registry);
-
 /* One thread's way to it. */
 struct registry_client;
 

@@ -23,7 +23,7 @@ $(O)/obj/seccomp/builtin.o $(O)/static/seccomp/builtin.o: $(O)/gen/seccomp_filte
 SECCOMP_STATIC_SRC := seccomp/builtin.c seccomp/install.c
 SECCOMP_STATIC := $(SECCOMP_STATIC_SRC:%.c=$(O)/static/%.o)
 # Everything; needs $(SECCOMP_LIBS).
-SECCOMP_SRC := $(SECCOMP_STATIC_SRC) $(wildcard seccomp/table.c seccomp/describe.c seccomp/profile*.c)
+SECCOMP_SRC := $(SECCOMP_STATIC_SRC) seccomp/table.c $(wildcard seccomp/profile*.c)
 SECCOMP_OBJ := $(SECCOMP_SRC:%.c=$(O)/obj/%.o)
 SECCOMP_LIBS := -l:libseccomp.a -l:libjansson.a -l:libcap.a
 

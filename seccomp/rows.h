@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* T(treatment, what it means, as `inspect --security` shows it) */
+/* T(treatment, what it means) */
 #define SECCOMP_TREATMENTS(T)                                                                                          \
 	T(ALLOW, "allowed")                                                                                            \
 	T(DENY, "EPERM")                                                                                               \
@@ -27,7 +27,7 @@
 	T(MKNODAT, "EPERM for devices, success without effect with root emulation; set-id modes as chmod")             \
 	T(IDENTITY, "allowed; success without effect with root emulation")
 
-#define SECCOMP_TREATMENT_ENTRY(name, text) TREAT_##name,
+#define SECCOMP_TREATMENT_ENTRY(name, meaning) TREAT_##name,
 enum treatment { SECCOMP_TREATMENTS(SECCOMP_TREATMENT_ENTRY) };
 #undef SECCOMP_TREATMENT_ENTRY
 
@@ -49,6 +49,3 @@ extern const size_t syscall_table_count;
 
 /** syscall_row_by_name() - Return: the row, or NULL when the table has no such name. */
 const struct syscall_row *syscall_row_by_name(const char *name);
-
-/** treatment_text() - what a treatment means, for people. */
-const char *treatment_text(enum treatment treatment);

@@ -10,7 +10,6 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "base/err.h"
 
@@ -59,6 +58,3 @@ void filter_free(struct filter *filter);
 /** filter_builtin_supervisor() - the allow-list of the supervisor itself once it has started (see table_supervisor.h).
  */
 struct filter filter_builtin_supervisor(void);
-
-/** filter_describe() - one line for every call that is not simply allowed, and why. Return: 0, -1 on a write error. */
-[[gnu::nonnull]] int filter_describe(FILE *stream);

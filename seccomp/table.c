@@ -18,12 +18,3 @@ const struct syscall_row *syscall_row_by_name(const char *name)
 			return &syscall_table[i];
 	return NULL;
 }
-
-const char *treatment_text(enum treatment treatment)
-{
-#define TREATMENT_TEXT(name, text) [TREAT_##name] = (text),
-	static const char *const texts[] = { SECCOMP_TREATMENTS(TREATMENT_TEXT) };
-#undef TREATMENT_TEXT
-
-	return texts[treatment];
-}

@@ -34,7 +34,6 @@ enum { PROBE_AFTER_MS = 1000, PROBES_MAX = 4 };
 
 struct session {
 	struct session_config config;
-	struct session_follower *followers;
 	struct shell *shell; /* NULL before the first command and after the shell exited */
 	bool distrust_user_files;
 	bool unfinished; /* the last report was a timeout */
@@ -278,19 +277,6 @@ static void on_timer(struct loop_timer *timer)
 	}
 }
 
-/* A callback may take its own follower off the list, so the next one is looked up first. */
-#define tell_followers(session, callback, ...)                                                                         \
-	for (struct session_follower *each = (session)->followers, *next; each; each = next) {                         \
-		next = each->next;                                                                                     \
-		if (each->callback)                                                                                    \
-			each->callback(each->context, __VA_ARGS__);                                                    \
-	}
-
-static void on_bytes(void *context, const char *bytes, size_t size)
-{
-	tell_followers((struct session *)context, output, bytes, size);
-}
-
 static void on_output(void *context)
 {
 	struct session *session = context;
@@ -313,7 +299,6 @@ static void on_prompt(void *context, const struct shell_prompt *prompt)
 	session->cwd = xstrdup(prompt->cwd);
 	free(session->path);
 	session->path = xstrdup(prompt->path);
-	tell_followers(session, ended, prompt->exit_code);
 	if (session->request.done)
 		report_completed(session);
 }
@@ -346,7 +331,6 @@ static void on_exited(void *context, const struct shell_end *end)
 	session->exit_code = end->exit_code;
 	if (end->progress != SHELL_NEVER_READY && !session->config.single)
 		note_end(session, end);
-	tell_followers(session, ended, end->exit_code);
 	if (!session->request.done)
 		return;
 	if (end->progress == SHELL_NOT_BEGUN && !session->sent_again && !is_special_key(session->command)) {
@@ -363,7 +347,7 @@ static void on_exited(void *context, const struct shell_end *end)
 	}
 }
 
-static const struct shell_events shell_events = { on_bytes, on_output, on_prompt, on_exited };
+static const struct shell_events shell_events = { on_output, on_prompt, on_exited };
 
 struct session *session_new(const struct session_config *config)
 {
@@ -393,27 +377,6 @@ void session_free(struct session *session)
 	free(session->output_of_dead);
 	free(session->news);
 	free(session);
-}
-
-void session_follow(struct session *session, struct session_follower *follower)
-{
-	follower->next = session->followers;
-	session->followers = follower;
-}
-
-void session_unfollow(struct session *session, struct session_follower *follower)
-{
-	struct session_follower **link = &session->followers;
-
-	while (*link && *link != follower)
-		link = &(*link)->next;
-	if (*link)
-		*link = follower->next;
-}
-
-bool session_running(const struct session *session)
-{
-	return !session->ended;
 }
 
 char *session_output(const struct session *session)
@@ -454,7 +417,6 @@ static void send_command(struct session *session)
 		finish(session, observation_error("%s: %s", err.text, err.reason[0] ? err.reason : strerror(err.code)));
 		return;
 	}
-	tell_followers(session, started, session->command);
 	arm_timer(session);
 }
 

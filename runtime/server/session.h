@@ -38,25 +38,6 @@ void session_execute(struct session *session, const struct session_request *requ
  * nothing of its output counts as reported. */
 void session_abandon(struct session *session);
 
-/* Somebody who watches what happens in a session. Callbacks may be NULL. They come from the loop, in the order in which
- * things happen, and may remove this follower, no other one; they do not execute anything.
- */
-struct session_follower {
-	void (*started)(void *context, const char *command); /* a command was given to the shell */
-	/* What it prints, as the terminal has it: with control sequences, CR LF, any bytes; also of background jobs. */
-	void (*output)(void *context, const char *bytes, size_t size);
-	void (*ended)(void *context, int exit_code); /* the shell is at its prompt again, or gone */
-	void *context;
-	struct session_follower *next; /* private */
-};
-
-/** session_follow() / session_unfollow() - begin and end to watch; @follower belongs to the caller. */
-void session_follow(struct session *session, struct session_follower *follower);
-void session_unfollow(struct session *session, struct session_follower *follower);
-
-/** session_running() - whether the shell is executing a command. */
-bool session_running(const struct session *session);
-
 /** session_output() - what the running command has printed that was not reported yet, as the screen shows it. Caller
  * owns. */
 char *session_output(const struct session *session);

@@ -283,13 +283,6 @@ static bool is_output(const struct shell *shell)
 	return shell->phase != TYPED && !(shell->phase == READY && shell->replied);
 }
 
-static void take_output(struct shell *shell, const char *bytes, size_t size)
-{
-	screen_write(shell->screen, bytes, size);
-	if (shell->phase == RUNNING || shell->phase == READY || shell->phase == GONE)
-		shell->config.events->bytes(shell->config.context, bytes, size);
-}
-
 /* Take the output apart, up to a mark that is not complete yet. */
 static void digest_output(struct shell *shell)
 {
@@ -301,7 +294,7 @@ static void digest_output(struct shell *shell)
 		enum mark_kind kind = shell_mark_find(
 			bytes, shell->output.size - done, &shell->process.keys, &plain, &whole, &report);
 		if (plain && is_output(shell))
-			take_output(shell, bytes, plain);
+			screen_write(shell->screen, bytes, plain);
 		done += whole;
 		if (kind == MARK_PARTIAL)
 			break;
@@ -422,7 +415,7 @@ static void continue_shell(struct shell *shell, int signal)
 		snprintf(notice, sizeof notice, "\r\n[The shell was stopped by signal %d and continues.]\r\n", signal);
 
 	kill(shell->process.pid, SIGCONT);
-	take_output(shell, notice, (size_t)size);
+	screen_write(shell->screen, notice, (size_t)size);
 	shell->config.events->output(shell->config.context);
 }
 

@@ -26,8 +26,7 @@ struct shell_end {
 
 /* Called from the loop; shell_free() may be called from within. */
 struct shell_events {
-	void (*bytes)(void *context, const char *bytes, size_t size); /* what commands print, as the terminal has it */
-	void (*output)(void *context);				      /* what the screen shows has changed */
+	void (*output)(void *context); /* what the screen shows has changed */
 	void (*prompt)(void *context, const struct shell_prompt *prompt);
 	void (*exited)(void *context, const struct shell_end *end); /* all output was read */
 };
