@@ -84,10 +84,16 @@ class Streamed(EventsCase):
         self.assertEqual(follower.until('observation')[-1][1]['observation']['content'], 'early\nlate')
 
     def test_a_line_that_changes_is_sent_again_from_its_beginning(self):
-        events = list(self.execute(run(
-            "echo first; for i in 1 2 3; do printf '\\r%s0 %%' $i; sleep 0.2; done; printf '\\rdone\\n'; sleep 0.2; echo last")))
-        self.assertIn('10 %', '\n'.join(data['text'] for name, data in events if name == 'output'))
-        self.assertTrue(screen(events).startswith('first\ndone'), screen(events))
+        steps = ['10 %', '20 %', '30 %', 'done']
+        follower = self.execute(run("echo first; for i in %s; do printf '\\r%%s' \"$i\"; until [ -e \"%s/$i\" ]; do sleep 0.02; done; done"
+                                    % (' '.join('"%s"' % step for step in steps), self.dir), blocking=True))
+        events = []
+        for event in follower:
+            events.append(event)
+            if steps and screen(events) == 'first\n' + steps[0]:
+                touch = json.dumps({'command': 'touch "%s/%s"' % (self.dir, steps.pop(0))})
+                self.assertEqual(self.client.request('POST', '/api/bash/execute_bash_command', touch)[0], 200)
+        self.assertEqual((steps, screen(events)), ([], 'first\ndone'))
         self.assertTrue(any(data['from_line'] == 1 for name, data in events if name == 'output'))
 
     def test_every_kind_of_action_can_be_streamed(self):

@@ -111,7 +111,7 @@ class Forgery(Case):
         """@program runs, then a second passes, then the command ends with 9."""
         with_keys = self.KEYS + program
         quoted = "'" + with_keys.replace("'", "'\\''") + "'"
-        answer = self.client.run('sh -c %s; [ $? = 99 ] && exit 99; sleep 0.5; echo end; (exit 9)' % quoted)
+        answer = self.client.run('sh -c %s; [ $? = 99 ] && exit 99; sleep 0.5; echo end; (exit 9)' % quoted, blocking=True)
         self.assertEqual(metadata(answer)['exit_code'], 9, answer)
         self.assertEqual(metadata(answer)['working_dir'], self.dir)
         self.assertTrue(answer['content'].endswith('end'), answer)
@@ -131,7 +131,7 @@ class Forgery(Case):
         self.forged('bash -ic \'eval "$PROMPT_COMMAND"\'')
 
     def test_the_hook_run_by_a_part_of_the_shell(self):
-        answer = self.client.run('(eval "$PROMPT_COMMAND"); sleep 0.5; echo end; (exit 9)')
+        answer = self.client.run('(eval "$PROMPT_COMMAND"); sleep 0.5; echo end; (exit 9)', blocking=True)
         self.assertEqual((metadata(answer)['exit_code'], answer['content']), (9, 'end'))
 
     def test_every_inherited_descriptor_is_written_to(self):
