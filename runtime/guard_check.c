@@ -34,6 +34,7 @@
 
 enum {
 	FINDINGS_MAX = 256,
+	SEEN_MAX = 128, /* of these: a flood of what is harmless must not keep the rest out */
 	ASIDE_TRIES = 100,
 	GIT_HEAD = 1,
 	GIT_OBJECTS = 2,
@@ -70,13 +71,34 @@ static bool ends_with(const char *text, const char *end)
 	return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
+bool guard_is_daily(const char *action)
+{
+	return strcmp(action, "seen") == 0;
+}
+
+static unsigned daily(const json_t *findings)
+{
+	size_t i;
+	const json_t *item;
+	unsigned count = 0;
+
+	json_array_foreach(findings, i, item)
+	{
+		count += guard_is_daily(json_string_value(json_object_get(item, "action")));
+	}
+	return count;
+}
+
 static void note(
 	struct guard_check *check, const char *directory, const char *name, const char *why, const char *action)
 {
 	cleanup_free char *path = xasprintf("%s/%s%s%s", check->root_path, directory, *directory ? "/" : "", name);
 
-	if (json_array_size(check->findings) >= FINDINGS_MAX) {
+	bool seen = guard_is_daily(action);
+
+	if (json_array_size(check->findings) >= FINDINGS_MAX || (seen && daily(check->findings) >= SEEN_MAX)) {
 		check->more++;
+		check->more_daily += seen;
 		return;
 	}
 	str_sanitise(path); /* also makes it UTF-8 */

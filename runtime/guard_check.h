@@ -18,6 +18,7 @@ struct guard_check {
 	struct timespec since; /* the same less the clock's grain: what changed before is old */
 	json_t *findings;      /* [{path, why, action}], shared by all directories */
 	unsigned more;	       /* beyond what is kept in findings */
+	unsigned more_daily;   /* of these, an agent's daily work */
 };
 
 /* What a directory of the walk is to the guard. */
@@ -27,6 +28,9 @@ struct guard_place {
 	bool vendored; /* in node_modules and the like: what packages bring along is not for the user's tools */
 	unsigned git;  /* GUARD_GIT_*: which of a git directory's parts are in it */
 };
+
+/** guard_is_daily() - whether a finding of this kind is an agent's daily work: for who reads the whole list. */
+bool guard_is_daily(const char *action);
 
 /** guard_check_top() - the names that were absent at the start. Before the walk, after guard_release(). */
 void guard_check_top(struct guard_check *check);

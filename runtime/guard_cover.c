@@ -121,7 +121,7 @@ static int add_deep(struct plan_root *p, const char *path)
 char *guard_target_inside(const struct plan_root *p, const char *path)
 {
 	const char *root = p->volume->source.path;
-	cleanup_free char *full = xasprintf("%s/%s", root, path);
+	cleanup_free char *full = *path == '/' ? xstrdup(path) : xasprintf("%s/%s", root, path);
 	cleanup_free char *real = realpath(full, NULL);
 	size_t length = strlen(root);
 

@@ -64,15 +64,27 @@ static void collect_paths(const struct git_setting *setting, void *context)
 		str_list_add(&paths->includes, setting->value);
 }
 
+/* An absolute path of the host, or one from the home directory, as one relative to @root; others as they are. */
+static char *from_root(const char *root, const char *base, const char *path)
+{
+	const char *home = getenv("HOME");
+	cleanup_free char *whole = home && str_starts(path, "~/") ? xasprintf("%s%s", home, path + 1) : xstrdup(path);
+	size_t length = strlen(root);
+
+	if (strncmp(whole, root, length) == 0 && whole[length] == '/')
+		return xstrdup(whole + length);
+	return !*path || strchr("/~\"%", *path) ? NULL : xasprintf("%s/%s", base, path);
+}
+
 /* A path that a configuration names, relative to the volume's root; NULL when it leads elsewhere. "a/../b" is "b". */
-static char *named_path(const char *base, const char *path)
+static char *named_path(const char *root, const char *base, const char *path)
 {
 	cleanup_str_list struct str_list parts = { 0 };
-	cleanup_free char *whole = xasprintf("%s/%s", base, path);
+	cleanup_free char *whole = from_root(root, base, path);
 	const char *kept[64];
 	size_t count = 0;
 
-	if (!*path || strchr("/~\"%", *path))
+	if (!whole)
 		return NULL;
 	str_list_split(&parts, whole, '/');
 	for (size_t i = 0; i < parts.count; i++) {
@@ -98,7 +110,7 @@ static char *named_path(const char *base, const char *path)
 /* Cover what is named; where it is absent, hold its first missing part. */
 static int guard_named(struct plan_root *p, const char *base, const char *value)
 {
-	cleanup_free char *path = named_path(base, value);
+	cleanup_free char *path = named_path(p->volume->source.path, base, value);
 
 	if (!path)
 		return 0;
@@ -230,6 +242,41 @@ static int guard_git(struct plan_root *p, const char *top, const char *git, bool
 	return guard_type_of(p, worktrees) == S_IFDIR ? guard_each_directory(p, worktrees, guard_worktree, 0) : 0;
 }
 
+static bool is_guarded(const struct plan_root *p, const char *git)
+{
+	size_t i;
+	const json_t *item;
+
+	json_array_foreach(p->git, i, item)
+	{
+		if (strcmp(json_string_value(item), git) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a ".git" file names: "gitdir: PATH"; of a linked work tree the repository, whose configuration and hooks count.
+ */
+static char *gitfile_target(const struct plan_root *p, const char *top, const char *git)
+{
+	static const char word[] = "gitdir: ", above[] = "/worktrees";
+	char name[NAME_MAX + 1];
+	cleanup_fd int parent = resolve_parent(p->fd, git, name);
+	cleanup_free char *text = parent < 0 ? NULL : guard_config_text(parent, name);
+
+	if (!text || !str_starts(text, word))
+		return NULL;
+	text[strcspn(text, "\r\n")] = '\0';
+	const char *path = text + strlen(word);
+	cleanup_free char *whole = *path == '/' ? xstrdup(path) : guard_join(top, path);
+	char *target = guard_target_inside(p, whole);
+	char *last = target ? strrchr(target, '/') : NULL;
+	const ptrdiff_t length = (ptrdiff_t)strlen(above);
+	if (last && last - target > length && strncmp(last - length, above, strlen(above)) == 0)
+		last[-length] = '\0';
+	return target;
+}
+
 int guard_dot_git(struct plan_root *p, const char *top)
 {
 	cleanup_free char *git = guard_join(top, ".git");
@@ -239,6 +286,7 @@ int guard_dot_git(struct plan_root *p, const char *top)
 		return guard_git(p, top, git, false);
 	if (!type || guard_add(p, git, false) < 0)
 		return type ? -1 : 0;
-	cleanup_free char *target = type == S_IFLNK ? guard_target_inside(p, git) : NULL;
-	return target && guard_type_of(p, target) == S_IFDIR ? guard_git(p, top, target, true) : 0;
+	cleanup_free char *target = type == S_IFLNK ? guard_target_inside(p, git) : gitfile_target(p, top, git);
+	bool named = target && guard_type_of(p, target) == S_IFDIR && !is_guarded(p, target);
+	return named ? guard_git(p, top, target, true) : 0;
 }

@@ -39,7 +39,8 @@ int guard_open_directory(const struct plan_root *p, const char *path);
 /** guard_is_absent() - whether nothing is there, or what another sandbox holds the name with. */
 bool guard_is_absent(const struct plan_root *p, const char *path);
 
-/** guard_target_inside() - where a link leads, if that is in the directory: relative to it; allocated. */
+/** guard_target_inside() - where a path leads, if that is in the directory: relative to it; allocated. An absolute one
+ * is the host's. */
 char *guard_target_inside(const struct plan_root *p, const char *path);
 
 /** guard_is_listed() - whether guard_add() was called for a path. */
@@ -60,7 +61,7 @@ int guard_cover_or_hold(struct plan_root *p, const char *directory, const char *
 /* ---- guard_git.c ---------------------------------------------------------------------------------------------------
  */
 
-/** guard_dot_git() - the ".git" of a work tree: a directory, a file that names one, or a link. */
+/** guard_dot_git() - the ".git" of a work tree: a directory, or a file or link that names one. */
 int guard_dot_git(struct plan_root *p, const char *top);
 
 /** guard_each_directory() - call @each for every directory in a directory, within the budget. */

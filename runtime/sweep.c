@@ -55,7 +55,7 @@ struct task {
 	struct timespec begin;
 	const json_t *record; /* guard.json, or NULL */
 	json_t *findings;
-	unsigned more;
+	unsigned more, more_daily; /* as in struct guard_check */
 };
 
 /* The kind, then the directories, each with a NUL behind it. */
@@ -231,9 +231,11 @@ static void sweep_tree(const char *path, struct task *task)
 		guard_check_top(&check);
 	walk_tree(&walk);
 	task->more += check.more;
+	task->more_daily += check.more_daily;
 }
 
-/* "seen" is for who reads the list, --guard report or status.json: an agent's daily work. */
+/* Daily work is for who reads the list, --guard report or status.json. @more: what is not in the list, and is to be
+ * said */
 static void say(const json_t *findings, unsigned more, bool all)
 {
 	size_t i;
@@ -245,16 +247,17 @@ static void say(const json_t *findings, unsigned more, bool all)
 		const char *path = NULL, *why = NULL, *action = NULL;
 		if (json_unpack((json_t *)(uintptr_t)item, "{s:s, s:s, s:s}", "path", &path, "why", &why, "action",
 			    &action) < 0 ||
-			(strcmp(action, "seen") == 0 && !all))
+			(guard_is_daily(action) && !all))
 			continue;
 		if (++said > REPORTED)
 			continue;
-		bool plain = strcmp(action, "seen") == 0 || strcmp(action, "listed") == 0;
+		bool plain = guard_is_daily(action) || strcmp(action, "listed") == 0;
 		fprintf(stderr, "azm-sandbox: note: guard: %s %s (%s)\n", path,
 			plain ? "changed while the sandbox ran" : action, why);
 	}
-	if (said + more > REPORTED)
-		fprintf(stderr, "azm-sandbox: note: guard: ... and %u more\n", said + more - REPORTED);
+	more += said > REPORTED ? said - REPORTED : 0;
+	if (more)
+		fprintf(stderr, "azm-sandbox: note: guard: ... and %u more\n", more);
 }
 
 static json_t *report(const struct task *task)
@@ -263,7 +266,8 @@ static json_t *report(const struct task *task)
 
 	if (!mode)
 		return NULL;
-	say(task->findings, task->more, strcmp(mode, "report") == 0);
+	bool all = strcmp(mode, "report") == 0;
+	say(task->findings, task->more - (all ? 0 : task->more_daily), all);
 	return json_pack("{s:s, s:O, s:i}", "mode", mode, "findings", task->findings, "more", (int)task->more);
 }
 

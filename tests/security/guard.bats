@@ -163,6 +163,27 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	run in_work 'echo evil > .husky/_/pre-commit; echo evil > team.gitconfig; mv .husky x; rm -rf .husky; true'
 	is good "$(cat .husky/_/pre-commit)"
 	is '[core]' "$(cat team.gitconfig)"
+	mkdir hooks
+	echo good >hooks/pre-commit
+	git config core.hooksPath "$WORK/hooks" # absolute, and yet in the directory
+	run in_work 'echo evil > hooks/pre-commit; mv hooks x; true'
+	is good "$(cat hooks/pre-commit)"
+}
+
+@test "t-w1: a .git file: what it names in the directory is covered, of a work tree its repository" {
+	git init -q --separate-git-dir .bare main
+	git -C main commit -q --allow-empty -m first
+	git -C main worktree add -q ../linked
+	rm -r main
+	attempts='for file in .bare/hooks/post-checkout .bare/config .bare/worktrees/linked/commondir; do
+			echo evil >> $file && echo "written $file"
+		done; mv .bare away && echo moved; echo x > .bare/worktrees/linked/note || echo "not as usual"'
+	run in_work "$attempts" 2>/dev/null
+	is '' "$(grep -E '^(written|moved|not)' <<<"$output")"
+	rm -r linked
+	echo 'gitdir: ./.bare' >.git
+	run in_work "$attempts" 2>/dev/null
+	is '' "$(grep -E '^(written|moved|not)' <<<"$output")"
 }
 
 @test "every row of the documented table is what it says: held, covered when there, moved aside or listed" {
@@ -380,6 +401,13 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	has "$output" 'sub/.envrc changed'
 	has_not "$output" 'node_modules|Makefile|old.json'
 	[ -f sub/.envrc ]
+}
+
+@test "a flood of what is only listed hides nothing else" {
+	run in_work 'mkdir -p .openhands/x; for i in $(seq 300); do echo x > .openhands/$i; done; echo x > .openhands/x/.envrc'
+	is 0 "$status"
+	has "$output" 'x/.envrc changed'
+	has_not "$output" 'openhands/[0-9]|more'
 }
 
 @test "names with control characters are printed harmlessly" {
