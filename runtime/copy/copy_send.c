@@ -115,7 +115,11 @@ static int send_directory(struct sender *sender, int fd, int depth, struct azm_e
 		return 0;
 	if (depth >= DEPTH_MOST)
 		return err_msg(err, ELOOP, "copy", path, "directories lie more than %d deep", DEPTH_MOST);
-	for (struct dirent *entry; (entry = readdir(dir));) {
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry)
+			return errno ? err_sys(err, "read directory", path) : 0;
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (length + strlen(entry->d_name) + 2 > TAR_PATH_MOST)
@@ -126,7 +130,6 @@ static int send_directory(struct sender *sender, int fd, int depth, struct azm_e
 		if (result < 0)
 			return -1;
 	}
-	return 0;
 }
 
 static int send_entry(struct sender *sender, int dir, const char *name, int depth, struct azm_err *err)

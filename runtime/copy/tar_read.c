@@ -205,7 +205,8 @@ static int take_header(const unsigned char *block, struct tar_entry *entry, stru
 
 	if (!number(block + 100, 8, &mode) || !number(block + 108, 8, &entry->uid) ||
 		!number(block + 116, 8, &entry->gid) || !number(block + 124, 12, &entry->size) ||
-		!number(block + 136, 12, &mtime) || entry->size > INT64_MAX)
+		!number(block + 136, 12, &mtime) || entry->size > INT64_MAX || entry->uid > UINT32_MAX ||
+		entry->gid > UINT32_MAX)
 		return damaged(err, "a number of a header is none");
 	entry->mode = (uint32_t)mode & 07777;
 	entry->mtime = (int64_t)mtime;

@@ -146,6 +146,9 @@ inside() { azm exec "$NAME" "$@"; }
 	refused 125 'compressed' azm cp - "$NAME:$IN/into" <tree.tgz
 	refused 125 'not a tar header' azm cp - "$NAME:$IN/into" < <(head -c 4096 /dev/urandom)
 	refused 125 'ended early' azm cp - "$NAME:$IN/into" < <(tar -cf - tree | head -c 1500)
+	refused 125 'number of a header' azm cp - "$NAME:$IN/into" < <(python3 -c 'import sys, tarfile
+file = tarfile.TarInfo("far"); file.uid = 1 << 32 # 0 for who keeps 32 bits of it
+sys.stdout.buffer.write(file.tobuf(tarfile.GNU_FORMAT))')
 	refused 125 'directory that exists' azm cp - "$NAME:$IN/none" < <(tar -cf - tree)
 }
 
