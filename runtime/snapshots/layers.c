@@ -233,19 +233,25 @@ static int references_of_sandboxes(
 
 	if (!dir)
 		return err_sys(err, "list sandboxes", NULL);
-	/* Half-made and half-removed ones, too: those may have processes. */
-	for (const struct dirent *entry; (entry = readdir(dir));) {
+	/* Half-made and half-removed ones, too: those may have processes. What cannot be looked at may use any layer.
+	 */
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry)
+			return errno ? err_sys(err, "list sandboxes", NULL) : 0;
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		cleanup_fd int one =
 			openat(state->sandboxes, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (one < 0)
+		if (one < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 			continue;
+		if (one < 0)
+			return err_sys(err, "look for layers in use", entry->d_name);
 		if (add_references(layers, one, "config.json", used, err) < 0 ||
 			add_references(layers, one, "rollback.json", used, err) < 0)
 			return err_wrap(err, "look for layers in use", entry->d_name);
 	}
-	return 0;
 }
 
 static int references_of_snapshots(
@@ -256,12 +262,16 @@ static int references_of_snapshots(
 
 	if (!dir)
 		return errno == ENOENT ? 0 : err_sys(err, "list snapshots", NULL);
-	for (const struct dirent *entry; (entry = readdir(dir));)
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry)
+			return errno ? err_sys(err, "list snapshots", NULL) : 0;
 		if (entry->d_name[0] == '.') /* half-written by somebody who was killed: nobody else has the lock */
 			unlinkat(dirfd(dir), entry->d_name, 0);
 		else if (add_references(layers, dirfd(dir), entry->d_name, used, err) < 0)
 			return err_wrap(err, "look for layers in use", entry->d_name);
-	return 0;
+	}
 }
 
 struct sweep {

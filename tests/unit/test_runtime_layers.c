@@ -209,10 +209,18 @@ static void directories_too_deep_are_an_error(void **state)
 	assert_refused(join_into_out(JOIN_COPY, (const char *const[]){ "in", NULL }, &err), &err, ELOOP);
 }
 
+static void put_old(const char *path, const char *text)
+{
+	const struct timespec times[] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
+	put_text(path, text);
+	assert_return_code(utimensat(AT_FDCWD, path, times, 0), errno);
+}
+
 static void differences_are_said_as_docker_says_them(void **state)
 {
-	static const char *const expected[] = { "C /changed", "C /dir", "A /dir/new", "D /dir/old", "C /kind",
-		"A /kind/below", "C /mode", "A /new", "A /new/deep", "A /new/deep/file", "D /whole" };
+	static const char *const expected[] = { "C /changed", "C /dir", "A /dir/new", "D /dir/old", "C /forged",
+		"C /kind", "A /kind/below", "C /mode", "A /new", "A /new/deep", "A /new/deep/file", "D /whole" };
 	struct azm_err err = { 0 };
 	cleanup_str_list struct str_list lines = { 0 };
 
@@ -242,6 +250,10 @@ static void differences_are_said_as_docker_says_them(void **state)
 	white_out("top/whole");
 	white_out("top/never-there");
 	directory("top/same"); /* copied up by a change that was undone */
+	put_old("base/copied", "1");
+	put_old("top/copied", "1");
+	put_old("base/forged", "1");
+	put_old("top/forged", "2"); /* with the size and the time it had */
 	int stack[] = { open_directory("top"), open_directory("base") };
 	assert_ok(layers_diff(&(struct stack){ stack + 1, 1 }, &(struct stack){ stack, 2 }, &lines, &err), &err);
 	for (size_t i = 0; i < lines.count || i < sizeof expected / sizeof *expected; i++) {
@@ -277,6 +289,33 @@ static void only_paths_of_ours_are_layers_of_ours(void **state)
 	}
 }
 
+/* Its layers could be any; nothing is removed. */
+static void a_sandbox_that_cannot_be_looked_at_keeps_all_layers(void **state)
+{
+	struct azm_err err = { 0 };
+	struct state store;
+	cleanup_layers struct layers layers = LAYERS_NONE;
+	cleanup_str_list struct str_list names = { 0 };
+
+	(void)state;
+	if (geteuid() == 0)
+		skip(); /* may look at everything */
+	open_state(&store);
+	assert_ok(layers_open(&store, &layers, &err), &err);
+	str_list_add(&names, "tree");
+	cleanup_free char *id = layers_new(&layers, &names, NULL, &err);
+	assert_non_null(id);
+	cleanup_free char *tree = layers_path(&layers, id);
+	layers_close(&layers);
+	assert_return_code(mkdirat(store.sandboxes, "closed", 0), errno);
+	assert_refused(layers_gc(&store, &err), &err, EACCES);
+	assert_true(exists(tree));
+	assert_return_code(unlinkat(store.sandboxes, "closed", AT_REMOVEDIR), errno);
+	assert_int_equal(layers_gc(&store, &err), 1);
+	assert_false(exists(tree));
+	state_close(&store);
+}
+
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, enter_directory, leave_directory)
@@ -287,6 +326,7 @@ int main(void)
 		ROW(directories_too_deep_are_an_error),
 		ROW(differences_are_said_as_docker_says_them),
 		ROW(only_paths_of_ours_are_layers_of_ours),
+		ROW(a_sandbox_that_cannot_be_looked_at_keeps_all_layers),
 	};
 
 	return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
