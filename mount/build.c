@@ -78,7 +78,7 @@ static int freeze_root(const struct build *b, struct azm_err *err)
 	return err_sys(err, "make read-only", "/");
 }
 
-int mount_build(const struct mount_plan *plan, int *rootfd, struct azm_err *err)
+int mount_build(const struct mount_plan *plan, int proc, int *rootfd, struct azm_err *err)
 {
 	[[gnu::cleanup(build_close)]] struct build b = { .plan = plan, .root = -1, .kit = -1, .null = -1 };
 	[[gnu::cleanup(restore_umask)]] mode_t mask = umask(0); /* the modes asked for are the modes made */
@@ -87,7 +87,7 @@ int mount_build(const struct mount_plan *plan, int *rootfd, struct azm_err *err)
 	b.null = open_host_null(err);
 	if (b.null < 0 || become_slave(err) < 0 || make_root(&b, err) < 0)
 		return -1;
-	if (proc_make(&b, err) < 0 || dev_make(&b, err) < 0 || sys_make(&b, err) < 0)
+	if (proc_make(&b, proc, err) < 0 || dev_make(&b, err) < 0 || sys_make(&b, err) < 0)
 		return -1;
 	if (etc_files_place(&b, err) < 0 || volumes_place(&b, err) < 0)
 		return -1;

@@ -62,7 +62,7 @@ static bool fits_fsconfig(const char *options)
 	return true;
 }
 
-static int new_detached(const char *type, const char *options, uint64_t attributes)
+int mnt_new_detached(const char *type, const char *options, uint64_t attributes)
 {
 	cleanup_fd int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
 
@@ -76,7 +76,7 @@ int mnt_new(const char *type, const char *options, uint64_t attributes)
 	if (!fits_fsconfig(options))
 		return legacy_new(type, options, attributes);
 	/* What was begun is closed before another way is tried: an overlay would find its layer in use. */
-	int mnt = new_detached(type, options, attributes);
+	int mnt = mnt_new_detached(type, options, attributes);
 	return mnt < 0 && is_missing(errno) ? legacy_new(type, options, attributes) : mnt;
 }
 

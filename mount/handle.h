@@ -21,6 +21,9 @@ enum {
  */
 [[gnu::nonnull]] int mnt_new(const char *type, const char *options, uint64_t attributes);
 
+/** mnt_new_detached() - as mnt_new(), but only where the kernel can keep it out of every tree: it may wait for long. */
+[[gnu::nonnull]] int mnt_new_detached(const char *type, const char *options, uint64_t attributes);
+
 /**
  * mnt_clone() - bind: clone the mount that a directory or a file lies on, rooted there
  * @name:	one component, never followed if it is a link; "" for @dirfd itself

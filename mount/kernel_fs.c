@@ -175,11 +175,17 @@ static int proc_open(enum proc_mode mode)
 	return host < 0 ? -1 : mnt_clone(host, "", KERNEL_ATTR | MOUNT_ATTR_RDONLY, MNT_TREE | MNT_ALONE);
 }
 
-int proc_make(const struct build *b, struct azm_err *err)
+int mount_proc_ahead(const struct mount_plan *plan)
+{
+	return plan->proc == PROC_FRESH ? mnt_new_detached("proc", "", KERNEL_ATTR) : -1;
+}
+
+int proc_make(const struct build *b, int ahead, struct azm_err *err)
 {
 	if (b->plan->proc == PROC_NONE)
 		return 0;
-	cleanup_fd int mnt = proc_open(b->plan->proc);
+	cleanup_fd int made = ahead < 0 ? proc_open(b->plan->proc) : -1;
+	int mnt = ahead < 0 ? made : ahead;
 	if (mnt >= 0)
 		return place(b, mnt, "proc", err);
 	err_sys(err, "mount", "/proc");

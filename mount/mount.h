@@ -175,15 +175,24 @@ struct stack {
 void stack_close(struct stack *stack);
 
 /**
+ * mount_proc_ahead() - make the sandbox's /proc before anything else, for who needs it earlier than the root
+ *
+ * Return: descriptor of its root, owned by the caller, which mount_build() will place; -1 when there is none to be had
+ * ahead (another mode, an old kernel, no permission), and mount_build() makes it or says why not
+ */
+[[gnu::nonnull]] int mount_proc_ahead(const struct mount_plan *plan);
+
+/**
  * mount_build() - make the whole root of a sandbox (azm-init side)
  * @plan:	what to make
+ * @proc:	what mount_proc_ahead() returned; -1 when it was not asked
  * @rootfd:	set to an O_PATH descriptor of the new root
  * @err:	set on failure, step and path of what failed, with a hint where the cause is known
  *
  * Runs in the new mount namespace with every capability over it. Order: propagation, root, proc, dev, sys, files,
  * volumes, masks, read-only root. Return: 0, or -1
  */
-[[gnu::nonnull]] int mount_build(const struct mount_plan *plan, int *rootfd, struct azm_err *err);
+[[gnu::nonnull]] int mount_build(const struct mount_plan *plan, int proc, int *rootfd, struct azm_err *err);
 
 /** mount_pivot() - make @rootfd the root and detach the host's tree; the working directory is "/" afterwards. */
 [[gnu::nonnull]] int mount_pivot(int rootfd, struct azm_err *err);

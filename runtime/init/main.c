@@ -83,13 +83,13 @@ static int read_plan(struct plan *plan, struct azm_err *err)
 	return 0;
 }
 
-static int build(const struct plan *plan, int user_limits, int *master, struct azm_err *err)
+static int build(const struct plan *plan, int proc, int user_limits, int *master, struct azm_err *err)
 {
 	cleanup_fd int root = -1;
 
 	if (!plan->hostname || sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return err_sys(err, "set the hostname", plan->hostname);
-	if (mount_build(&plan->mount, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
+	if (mount_build(&plan->mount, proc, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
 		return -1;
 	if (user_limits_end_mounts(user_limits, plan->nested, err) < 0 || mount_pivot(root, err) < 0)
 		return -1;
@@ -169,11 +169,12 @@ static void run_init(const struct plan *plan)
 	int signals = block_signals(&err);
 	if (signals < 0)
 		fail(&err);
-	workload.user_limits = user_limits_open();
+	cleanup_fd int proc = mount_proc_ahead(&plan->mount);
+	workload.user_limits = user_limits_open(proc);
 	/* With a terminal the child has to come later: it takes a copy of the master. */
 	if (!plan->tty && workload_fork(plan, &workload, &err) < 0)
 		fail(&err);
-	if (build(plan, workload.user_limits, &workload.master, &err) < 0)
+	if (build(plan, proc, workload.user_limits, &workload.master, &err) < 0)
 		fail(&err);
 	/* Only now: until the pivot, our own /proc/self/fd had to stay ours. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

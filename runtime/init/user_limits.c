@@ -30,9 +30,11 @@ static const struct user_limit user_limits[] = {
 	{ "max_fanotify_groups", "0", "0" },
 };
 
-int user_limits_open(void)
+int user_limits_open(int proc)
 {
-	return open("/proc/sys/user", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int own = proc < 0 ? -1 : openat(proc, "sys/user", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return own < 0 ? open("/proc/sys/user", O_PATH | O_DIRECTORY | O_CLOEXEC) : own;
 }
 
 static int write_limit(int dir, const char *name, const char *value)

@@ -60,6 +60,31 @@ static void test_default_mounts_and_their_options(void **state)
 	in_namespaces(see_default_mounts, NULL);
 }
 
+/* An old kernel has none ahead (-1), and mount_build() makes it as ever. */
+static void see_proc_made_ahead(void *unused)
+{
+	struct mount_plan plan = default_plan();
+	struct azm_err err = { 0 };
+	struct stat ahead, placed;
+	int proc = mount_proc_ahead(&plan), root = -1;
+
+	(void)unused;
+	EXPECT_OK(mount_build(&plan, proc, &root, &err), &err);
+	EXPECT_OK(mount_pivot(root, &err), &err);
+	EXPECT(exists("/proc/1") && stat("/proc", &placed) == 0);
+	EXPECT(proc < 0 || (fstat(proc, &ahead) == 0 && ahead.st_dev == placed.st_dev), "/proc is another one");
+	expect_options("/proc", "nosuid,nodev,noexec,proc,rw");
+	expect_options("/proc/sys", "ro,nosuid,nodev,noexec");
+	plan.proc = PROC_BIND;
+	EXPECT(mount_proc_ahead(&plan) == -1, "the plan does not want a fresh one");
+}
+
+static void test_proc_made_ahead_is_the_one_that_is_placed(void **state)
+{
+	(void)state;
+	in_namespaces(see_proc_made_ahead, NULL);
+}
+
 static void see_sizes(void *unused)
 {
 	struct mount_plan plan = default_plan();
@@ -244,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOUNT_TEST(test_default_mounts_and_their_options),
+		MOUNT_TEST(test_proc_made_ahead_is_the_one_that_is_placed),
 		MOUNT_TEST(test_shm_size_and_tty_group),
 		MOUNT_TEST(test_devices_are_the_host_s_verified_six),
 		MOUNT_TEST(test_cgroup_is_read_only),
