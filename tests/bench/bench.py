@@ -4,8 +4,8 @@
 
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
-Sections: start, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack, store,
-snapshot.
+Sections: start, isolation, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack,
+store, snapshot.
 """
 import json
 import os
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 
+import isolation
 import publish
 import snapshot
 import store
@@ -196,7 +197,7 @@ class Holder:
         self.process = subprocess.Popen(AS_USER + [str(FLOOR), "--hold", str(self.path)])
         while not self.path.exists():
             time.sleep(0.01)
-        return f"{FLOOR} --net --holder {self.path} {ROOT}"
+        return f"{FLOOR} --net --holder {self.path}"
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -208,7 +209,7 @@ def bench_start():
     print("cold start of /bin/true in a busybox root, interleaved")
     with Holder() as shared:
         commands = {"floor": f"{FLOOR} {ROOT} /bin/true", "floor, own bridge": f"{FLOOR} --net {ROOT} /bin/true",
-                    "floor, shared bridge": f"{shared} /bin/true", "bwrap": f"{BWRAP} /bin/true", "azm-sandbox": azm_run()}
+                    "floor, shared bridge": f"{shared} {ROOT} /bin/true", "bwrap": f"{BWRAP} /bin/true", "azm-sandbox": azm_run()}
         reasons = {}
         for tool in ("crun", "runc"):
             command, reason = oci_bundle(tool)
@@ -233,6 +234,20 @@ def bench_start():
     if worked(results, "bwrap"):
         row("cold start", ours, "bwrap --unshare-all", results["bwrap"]["median"], 1.0, 0.8)
     row("cold start", ours, "floor, veth+bridge+proc", results["floor, shared bridge"]["median"], 1.3, 1.15)
+
+
+def bench_isolation():
+    print("what of a start is the kernel's price of the isolation: floor, step by step, interleaved")
+    user(["mkdir", "-p", SCRATCH / "layers"])
+    with Holder() as shared:
+        commands = isolation.commands(shared, ROOT, SCRATCH / "layers", azm_run())
+        results = spawn("cycles", 30 if QUICK else 150, *(f"{k}={v}" for k, v in commands.items()))
+    price = isolation.show(results, note)
+    if price is None:
+        show_times(results)
+        missing("cold start against the same isolation", "a contender fails")
+    else:
+        row("cold start", results["azm-sandbox"]["median"], "floor with the same isolation", price, 1.3, 1.15)
 
 
 def bench_cycles():
@@ -272,7 +287,7 @@ def bench_burst():
     count = 20 if QUICK else 100
     print(f"{count} sandboxes at once: all up, all gone")
     with Holder() as shared:
-        one_burst("floor, shared bridge", count, f"{shared} /bin/probe hold")
+        one_burst("floor, shared bridge", count, f"{shared} {ROOT} /bin/probe hold")
     theirs = [one_burst("bwrap", count, f"{BWRAP} /bin/probe hold") for _ in range(3)]
     ours = [one_burst("azm-sandbox", count, azm_run("-i", "/bin/probe hold")) for _ in range(3)]
     if None in ours or None in theirs:
@@ -285,7 +300,7 @@ def bench_alive():
     print("run to the first 200 on /alive, embedded server")
     results = spawn("alive", 10 if QUICK else 40, f"{AZM} run --rm --json --rootfs {ROOT}")
     with Holder() as shared:
-        floor = spawn("cycles", 20 if QUICK else 60, f"floor={shared} /bin/true")
+        floor = spawn("cycles", 20 if QUICK else 60, f"floor={shared} {ROOT} /bin/true")
     show_times(results)
     show_times(floor)
     if not worked(results, "alive"):
@@ -584,8 +599,8 @@ def main():
     if made.returncode or user([WORK / "tests/lib/rootfs.sh", ROOT, BUILD / "tests/probe"]).returncode:
         sys.exit("bench.py: cannot make the root file system")
     print(f"kernel {os.uname().release}, {os.cpu_count()} processors, as id {UID}\n")
-    for name, section in (("start", bench_start), ("cycles", bench_cycles), ("burst", bench_burst),
-                          ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
+    for name, section in (("start", bench_start), ("isolation", bench_isolation), ("cycles", bench_cycles),
+                          ("burst", bench_burst), ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
                           ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack),
                           ("store", bench_store), ("snapshot", bench_snapshot)):

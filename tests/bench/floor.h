@@ -33,3 +33,22 @@ void network_wire(pid_t pid);
 
 /** network_configure() - inside: loopback up, the address of eth0. */
 void network_configure(void);
+
+/* ---- floor_steps.c: what the default sandbox has beyond the floor, added one by one ---- */
+
+/** layer_make(), layer_remove() - the directories of a writable layer; remove it when its overlay is gone. */
+void layer_make(const char *layer);
+void layer_remove(const char *layer);
+
+/** layer_mount() - an overlay of @root and the layer, mounted over @root. */
+void layer_mount(const char *root, const char *layer);
+
+/** mount_rest() - the default sandbox's mounts but / and /proc, below the working directory: /dev, /sys, masks, files.
+ */
+void mount_rest(void);
+
+/** confine_command() - no_new_privs and the default filter. */
+void confine_command(void);
+
+/** confine_parent() - as a supervisor: Landlock, with access to the directory of the layers, and its filter. */
+void confine_parent(const char *layers);

@@ -1,7 +1,7 @@
 # Benchmarks: `make bench` prints one table of medians and ratios. Never part of `make check`.
 
 # The least a sandbox can do: see floor.c. Static, as the fastest start is.
-$(O)/bench/floor: $(O)/static/tests/bench/floor.o $(O)/static/tests/bench/floor_net.o $(BASE_STATIC)
+$(O)/bench/floor: $(patsubst %,$(O)/static/tests/bench/%.o,floor floor_net floor_steps) $(SECCOMP_STATIC) $(BASE_STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(STATIC_LDFLAGS) -o $@ $^
 
