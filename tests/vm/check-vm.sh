@@ -28,24 +28,32 @@ build_in() { # GUEST
 
 # The second disk: the tree as it was built.
 payload() { # GUEST
+	local without=()
 	rm -rf "$1/payload" "$1/payload.img"
 	mkdir "$1/payload"
-	(cd "$1/root/src" && tar cf - --exclude=build/obj --exclude=build/static --exclude=build/init --exclude='*.o' .) |
-		tar xf - -C "$1/payload"
+	# Objects are for `make run` only, which would make them again.
+	[ -n "${AZM_VM_README-}" ] || without=(--exclude=build/obj --exclude=build/static --exclude=build/init --exclude='*.o')
+	(cd "$1/root/src" && tar cf - "${without[@]}" .) | tar xf - -C "$1/payload"
+	# The suites need a newer one than Debian 11 has; it is all shell.
+	mkdir "$1/payload/bats" && (cd /usr && tar cf - bin/bats lib/bats-core libexec/bats-core) | tar xf - -C "$1/payload/bats"
 	chmod -R a+rX "$1/payload"
+	[ -z "${AZM_VM_IMAGE-}" ] || cp -a "$AZM_VM_IMAGE" "$1/payload/img"
 	truncate -s 2G "$1/payload.img"
 	mkfs.ext4 -q -F -d "$1/payload" "$1/payload.img"
 	rm -rf "$1/payload"
 }
 
 boot() { # GUEST
-	local suites=${AZM_VM_SUITES-$all_suites}
+	local suites=${AZM_VM_SUITES-$all_suites} security='' network=none
 	# They use overlays, which an ordinary user has since Linux 5.11.
 	[ "$(basename "$1")" != bullseye ] || suites=${AZM_VM_SUITES-}
 	suites=$(tr -s ' \n' , <<<"$suites")
-	timeout "$limit" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m 2048 -nodefaults -no-reboot -display none \
-		-nic none -kernel "$1/kernel" -initrd "$1/initrd" \
-		-append "root=/dev/vda rw quiet console=ttyS0 azm.hosts=${AZM_VM_HOSTS-yes} azm.suites=${suites%,}" \
+	case $1 in *-selinux) security='security=selinux selinux=1 enforcing=0' ;; esac
+	[ -z "${AZM_VM_README-}" ] || network=user,model=virtio-net-pci
+	rm -f "$1/result.log"
+	timeout "$limit" qemu-system-x86_64 -accel "$accel" -cpu max -smp "${AZM_VM_CPUS:-2}" -m 2048 -nodefaults -no-reboot -display none \
+		-nic "$network" -kernel "$1/kernel" -initrd "$1/initrd" \
+		-append "root=/dev/vda rw quiet console=ttyS0 mitigations=off azm.hosts=${AZM_VM_HOSTS-yes} azm.suites=${suites%,} azm.readme=${AZM_VM_README-} $security" \
 		-drive file="$1/disk.img",if=virtio,format=raw,snapshot=on \
 		-drive file="$1/payload.img",if=virtio,format=raw,readonly=on \
 		-serial file:"$1/console.log" -serial file:"$1/result.log"

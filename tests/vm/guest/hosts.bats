@@ -6,9 +6,18 @@
 TREE=$AZM_GUEST_TREE
 AZM=$TREE/build/azm-sandbox
 
-# login COMMAND: as alice types it after logging in: a session of its own, which ends with the command.
+selinux() { selinuxenabled 2>/dev/null; }
+
+# login COMMAND: as alice types it after logging in: a session of its own, which ends with the command. Where SELinux
+# is, by ssh: su leaves the domain as it was.
 login() {
-	timeout 600 su -l alice -s /bin/bash -c "export AZM=$AZM ROOTFS=/var/lib/azm-rootfs; $1" </dev/null
+	local command="export AZM=$AZM ROOTFS=/var/lib/azm-rootfs; $1"
+	if selinux; then
+		timeout 600 ssh -i /home/alice/.ssh/id_ed25519 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+			-o LogLevel=ERROR alice@127.0.0.1 "$command" </dev/null
+	else
+		timeout 600 su -l alice -s /bin/bash -c "$command" </dev/null
+	fi
 }
 
 # no_login COMMAND: alice's process where nobody logged in, as cron or a batch system starts it.
@@ -35,11 +44,32 @@ setup() {
 	RUN="\$AZM run --rm --rootfs \$ROOTFS $(mode)"
 }
 
-# Until systemd has noticed that nobody is logged in; without lingering it then removes /run/user/UID.
-no_sessions() {
-	local deadline=$((SECONDS + 60))
-	while loginctl list-sessions --no-legend | grep -q alice; do
-		[ "$SECONDS" -lt "$deadline" ] || return 1
+logged_in() {
+	local session
+	for session in $(loginctl list-sessions --no-legend | awk '$3 == "alice" { print $1 }'); do
+		# Closing: what is left of one in which something still runs. Since systemd 256 the manager has one, too.
+		case $(loginctl show-session "$session" -p State -p Class 2>&1) in
+		*State=closing* | *Class=manager*) ;;
+		*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# Until systemd has noticed that nobody is logged in.
+logged_out() {
+	local deadline=$((SECONDS + 120))
+	while logged_in; do
+		[ "$SECONDS" -lt "$deadline" ] || { loginctl list-sessions; return 1; }
+		sleep 0.1
+	done
+}
+
+# Without lingering the last thing that goes with a user is his service manager.
+manager_gone() {
+	local deadline=$((SECONDS + 120))
+	while systemctl is-active -q "user@$(id -u alice).service"; do
+		[ "$SECONDS" -lt "$deadline" ] || { loginctl user-status alice; return 1; }
 		sleep 0.1
 	done
 }
@@ -135,12 +165,36 @@ has() {
 		run login "\$AZM run -d --name stays --rootfs \$ROOTFS $(mode) -- /bin/probe sleep-forever"
 		echo "$output"
 		[ "$status" -eq 0 ]
-		no_sessions
+		logged_out
 		run login "\$AZM exec stays /bin/probe ids && \$AZM rm -f stays"
 		echo "$output"
 		[ "$status" -eq 0 ]
 	done
 	loginctl disable-linger alice
+}
+
+@test "with limits it needs lingering to outlive the login, and is told so" {
+	loginctl enable-linger alice
+	run login "\$AZM run -d --name stays --memory 64m --rootfs \$ROOTFS $(mode) -- /bin/probe sleep-forever"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$output" = stays ]
+	logged_out
+	run login "\$AZM exec stays /bin/probe ids && \$AZM rm -f stays"
+	echo "$output"
+	[ "$status" -eq 0 ]
+
+	# A keeper in a session of its own would keep that session, and with it the manager.
+	loginctl disable-linger alice
+	pkill -KILL -u alice -x azm-keeper || true
+	run login "\$AZM run -d --name stays --memory 64m --rootfs \$ROOTFS $(mode) -- /bin/probe sleep-forever"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	has "$output" 'note: .*enable-linger'
+	manager_gone
+	run login "\$AZM ps -a --json && \$AZM start stays && \$AZM exec stays /bin/probe ids; \$AZM rm -f stays"
+	echo "$output"
+	[ "$status" -eq 0 ]
 }
 
 @test "user.max_user_namespaces=0 is named, with the line that mends it" {
@@ -168,6 +222,7 @@ has() {
 }
 
 @test "AppArmor enforces and does not mind" {
+	! selinux || skip 'SELinux is in its place here'
 	[ "$(cat /sys/module/apparmor/parameters/enabled)" = Y ]
 	has "$(cat /sys/kernel/security/apparmor/profiles)" '\(enforce\)'
 	run login "$RUN -- /bin/true"
@@ -181,6 +236,16 @@ has() {
 	echo "$output"
 	[ "$status" -eq 125 ]
 	has "$output" 'AppArmor'
+}
+
+@test "SELinux enforces and does not mind" {
+	selinux || skip 'not a machine with SELinux'
+	[ "$(getenforce)" = Enforcing ]
+	run login "id -Z && $RUN -- /bin/true"
+	echo "$output"
+	ausearch -m avc,user_avc,selinux_err -ts recent 2>/dev/null | tail -n 40
+	[ "$status" -eq 0 ]
+	has "$output" 'unconfined_t'
 }
 
 @test "a /tmp without exec is no obstacle" {

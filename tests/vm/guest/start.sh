@@ -1,22 +1,79 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # start.sh: what a guest of check-vm.sh does, as root, from the second disk: the hosts it can be turned into
-# (hosts.bats), then the suites named on the kernel's command line as alice, a plain user in a login of his own.
-# Everything said here goes to the second serial port; the last line is for check-vm.sh.
+# (hosts.bats), then the suites named on the kernel's command line as alice, a plain user in a login of her own, and
+# `make run` as the README has it. Everything said here goes to the second serial port; the last line is for check-vm.sh.
 set -u -o pipefail
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL=C PATH=/azm/bats/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export AZM_GUEST_TREE=/azm
 
 word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^azm\.$1=//p" | tr , ' '; }
 
+# An ordinary user has overlays since Linux 5.11: before, the suites' sandboxes get the image as it is.
+without_overlays() {
+	local program=$AZM_GUEST_TREE/build/azm-sandbox
+	mkdir -p /run/azm/upper /run/azm/work
+	mount -t overlay -o "lowerdir=$AZM_GUEST_TREE,upperdir=/run/azm/upper,workdir=/run/azm/work" overlay "$AZM_GUEST_TREE"
+	mv "$program" "$program.real"
+	# shellcheck disable=SC2016 # the script's own
+	printf '#!/bin/sh\n[ "$1" != run ] || { shift; set -- run --rootfs-mode direct "$@"; }\nexec "$0.real" "$@"\n' >"$program"
+	chmod 755 "$program"
+}
+
+# run_suites SCOPE SUITE...: those that want a cgroup get the one that systemd delegates to a scope of the user's.
+run_suites() {
+	local scope=$1
+	shift
+	# shellcheck disable=SC2016 # expanded in the scope
+	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1200 AZM_TEST_TIMEOUT=3600 AZM_LIMIT=600 PATH=$PATH &&
+		$scope sh -c '${scope:+export AZM_CGROUP=/sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup);} tests/run-tests.sh build $*'" </dev/null
+}
+
+network_up() {
+	local card
+	card=$(basename "$(find /sys/class/net -name 'e*' | head -1)")
+	ip link set "$card" up && ip address add 10.0.2.15/24 dev "$card" && ip route add default via 10.0.2.2 &&
+		echo nameserver 10.0.2.3 >/etc/resolv.conf
+}
+
+# What the README promises of `make run`: it installs, makes an image, starts the server; the printed curl answers.
+readme() {
+	local make try
+	network_up || return 1
+	cp -a "$AZM_GUEST_TREE" /srv/copy && cd /srv/copy || return 1
+	make run </dev/null >/run/readme 2>&1 &
+	make=$!
+	until grep -q '^azm-runtime-server: listening' /run/readme || ! kill -0 "$make" 2>/dev/null; do
+		sleep 1
+	done
+	tail -n 40 /run/readme
+	try=$(sed -n '/^Try /,/execute_action$/{s/^Try *//;p}' /run/readme)
+	setpriv --reuid 61234 --regid 61234 --clear-groups bash -c "$try" | tee /run/answer
+	echo
+	grep -q 'executed with exit code 0' /run/answer || return 1
+	pkill -INT -u 61234 -x azm-sandbox
+	wait "$make"
+	echo "make run ended with status $?"
+}
+
+# From here on: the boot of a machine whose policy has never seen it is not what is tried.
+! selinuxenabled 2>/dev/null || setenforce 1
+
 failed=0
 echo "guest: $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release), Linux $(uname -r)"
 if [ -n "$(word hosts)" ]; then
-	bats --tap "$AZM_GUEST_TREE/tests/vm/guest/hosts.bats" || failed=1
+	only=$(word hosts)
+	bats --tap --filter "${only/#yes/.}" "$AZM_GUEST_TREE/tests/vm/guest/hosts.bats" || failed=1
 fi
 read -ra suites <<<"$(word suites)"
-if [ ${#suites[@]} -gt 0 ]; then
-	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && AZM_TEST_LIMIT=1200 AZM_TEST_TIMEOUT=3600 AZM_LIMIT=600 \
-		tests/run-tests.sh build ${suites[*]}" </dev/null || failed=1
+[[ ${#suites[@]} -eq 0 || $(uname -r) != 5.10.* ]] || without_overlays
+own=() delegated=()
+for suite in "${suites[@]}"; do
+	grep -q '^# runner:.*cgroup' "$AZM_GUEST_TREE/$suite" && delegated+=("$suite") || own+=("$suite")
+done
+[ ${#own[@]} -eq 0 ] || run_suites '' "${own[@]}" || failed=1
+[ ${#delegated[@]} -eq 0 ] || run_suites 'systemd-run --user --scope -q -p Delegate=yes' "${delegated[@]}" || failed=1
+if [ -n "$(word readme)" ]; then
+	readme || failed=1
 fi
 echo "guest: status $failed"
