@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/bench/bench_publish.c: both ends of a published port, for publish.py, which puts something in between.
  *
- *     bench_publish serve BASE                    BASE: takes bytes, +1: gives bytes, +2: 100-byte requests with
- * 400-byte answers, +3: HTTP; on all addresses bench_publish upload PORT SECONDS           bytes a second over one
- * connection bench_publish download PORT SECONDS bench_publish requests PORT SECONDS COUNT   requests a second over
- * COUNT connections bench_publish idle PORT COUNT               open COUNT connections, say so, hold them until end of
- * input
+ *     bench_publish serve BASE: BASE takes bytes, +1 gives bytes, +2 answers 100-byte requests with 400 bytes, +3 HTTP
+ *     bench_publish relay BASE TARGET: the same ports as TARGET and the next ones, through the simplest of relays
+ *     bench_publish upload PORT SECONDS: bytes a second over one connection; download likewise
+ *     bench_publish requests PORT SECONDS COUNT: requests a second over COUNT connections
+ *     bench_publish idle PORT COUNT: open COUNT connections, say so, hold them until end of input
  *
  * Client and server do nothing but the exchange, so what is in between shows more than with a real server. Static: the
  * server runs in any root.
@@ -27,7 +27,7 @@
 
 #include "base/cleanup.h"
 
-enum { REQUEST = 100, ANSWER = 400, CHUNK = 128 * 1024, EVENTS = 64 };
+enum { REQUEST = 100, ANSWER = 400, CHUNK = 128 * 1024, EVENTS = 64, SERVICES = 5, RELAYED = 1024 };
 
 static char scratch[CHUNK];
 static const int on = 1;
@@ -149,15 +149,7 @@ static int serve(uint16_t base)
 	return 0;
 }
 
-/* ---- client --------------------------------------------------------------------------------------------------- */
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
+/* ---- relay ---------------------------------------------------------------------------------------------------- */
 
 static int connect_to(uint16_t port)
 {
@@ -169,6 +161,79 @@ static int connect_to(uint16_t port)
 	check(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return fd;
+}
+
+static void watch(int epoll, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+
+	check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+}
+
+/* What has come to @fd goes to its peer; the end of one is the end of both. */
+static void relay_bytes(int fd, int *peers)
+{
+	int peer = peers[fd];
+	ssize_t size;
+
+	if (peer < 0) /* an event of the same batch ended it */
+		return;
+	do {
+		size = recv(fd, scratch, sizeof scratch, MSG_DONTWAIT);
+		if (size > 0 && send(peer, scratch, (size_t)size, MSG_NOSIGNAL) != size)
+			size = 0;
+	} while (size == sizeof scratch);
+	if (size == 0 || (size < 0 && errno != EAGAIN)) {
+		peers[fd] = peers[peer] = -1;
+		close(fd);
+		close(peer);
+	}
+}
+
+/* The least a relay can do, two system calls a message, without what makes ours safe to use (back-pressure on one is on
+ * all): what it does not reach on this machine nobody can. */
+static void relay(uint16_t base, uint16_t target)
+{
+	static const struct timeval patience = { .tv_sec = 1 };
+	int epoll = epoll_create1(EPOLL_CLOEXEC), first = -1, peers[RELAYED];
+	struct epoll_event events[EVENTS];
+
+	for (int i = 0; i < SERVICES; i++) {
+		int listener = listen_on((uint16_t)(base + i));
+		first = i == 0 ? listener : first;
+		watch(epoll, listener, EPOLLIN);
+	}
+	for (;;) {
+		int count = epoll_wait(epoll, events, EVENTS, -1);
+		for (int i = 0; i < count; i++) {
+			int fd = events[i].data.fd;
+			if (fd >= first + SERVICES) {
+				relay_bytes(fd, peers);
+				continue;
+			}
+			int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+			int server = connect_to((uint16_t)(target + fd - first));
+			check(client >= 0 && client < RELAYED && server < RELAYED, "accept");
+			/* Whoever does not read must not hold up everybody for ever. */
+			setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+			setsockopt(server, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+			setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+			peers[client] = server;
+			peers[server] = client;
+			watch(epoll, client, EPOLLIN | EPOLLET);
+			watch(epoll, server, EPOLLIN | EPOLLET);
+		}
+	}
+}
+
+/* ---- client --------------------------------------------------------------------------------------------------- */
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 static double measure_bulk(uint16_t port, bool send_side, double seconds)
@@ -235,12 +300,14 @@ int main(int argc, char **argv)
 
 	if (strcmp(what, "serve") == 0)
 		return serve(port);
+	if (strcmp(what, "relay") == 0 && argc > 3)
+		relay(port, (uint16_t)atoi(argv[3]));
 	if (strcmp(what, "idle") == 0 && argc > 3)
 		return hold_idle(port, atoi(argv[3]));
 	if (strcmp(what, "upload") == 0 || strcmp(what, "download") == 0)
 		return printf("%.4g\n", measure_bulk(port, *what == 'u', seconds)) < 0;
 	if (strcmp(what, "requests") == 0 && argc > 4)
 		return printf("%.4g\n", measure_requests(port, atoi(argv[4]), seconds)) < 0;
-	fputs("usage: bench_publish serve|upload|download|requests|idle PORT [...]\n", stderr);
+	fputs("usage: bench_publish serve|relay|upload|download|requests|idle PORT [...]\n", stderr);
 	return 2;
 }
