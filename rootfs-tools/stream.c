@@ -3,14 +3,19 @@
  *
  * Theory of operation
  *
- * A ring of buffers with one writer, the producer, and two readers: the caller and, where the content has to be
- * verified, the hashing thread. Each has a position, a count of buffers since the start; the producer stays less than
- * the ring's length ahead of the slower reader, readers stay behind the producer. A buffer is a quarter of a megabyte,
- * so a lock and a broadcast for each cost nothing that could be measured.
+ * Two lines of buffers, each a ring: of what is read, and of what comes out. The producer, a thread, makes both: a
+ * buffer of the first is decompressed to some of the second, which the caller takes. Where a digest is to be verified
+ * (the blob's, the diff_id) a line is hashed, too, and a buffer used again when it has been. Positions are counts of
+ * buffers since the start. A buffer is a quarter of a megabyte, so a lock and a broadcast for each cost nothing that
+ * could be measured.
  *
- * The blob's own digest is the producer's work: it has the bytes in its cache anyway. A pipe may give nothing for as
- * long as it likes: the producer waits for it in poll(2), together with a descriptor that stream_close() makes
- * readable.
+ * Hashing has no thread: whoever would have to wait, the producer for room or the caller for data, hashes a buffer
+ * instead. A third thread takes its time from both others where there are two processors, also from the one that
+ * everything waits for; so both have something to do whichever is the slower one, the caller in a stretch of small
+ * files, the producer in one of large files.
+ *
+ * A pipe may give nothing for as long as it likes: the producer waits for it in poll(2), together with a descriptor
+ * that stream_close() makes readable.
  */
 #include "rootfs-tools/stream.h"
 
@@ -27,33 +32,97 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-enum { BUFFER = 256 * 1024, RING = 16, LEFT_MAX = 64 << 20, BLOCK = 512, TICK_MS = 200 };
+enum { BUFFER = 256 * 1024, RING = 24, MEMORY = 2 * RING * BUFFER, LEFT_MAX = 64 << 20, BLOCK = 512, TICK_MS = 200 };
+
+struct line {
+	unsigned char *ring;
+	size_t used[RING];     /* bytes in each */
+	uint64_t made, hashed; /* positions */
+	struct hasher *hasher; /* NULL: nobody wants to know */
+	bool hashing;	       /* somebody is at the buffer at `hashed` */
+};
 
 struct stream {
 	struct stream_source source;
 	struct digest digest, diff_id; /* copies of what is expected */
-	unsigned char *ring, *input;
-	size_t used[RING]; /* bytes in each buffer */
+	unsigned char *memory;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	pthread_t producer, hashing;
-	bool producing, hashing_runs;
-	uint64_t made, read, hashed; /* positions */
-	bool ended;		     /* no more will be made */
-	bool holding;		     /* the caller has the buffer at `read` */
+	pthread_t producer;
+	bool producing;
+	struct line packed, plain;
+	uint64_t read; /* the caller's position in `plain` */
+	bool ended;    /* no more will be made */
+	bool holding;  /* the caller has the buffer at `read` */
 	bool closing;
 	int wake; /* eventfd(2): readable once `closing` is set */
 	enum codec codec;
 	bool zeros; /* the last buffer taken ends in a block of zeros */
 	uint64_t consumed;
 	struct azm_err error; /* of the producer; code 0: none */
-	bool matches, plain_matches;
 };
 
-static unsigned char *buffer_at(const struct stream *s, uint64_t position)
+static unsigned char *buffer_at(const struct line *line, uint64_t position)
 {
-	return s->ring + position % RING * BUFFER;
+	return line->ring + position % RING * BUFFER;
+}
+
+static void publish(struct stream *s, struct line *line, size_t size)
+{
+	pthread_mutex_lock(&s->lock);
+	line->used[line->made % RING] = size;
+	line->made++;
+	if (line == &s->packed)
+		s->consumed += size;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- hashing --------------------------------------------------------------------------------------------------- */
+
+static bool is_to_hash(const struct line *line)
+{
+	return line->hasher && line->hashed < line->made;
+}
+
+/* With the lock held, which is given back for as long as it takes: hash a buffer if there is one and nobody is at it.
+ * Return: false when there is nothing to do. */
+static bool hash_one(struct stream *s)
+{
+	struct line *line = is_to_hash(&s->packed) && !s->packed.hashing ? &s->packed : &s->plain;
+
+	if (!is_to_hash(line) || line->hashing || s->closing)
+		return false;
+	line->hashing = true;
+	size_t size = line->used[line->hashed % RING];
+	pthread_mutex_unlock(&s->lock);
+	hasher_add(line->hasher, buffer_at(line, line->hashed), size);
+	pthread_mutex_lock(&s->lock);
+	line->hashing = false;
+	line->hashed++;
+	pthread_cond_broadcast(&s->changed);
+	return true;
+}
+
+/* What is left when nothing more will be made; the caller writes what it still has meanwhile. */
+static void hash_rest(struct stream *s)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!s->closing && (is_to_hash(&s->packed) || is_to_hash(&s->plain)))
+		if (!hash_one(s))
+			pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* With nobody at it any more. Return: whether it is what was expected, if anything was. */
+static bool end_hash(struct line *line, const struct digest *expected, struct digest *digest)
+{
+	if (!line->hasher)
+		return true;
+	hasher_end(line->hasher, digest);
+	line->hasher = NULL;
+	return !expected || digest_equal(digest, expected);
 }
 
 /* ---- the producer ---------------------------------------------------------------------------------------------- */
@@ -61,15 +130,27 @@ static unsigned char *buffer_at(const struct stream *s, uint64_t position)
 struct production {
 	struct stream *stream;
 	struct inflater *inflater;
-	struct hasher *hasher;
 	const unsigned char *in;
 	size_t in_size;
 	uint64_t left; /* of the blob */
 	bool end;      /* everything has been read */
 };
 
+/* Wait for a free buffer of that line. @reader: the position of who reads it, beside the hash. Return: NULL when nobody
+ * wants one any more. */
+static unsigned char *wait_for_room(struct stream *s, const struct line *line, const uint64_t *reader)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!s->closing && (line->made - *reader >= RING || (line->hasher && line->made - line->hashed >= RING)))
+		if (!hash_one(s))
+			pthread_cond_wait(&s->changed, &s->lock);
+	bool wanted = !s->closing;
+	pthread_mutex_unlock(&s->lock);
+	return wanted ? buffer_at(line, line->made) : NULL;
+}
+
 /* From a pipe, as soon as there is something; 0 at its end, and when nobody wants it any more. */
-static ssize_t read_pipe(struct stream *s)
+static ssize_t read_pipe(struct stream *s, unsigned char *to, size_t room)
 {
 	struct pollfd ready[] = { { .fd = s->source.fd, .events = POLLIN }, { .fd = s->wake, .events = POLLIN } };
 
@@ -78,61 +159,53 @@ static ssize_t read_pipe(struct stream *s)
 			return -1;
 		if (ready[1].revents)
 			return 0;
-		ssize_t n = ready[0].revents ? read(s->source.fd, s->input, BUFFER) : -1;
+		ssize_t n = ready[0].revents ? read(s->source.fd, to, room) : -1;
 		if (n >= 0 || (ready[0].revents && errno != EINTR && errno != EAGAIN))
 			return n;
 	}
 }
 
-static ssize_t read_file_part(struct stream *s, uint64_t left)
+static ssize_t read_file_part(struct stream *s, uint64_t left, unsigned char *to, size_t room)
 {
 	off_t offset = (off_t)(s->source.offset + s->source.size - left);
 
-	return left ? TEMP_FAILURE_RETRY(pread(s->source.fd, s->input, left < BUFFER ? (size_t)left : BUFFER, offset))
-		    : 0;
+	return left ? TEMP_FAILURE_RETRY(pread(s->source.fd, to, left < room ? (size_t)left : room, offset)) : 0;
 }
 
-static int read_input(struct production *p, struct azm_err *err)
+/* The next buffer to decompress; a pipe may give a few bytes only, and @least are wanted. */
+static int read_input(struct production *p, size_t least, struct azm_err *err)
 {
 	struct stream *s = p->stream;
 	bool known = s->source.size != STREAM_SIZE_UNKNOWN;
-	ssize_t n = known ? read_file_part(s, p->left) : read_pipe(s);
+	/* What was made before has been decompressed: only the hash keeps it. */
+	unsigned char *buffer = wait_for_room(s, &s->packed, &s->packed.made);
+	size_t size = 0;
 
-	if (n < 0)
-		return err_sys(err, "read", "the archive");
-	if (n == 0 && known && p->left > 0)
-		return err_msg(err, EINVAL, "read", "the archive", "it ends too early");
-	if (known)
-		p->left -= (size_t)n;
-	p->end = n == 0 || (known && p->left == 0);
-	if (p->hasher)
-		hasher_add(p->hasher, s->input, (size_t)n);
-	p->in = s->input;
-	p->in_size = (size_t)n;
-	pthread_mutex_lock(&s->lock);
-	s->consumed += (size_t)n;
-	pthread_mutex_unlock(&s->lock);
+	if (!buffer)
+		return err_msg(err, ECANCELED, "read", "the archive", "nobody wants it any more");
+	do {
+		ssize_t n = known ? read_file_part(s, p->left, buffer + size, BUFFER - size)
+				  : read_pipe(s, buffer + size, BUFFER - size);
+		if (n < 0)
+			return err_sys(err, "read", "the archive");
+		if (n == 0 && known && p->left > 0)
+			return err_msg(err, EINVAL, "read", "the archive", "it ends too early");
+		if (known)
+			p->left -= (size_t)n;
+		p->end = n == 0 || (known && p->left == 0);
+		size += (size_t)n;
+	} while (size < least && !p->end);
+	p->in = buffer;
+	p->in_size = size;
+	publish(s, &s->packed, size);
 	return 0;
 }
 
 /* The first bytes tell the compression. */
 static int begin_production(struct production *p, struct azm_err *err)
 {
-	if (p->stream->source.digest)
-		p->hasher = hasher_new(p->stream->digest.algorithm);
-	if (read_input(p, err) < 0)
+	if (read_input(p, CODEC_MAGIC, err) < 0)
 		return -1;
-	/* A pipe may give a few bytes only. */
-	while (p->in_size < CODEC_MAGIC && !p->end) {
-		unsigned char first[CODEC_MAGIC];
-		size_t had = p->in_size;
-		memcpy(first, p->in, had);
-		if (read_input(p, err) < 0)
-			return -1;
-		memmove(p->stream->input + had, p->stream->input, p->in_size);
-		memcpy(p->stream->input, first, had);
-		p->in_size += had;
-	}
 	p->stream->codec = codec_detect(p->in, p->in_size); /* published with the first buffer, or the end */
 	p->inflater = inflater_new(p->stream->codec, err);
 	return p->inflater ? 0 : -1;
@@ -152,41 +225,23 @@ static ssize_t fill(struct production *p, unsigned char *out, struct azm_err *er
 			continue;
 		if (p->end)
 			break;
-		if (read_input(p, err) < 0)
+		if (read_input(p, 1, err) < 0)
 			return -1;
 	}
 	return (ssize_t)used;
 }
 
-/* Wait for a free buffer. Return: false when nobody wants one any more. */
-static bool wait_for_room(struct stream *s)
-{
-	pthread_mutex_lock(&s->lock);
-	while (!s->closing && (s->made - s->read >= RING || (s->hashing_runs && s->made - s->hashed >= RING)))
-		pthread_cond_wait(&s->changed, &s->lock);
-	bool wanted = !s->closing;
-	pthread_mutex_unlock(&s->lock);
-	return wanted;
-}
-
-static void publish(struct stream *s, size_t size)
-{
-	pthread_mutex_lock(&s->lock);
-	s->used[s->made % RING] = size;
-	s->made++;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
-}
-
 static void produce(struct production *p, struct azm_err *err)
 {
-	const uint64_t limit = p->stream->source.limit;
+	struct stream *s = p->stream;
+	const uint64_t limit = s->source.limit;
+	unsigned char *buffer;
 	uint64_t total = 0;
 
 	if (begin_production(p, err) < 0)
 		return;
-	while (wait_for_room(p->stream)) {
-		ssize_t size = fill(p, buffer_at(p->stream, p->stream->made), err);
+	while ((buffer = wait_for_room(s, &s->plain, &s->read))) {
+		ssize_t size = fill(p, buffer, err);
 		if (size <= 0)
 			return;
 		total += (size_t)size;
@@ -195,66 +250,28 @@ static void produce(struct production *p, struct azm_err *err)
 				(unsigned long long)(limit >> 20));
 			return;
 		}
-		publish(p->stream, (size_t)size);
+		publish(s, &s->plain, (size_t)size);
 	}
 }
 
 static void *producer_thread(void *argument)
 {
 	struct stream *s = argument;
-	struct production production = { .stream = s, .in = s->input, .left = s->source.size };
+	struct production production = { .stream = s, .in = s->memory, .left = s->source.size };
 	struct azm_err err = { 0 };
-	struct digest digest;
 
 	produce(&production, &err);
 	inflater_free(production.inflater);
-	bool matches = true;
-	if (production.hasher) {
-		hasher_end(production.hasher, &digest);
-		matches = digest_equal(&digest, &s->digest);
-	}
 	pthread_mutex_lock(&s->lock);
 	s->error = err;
-	s->matches = matches;
 	s->ended = true;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
+	hash_rest(s);
 	return NULL;
 }
 
-/* ---- the readers ----------------------------------------------------------------------------------------------- */
-
-/* For the hashing thread: wait for its next buffer. Return: its size, 0 at the end. */
-static size_t wait_to_hash(struct stream *s)
-{
-	while (s->hashed == s->made && !s->ended && !s->closing)
-		pthread_cond_wait(&s->changed, &s->lock);
-	return s->hashed == s->made || s->closing ? 0 : s->used[s->hashed % RING];
-}
-
-static void *hashing_thread(void *argument)
-{
-	struct stream *s = argument;
-	struct hasher *hasher = hasher_new(s->diff_id.algorithm);
-	struct digest digest;
-	size_t size;
-
-	pthread_mutex_lock(&s->lock);
-	while ((size = wait_to_hash(s)) > 0) {
-		const unsigned char *data = buffer_at(s, s->hashed);
-		pthread_mutex_unlock(&s->lock);
-		hasher_add(hasher, data, size);
-		pthread_mutex_lock(&s->lock);
-		s->hashed++;
-		pthread_cond_broadcast(&s->changed);
-	}
-	pthread_mutex_unlock(&s->lock);
-	hasher_end(hasher, &digest);
-	/* Read after the thread was joined. */
-	s->plain_matches = digest_equal(&digest, &s->diff_id);
-	s->diff_id = s->source.diff_id ? s->diff_id : digest;
-	return NULL;
-}
+/* ---- the caller ------------------------------------------------------------------------------------------------ */
 
 /* Wait for the caller's next buffer, but not longer than a tick. Return: whether there is one, or the end. */
 static bool wait_a_tick(struct stream *s)
@@ -265,8 +282,8 @@ static bool wait_a_tick(struct stream *s)
 	until.tv_nsec += TICK_MS * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
-	while (s->read == s->made && !s->ended)
-		if (pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+	while (s->read == s->plain.made && !s->ended)
+		if (!hash_one(s) && pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
 			return false;
 	return true;
 }
@@ -283,8 +300,8 @@ ssize_t stream_peek(struct stream *s, const void **data, struct azm_err *err)
 	}
 	/* Nobody but this thread moves `read`, and what was made or has ended stays so. */
 	pthread_mutex_lock(&s->lock);
-	size_t size = s->read == s->made ? 0 : s->used[s->read % RING];
-	*data = buffer_at(s, s->read);
+	size_t size = s->read == s->plain.made ? 0 : s->plain.used[s->read % RING];
+	*data = buffer_at(&s->plain, s->read);
 	if (size == 0 && s->error.code)
 		*err = s->error;
 	ssize_t result = size == 0 && s->error.code ? -1 : (ssize_t)size;
@@ -329,15 +346,11 @@ bool stream_ended_in_zeros(const struct stream *s)
 
 /* ---- begin and end --------------------------------------------------------------------------------------------- */
 
-static int start_threads(struct stream *s, struct azm_err *err)
+static int start_producer(struct stream *s, struct azm_err *err)
 {
-	s->hashing_runs = s->source.diff_id || s->source.measure;
 	int code = pthread_create(&s->producer, NULL, producer_thread, s);
+
 	s->producing = code == 0;
-	if (code == 0 && s->hashing_runs) {
-		code = pthread_create(&s->hashing, NULL, hashing_thread, s);
-		s->hashing_runs = code == 0;
-	}
 	return code ? err_code(err, code, "start a thread", NULL) : 0;
 }
 
@@ -346,32 +359,37 @@ struct stream *stream_new(const struct stream_source *source, struct azm_err *er
 	struct stream *s = xcalloc(1, sizeof *s);
 
 	s->source = *source;
-	if (source->digest)
+	if (source->digest) {
 		s->digest = *source->digest;
+		s->packed.hasher = hasher_new(s->digest.algorithm);
+	}
 	if (source->diff_id)
 		s->diff_id = *source->diff_id;
+	if (source->diff_id || source->measure)
+		s->plain.hasher = hasher_new(s->diff_id.algorithm);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	s->input = xcalloc(1, BUFFER + CODEC_MAGIC);
 	s->wake = eventfd(0, EFD_CLOEXEC);
-	s->ring = mmap(NULL, (size_t)RING * BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->ring == MAP_FAILED)
-		s->ring = NULL;
-	if (!s->ring || s->wake < 0)
+	s->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s->memory == MAP_FAILED)
+		s->memory = NULL;
+	if (s->memory) {
+		s->packed.ring = s->memory;
+		s->plain.ring = s->memory + RING * BUFFER;
+	}
+	if (!s->memory || s->wake < 0)
 		err_sys(err, "allocate buffers", NULL);
-	else if (start_threads(s, err) == 0)
+	else if (start_producer(s, err) == 0)
 		return s;
 	stream_close(s);
 	return NULL;
 }
 
-static void join_threads(struct stream *s)
+static void join_producer(struct stream *s)
 {
 	if (s->producing)
 		pthread_join(s->producer, NULL);
-	if (s->hashing_runs)
-		pthread_join(s->hashing, NULL);
-	s->producing = s->hashing_runs = false;
+	s->producing = false;
 }
 
 static int drain(struct stream *s, struct azm_err *err)
@@ -390,19 +408,22 @@ static int drain(struct stream *s, struct azm_err *err)
 int stream_finish(struct stream *s, struct azm_err *err)
 {
 	char wanted[DIGEST_TEXT_SIZE];
+	struct digest found = { 0 };
 
 	if (drain(s, err) < 0)
 		return -1;
-	join_threads(s);
-	if (s->source.digest && !s->matches) {
+	join_producer(s);
+	if (!end_hash(&s->packed, s->source.digest ? &s->digest : NULL, &found)) {
 		digest_text(&s->digest, wanted);
 		return err_msg(err, EBADMSG, "verify", wanted, "the content is not what the image names");
 	}
-	if (s->source.diff_id && !s->plain_matches) {
+	if (!end_hash(&s->plain, s->source.diff_id ? &s->diff_id : NULL, &found)) {
 		digest_text(&s->diff_id, wanted);
 		return err_msg(
 			err, EBADMSG, "verify", wanted, "the layer's content is not what the configuration names");
 	}
+	if (s->source.measure && !s->source.diff_id)
+		s->diff_id = found;
 	return 0;
 }
 
@@ -421,11 +442,12 @@ void stream_close(struct stream *s)
 	pthread_mutex_unlock(&s->lock);
 	if (s->wake >= 0)
 		(void)eventfd_write(s->wake, 1);
-	join_threads(s);
+	join_producer(s);
+	hasher_free(s->packed.hasher);
+	hasher_free(s->plain.hasher);
 	cleanup_close_fd(&s->wake);
-	if (s->ring)
-		munmap(s->ring, (size_t)RING * BUFFER);
-	free(s->input);
+	if (s->memory)
+		munmap(s->memory, MEMORY);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

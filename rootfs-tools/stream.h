@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* rootfs-tools/stream.h: a blob on its way from a file to whoever reads it: hashed, decompressed, hashed again.
  *
- * Reading, decompressing and hashing happen on two threads, ahead of the reader by a few megabytes, so that with two
- * processors unpacking costs hardly more than writing the files.
+ * Reading and decompressing happen on a thread, ahead of the caller by a few megabytes; whichever of the two would have
+ * to wait for the other hashes instead.
  */
 #pragma once
 #include <stdint.h>

@@ -315,7 +315,7 @@ static int read_all(const struct stream_source *source, size_t *size, struct azm
 
 static void a_blob_is_read_and_verified(void **state)
 {
-	enum { LARGE = 9 << 20 }; /* more than the ring holds */
+	enum { LARGE = 9 << 20 }; /* more than the rings hold */
 	unsigned char *plain = malloc(LARGE), *packed = malloc(LARGE);
 	struct azm_err err = { 0 };
 	size_t size;
@@ -346,6 +346,10 @@ static void a_blob_is_read_and_verified(void **state)
 	assert_int_equal(read_all(&source, &size, &err), -1);
 	source.size = length - 1;
 	assert_int_equal(read_all(&source, &size, &err), -1);
+	cleanup_fd int unpacked = file_of(plain, LARGE);
+	source = (struct stream_source){ .fd = unpacked, .size = LARGE, .digest = &diff_id, .diff_id = &diff_id };
+	assert_int_equal(read_all(&source, &size, &err), 0);
+	assert_int_equal(size, LARGE);
 	free(plain);
 	free(packed);
 }
