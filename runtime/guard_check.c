@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "git_config.h"
@@ -42,14 +43,9 @@ enum {
 	GIT_COMMONDIR = 8,
 };
 
-static bool is_before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 static bool has_changed(const struct guard_check *check, const struct stat *st)
 {
-	return !is_before(&st->st_ctim, &check->since);
+	return !clock_before(&st->st_ctim, &check->since);
 }
 
 /* Whether a name is the very file or directory that was there when the sandbox began: the cover was on it all along. */
@@ -61,7 +57,7 @@ static bool was_there(const struct guard_check *check, int parent, const char *n
 		return false;
 	struct timespec birth = { .tv_sec = st.stx_btime.tv_sec, .tv_nsec = st.stx_btime.tv_nsec };
 	/* Not after: both may be of one tick of the clock, and what is held or covered is there before the mark. */
-	return !is_before(&check->begin, &birth);
+	return !clock_before(&check->begin, &birth);
 }
 
 static bool ends_with(const char *text, const char *end)

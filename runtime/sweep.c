@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/io.h"
 #include "guard.h"
@@ -93,11 +94,6 @@ static struct timespec earlier(struct timespec time, long seconds, long nanoseco
 	return time;
 }
 
-static bool is_before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 static void strip(struct walk *walk, int parent, const char *directory, const char *name)
 {
 	char magic[64];
@@ -135,7 +131,7 @@ static void look_at(struct walk *walk, struct guard_place *place, int parent, co
 		return;
 	}
 	if (walk->set_id && S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) &&
-		!is_before(&st.st_ctim, &walk->since))
+		!clock_before(&st.st_ctim, &walk->since))
 		strip(walk, parent, place->path, name);
 	if (cares)
 		guard_check_entry(walk->guard, place, parent, name, &st);
