@@ -37,6 +37,13 @@ export TMPDIR=$AZM_WORK
 rootfs=$AZM_WORK/azm-rootfs
 
 say() { printf '%6d s  %s\n' "$SECONDS" "$*"; }
+# A program that may be missing, but not where everything must work.
+has() {
+	command -v "$1" >/dev/null && return
+	say "left out: $1 is not installed"
+	[ -z "${AZM_MUST_WORK:-}" ] || exit 1
+	return 1
+}
 # Times as whole seconds: that is what we write.
 facts() {
 	python3 list_tree.py strict "$1/rootfs" | sed -E 's/([0-9]{10})[0-9]{9}$/\1/'
@@ -60,10 +67,12 @@ for form in oci-archive docker-archive; do
 	rm -rf "from-$form"
 	say "$form, by skopeo, unpacked"
 done
-if command -v buildah >/dev/null && buildah --root "$AZM_WORK/b" --runroot "$AZM_WORK/r" --storage-driver vfs \
-	--storage-opt vfs.ignore_chown_errors=true pull -q oci-archive:oci-archive.tar >/dev/null 2>&1; then
-	say 'pulled by buildah'
+if has buildah; then
+	# It wants its user to have a name: root of a namespace has one.
+	_CONTAINERS_USERNS_CONFIGURED=1 unshare -r -m buildah --root "$AZM_WORK/b" --runroot "$AZM_WORK/r" \
+		--storage-driver vfs --storage-opt vfs.ignore_chown_errors=true pull -q oci-archive:oci-archive.tar >/dev/null
 	chmod -R u+rwX b r && rm -rf b r
+	say 'pulled by buildah'
 fi
 
 "$rootfs" verify -q reference layout
@@ -84,7 +93,7 @@ umoci raw unpack --rootless --image exported:t by-umoci >/dev/null
 [ "$(find by-umoci | wc -l)" -eq "$(find reference/rootfs | wc -l)" ]
 chmod -R u+rwX by-umoci && rm -rf by-umoci
 say 'read by skopeo and umoci'
-if command -v podman >/dev/null; then
+if has podman; then
 	short=$(mktemp -d /tmp/azm-pXXXXXX) # podman wants a short path
 	mkdir -m 0700 "$short/run"
 	XDG_RUNTIME_DIR=$short/run podman --root "$AZM_WORK/p" --runroot "$short/live" --storage-driver vfs \
