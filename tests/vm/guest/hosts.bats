@@ -248,6 +248,17 @@ has() {
 	has "$output" 'unconfined_t'
 }
 
+@test "SELinux that confines the user is named" {
+	selinux || skip 'not a machine with SELinux'
+	semanage login -a -s user_u alice
+	run login "id -Z; $RUN -- /bin/true; echo ended \$?; \$AZM doctor"
+	semanage login -d alice
+	echo "$output"
+	has "$output" 'user_t'
+	has "$output" '^ended 125$'
+	has "$output" 'SELinux is enforcing'
+}
+
 @test "a /tmp without exec is no obstacle" {
 	mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp
 	run login "$RUN -- /bin/true"
