@@ -180,7 +180,7 @@ static void a_copy_counts_while_its_file_is_the_same([[maybe_unused]] void **sta
 		if (counts != (rows[i].counts && ready.table))
 			fail_msg("%s: %d", rows[i].name, counts);
 		if (counts) {
-			struct stat a, b;
+			struct stat a = { 0 }, b = { 0 };
 			assert_true(stat("in/file", &a) == 0 && stat("taken", &b) == 0 && a.st_ino != b.st_ino);
 			assert_true(a.st_mode == b.st_mode && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec && b.st_size == 7);
 		}
