@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -316,6 +317,14 @@ static void free_strings(char **list, size_t count)
 	for (size_t i = 0; i < count; i++)
 		free(list[i]);
 	free(list);
+}
+
+void launch_unlock(const struct launch *launch)
+{
+	for (size_t i = 0; i < launch->held_count; i++)
+		flock(launch->held[i].lock, LOCK_UN);
+	if (launch->image.stored)
+		flock(launch->image.store_lock, LOCK_UN);
 }
 
 void launch_free(struct launch *launch)

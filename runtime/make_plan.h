@@ -57,4 +57,10 @@ void env_set(struct str_list *env, const char *assignment);
 /** plan_cwd() - the working directory of `run` and `exec`: --workdir, the workspace, the image's, "/". */
 const char *plan_cwd(const struct config *config, const struct image *image);
 
+/**
+ * launch_unlock() - the sandbox is gone: its volumes and the layers of its image are nobody's any more
+ *
+ * Unlocked and not just closed: a child that was forked a moment ago may have the descriptors still.
+ */
+void launch_unlock(const struct launch *launch);
 void launch_free(struct launch *launch);

@@ -447,6 +447,7 @@ void supervisor_end(struct supervisor *s)
 	guard_close(&s->guard);
 	s->status.guard = sweep(s->dir, s->state);
 	s->status.pid = 0;
+	launch_unlock(&s->launch);
 	/* The name becomes free with its directory: whoever takes it next makes a socket of the same name. */
 	control_hide(&s->control);
 	keep_or_remove(s, remover);
