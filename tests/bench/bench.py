@@ -5,7 +5,7 @@
 WORK is run-bench.sh's private copy. Ratios of one run are what counts: machines differ, and so do their bad days; the
 contenders of one figure therefore take turns. A peer that does not work for this user gets a row that says why.
 Sections: start, isolation, cycles, burst, alive, memory, action, server, files, publish, egress, members, unpack,
-store, snapshot.
+store, snapshot, exec, guard, many.
 """
 import json
 import os
@@ -19,7 +19,9 @@ import sys
 import time
 
 import isolation
+import peers
 import publish
+import running
 import snapshot
 import store
 import unpack
@@ -42,6 +44,9 @@ def user(command, **options):
     """Run a command as the unprivileged id."""
     return subprocess.run(AS_USER + [str(word) for word in command], text=True, capture_output=True, check=False,
                           timeout=600, **options)
+
+
+PEERS = peers.Peers(user, SCRATCH, ROOT)
 
 
 def note(text):
@@ -102,43 +107,6 @@ def show_times(results):
 
 def worked(results, label):
     return "median" in results.get(label, {})
-
-
-# ---- peers ----------------------------------------------------------------------------------------------------------
-
-def oci_bundle(tool):
-    """A rootless OCI bundle for crun or runc, or why there is none."""
-    bundle = SCRATCH / tool
-    if not shutil.which(tool):
-        return None, "not installed"
-    user(["mkdir", "-p", bundle])
-    made = user([tool, "spec", "--rootless"], cwd=bundle)
-    if made.returncode:
-        return None, made.stderr.strip()[-120:]
-    spec = json.loads((bundle / "config.json").read_text())
-    spec["process"].update(terminal=False, args=["/bin/true"])
-    spec["root"] = {"path": str(ROOT), "readonly": False}
-    # No delegated control group on many hosts, and none in the other contenders.
-    spec["mounts"] = [mount for mount in spec["mounts"] if mount["type"] != "cgroup"]
-    spec["linux"].pop("resources", None)
-    user(["sh", "-c", f"cat > {bundle}/config.json"], input=json.dumps(spec))
-    run = {"crun": f"crun --cgroup-manager=disabled --root {bundle}/state run -b {bundle} bench",
-           "runc": f"runc --root {bundle}/state run -b {bundle} bench"}[tool]
-    return run, None
-
-
-def podman_run():
-    if not shutil.which("podman"):
-        return None, "not installed"
-    # slirp4netns is what every version knows; its failure is the one worth showing.
-    for network in ("pasta", "slirp4netns"):
-        run = (f"podman --root {SCRATCH}/podman --runroot {SCRATCH}/podman-run --cgroup-manager=cgroupfs run --rm "
-               f"--network={network} -p 127.0.0.1:29999:80 --rootfs {ROOT} /bin/true")
-        tried = user(run.split(), cwd=SCRATCH)
-        if tried.returncode == 0:
-            return run, None
-    reason = (tried.stderr.strip().splitlines() or ["?"])[-1]
-    return None, re.sub(r".*msg=", "", reason)[:110]
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -212,14 +180,14 @@ def bench_start():
                     "floor, shared bridge": f"{shared} {ROOT} /bin/true", "bwrap": f"{BWRAP} /bin/true", "azm-sandbox": azm_run()}
         reasons = {}
         for tool in ("crun", "runc"):
-            command, reason = oci_bundle(tool)
+            command, reason = PEERS.oci(tool, "run", "/bin/true")
             if command:
                 commands[tool] = command
             else:
                 reasons[tool] = reason
         results = spawn("cycles", 30 if QUICK else 150, *(f"{k}={v}" for k, v in commands.items()))
         show_times(results)
-        command, reason = podman_run()
+        command, reason = PEERS.podman()
         if command:
             slow = spawn("cycles", 5, f"podman -p={command}")
             show_times(slow)
@@ -585,6 +553,24 @@ def bench_snapshot():
     row(f"snapshot of {large} MB, stopped", times[f"stopped, {large} MB"], "of an empty layer", times["stopped, empty"], 1.5, 1.1)
 
 
+def bench_exec():
+    print("exec of /bin/true in a sandbox that runs, interleaved")
+    running.bench_exec(TOOLS, PEERS)
+
+
+def bench_many():
+    print("many idle sandboxes at once, each with its server and its place on the private network")
+    running.bench_many(TOOLS, 100 if QUICK else 1000)
+
+
+def bench_guard():
+    print("start of a sandbox on a work tree of many files, with the workspace guard and without")
+    running.bench_guard(TOOLS, 1000 if QUICK else 5000)
+
+
+TOOLS = running.Tools(user, spawn, show_times, worked, note, row, missing, memory, processes, AZM, ROOT, SCRATCH, QUICK)
+
+
 def end_leftovers():
     """Peers leave helpers behind (podman's pause process); the id is this run's own."""
     if os.getuid() == 0:
@@ -603,7 +589,8 @@ def main():
                           ("burst", bench_burst), ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
                           ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack),
-                          ("store", bench_store), ("snapshot", bench_snapshot)):
+                          ("store", bench_store), ("snapshot", bench_snapshot), ("exec", bench_exec),
+                          ("guard", bench_guard), ("many", bench_many)):
         if not ONLY or name in ONLY:
             try:
                 section()
