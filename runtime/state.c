@@ -296,15 +296,30 @@ static bool is_named(const struct state *state, const char *name, int dir)
 	       named.st_ino == st.st_ino && named.st_dev == st.st_dev;
 }
 
+static bool has_file(int sandboxes, const char *name, const char *file)
+{
+	char path[NAME_LIMIT + 32];
+
+	snprintf(path, sizeof path, "%s/%s", name, file);
+	return faccessat(sandboxes, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Whether a directory is worth opening: every start asks this of each, and there may be a thousand. */
+static bool may_be_due(int sandboxes, const char *name)
+{
+	return name[0] == '.' || has_file(sandboxes, name, "remove-me") || !has_file(sandboxes, name, "status.json") ||
+	       has_file(sandboxes, name, "sweep") || has_file(sandboxes, name, "guard.json");
+}
+
 /* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet swept. */
 static void reclaim_one(const struct state *state, const char *name)
 {
 	struct azm_err ignored = { 0 };
-	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (dir < 0 || spare_is_name(name))
+	if (spare_is_name(name) || !may_be_due(state->sandboxes, name))
 		return;
-	if (!is_rest(dir, name) && !sweep_is_due(dir))
+	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0 || (!is_rest(dir, name) && !sweep_is_due(dir)))
 		return;
 	cleanup_fd int lock = sandbox_lock(dir, &ignored);
 	if (err_is(&ignored, ENOENT)) /* killed before it had a lock, or about to have one: then this fails */
