@@ -58,7 +58,7 @@ DEPS_BUILD := gcc libc6-dev musl-tools make pkg-config libseccomp-dev libcap-dev
 	libarchive-dev nettle-dev liblzma-dev libzstd-dev libbz2-dev zlib1g-dev libdeflate-dev libssl-dev libisal-dev libcurl4-openssl-dev
 DEPS_RUN   := mmdebstrap debian-archive-keyring util-linux curl
 DEPS_TEST  := bats jq libcmocka-dev busybox-static strace python3 python3-ipython curl man-db groff uidmap git chromium \
-	git openssl openssh-client dropbear-bin redis-tools postgresql python3-pip iproute2 procps passt
+	git openssl openssh-client dropbear-bin redis-tools postgresql python3-pip iproute2 procps passt gdb
 # What images are made and compared with.
 DEPS_TEST  += umoci skopeo docker-registry apache2-utils
 # nodejs of some sources brings its npm along and conflicts with the package.
@@ -93,6 +93,8 @@ check-vm: deps-vm
 check-images: deps-test
 	@$(MAKE) --no-print-directory programs
 	@tests/images/real.sh $(O)
+	@$(MAKE) --no-print-directory tests
+	@tests/run-tests.sh $(O) $(wildcard tests/real/*.bats)
 
 # ---- quality -----------------------------------------------------------------------------------------------------
 C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -147,7 +149,7 @@ help:
 	@echo 'make check      build, run every test, close with the counts (SAN=1: with sanitizers)'
 	@echo 'make check-crash   a thousand kills in the life of a sandbox, nothing may be left'
 	@echo 'make soak          an hour of starts, forks, kills (SOAK_SECONDS=600)'
-	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman'
+	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman; a browser inside'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
 .PHONY: check-images check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help

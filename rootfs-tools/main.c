@@ -201,5 +201,6 @@ const struct program rootfs_program = {
 
 int main(int argc, char **argv)
 {
+	program_refuse_privileges(&rootfs_program);
 	return program_main(&rootfs_program, argc, argv);
 }

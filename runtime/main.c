@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -354,10 +353,7 @@ const char *__asan_default_options(void)
 
 int main(int argc, char **argv)
 {
-	if (getauxval(AT_SECURE) || geteuid() != getuid() || getegid() != getgid()) {
-		fputs("azm-sandbox: start: the program must not be set-uid, set-gid or carry capabilities\n", stderr);
-		return EXIT_AZM;
-	}
+	program_refuse_privileges(&program);
 	fill_stdio();
 	own_signals();
 	close_others(find_status_fd(argc, argv));

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 #include "base/version.h"
 
@@ -244,6 +246,14 @@ static int no_such_command(const struct program *program, int argc, char **argv)
 	err_msg(&err, EINVAL, words, NULL, "no such command");
 	err_hint(&err, "`%s help%s%s` lists the commands", program->name, group ? " " : "", group ? argv[0] : "");
 	return err_print(&err, program->name);
+}
+
+void program_refuse_privileges(const struct program *program)
+{
+	if (!getauxval(AT_SECURE) && geteuid() == getuid() && getegid() == getgid())
+		return;
+	fprintf(stderr, "%s: start: the program must not be set-uid, set-gid or carry capabilities\n", program->name);
+	exit(EXIT_AZM);
 }
 
 int program_main(const struct program *program, int argc, char **argv)

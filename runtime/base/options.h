@@ -87,6 +87,12 @@ bool command_in_group(const struct command *command, const char *group, size_t l
 bool command_begins_group(const struct program *program, const struct command *command);
 
 /**
+ * program_refuse_privileges() - end the program when it has more rights than who started it: set-uid, set-gid, file
+ * capabilities (AT_SECURE in getauxval(3))
+ */
+void program_refuse_privileges(const struct program *program);
+
+/**
  * program_main() - dispatch: "PROGRAM COMMAND ...", help, --help, --version
  *
  * The commands of a group come one after the other in the table.

@@ -218,7 +218,7 @@ with_rootfs() { # DIR: a run that would succeed if the directory were good
 	done
 }
 
-@test "state directory: not ours, a symlink, open to others, below a directory everybody may write" {
+@test "t-b2: state directory: not ours, a symlink, open to others, below a directory everybody may write" {
 	AZM_STATE_DIR=/etc refused 125 '/etc' sandbox -- /bin/true
 	mkdir -m 700 "$BATS_TEST_TMPDIR/real"
 	ln -s real "$BATS_TEST_TMPDIR/link"
@@ -232,7 +232,7 @@ with_rootfs() { # DIR: a run that would succeed if the directory were good
 	AZM_STATE_DIR=relative refused 125 'relative|absolute' sandbox -- /bin/true
 }
 
-@test "the live directory: not ours or open to others" {
+@test "t-b2: the live directory: not ours or open to others" {
 	mkdir -m 777 "$BATS_TEST_TMPDIR/live"
 	chmod 777 "$BATS_TEST_TMPDIR/live"
 	run --separate-stderr env XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/live" "$AZM" run --rm --rootfs "$ROOTFS" -- /bin/true

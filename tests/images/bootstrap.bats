@@ -168,14 +168,22 @@ make_package() { # REPOSITORY
 	} >"$1/Packages"
 }
 
-@test "apt-get installs a package as the inside root" {
+# Without sudo: in the test of a Dockerfile, below.
+@test "sudo apt-get installs a package as the inside root, with one id" {
 	make_package "$BATS_TEST_TMPDIR/repository"
 	AZM_LIMIT=120 run azm run --rm --rootfs "$IMAGE" --user 0 -v "$BATS_TEST_TMPDIR/repository:/repository:ro" -- sh -ec '
 		echo "deb [trusted=yes] file:/repository ./" >/etc/apt/sources.list
-		apt-get update && apt-get install -y azm-test && azm-test && getent passwd azmtest'
+		apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y azm-test && azm-test && getent passwd azmtest'
 	is 0 "$status" status
 	has "$output" '^installed$'
 	has "$output" '^azmtest:'
+}
+
+@test "with one id sudo of another user than root says that there is no root, and what to do" {
+	run azm run --rm --rootfs "$IMAGE" --userns single --user 1000 -- sudo apt-get install azm-test
+	is 1 "$status" status
+	has "$output" '^sudo: this sandbox has one user id'
+	has "$output" '--user 0'
 }
 
 # A Python package and a JavaScript one.

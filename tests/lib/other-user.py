@@ -20,7 +20,8 @@ def get(port):
 
 
 def run(path):
-    return subprocess.run([path, "ids"], capture_output=True, text=True, timeout=5, check=False).stdout
+    done = subprocess.run([path, "ids"], capture_output=True, text=True, timeout=5, check=False)
+    return done.stdout + done.stderr
 
 
 def serve(path):

@@ -158,3 +158,16 @@ canary_is_untouched() {
 	is 0 "$status"
 	is '' "$(ls proc)"
 }
+
+@test "t-d1: a commit takes links as links, wherever they lead, and nothing of the host" {
+	background "$NAME"
+	azm exec "$NAME" sh -ec "mkdir /d; ln -s $PWD/canary /d/host; ln -s /proc/1/root /d/root; ln -s ../../../../../../../.. /d/up
+		rm -rf /home; ln -s $PWD/canary /home; rm -rf /root; ln -s / /root"
+	azm commit -q "$NAME" out
+	is "$PWD/canary" "$(readlink out/rootfs/d/host)"
+	is "$PWD/canary" "$(readlink out/rootfs/home)"
+	is / "$(readlink out/rootfs/root)"
+	is 3 "$(find out/rootfs/d -mindepth 1 | wc -l)"
+	is '' "$(grep -rlsx --devices=skip 'untouched\|secret' out/rootfs)" 'files of the host'
+	canary_is_untouched
+}

@@ -187,3 +187,19 @@ check_caps() { # EFFECTIVE: the five sets of $output
 	run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" run "$path"
 	has "$output" '^refused'
 }
+
+@test "t-b1: a copy of our programs that is set-uid refuses to work for anybody" {
+	[ -S "${AZM_OTHER_USER:-}" ] || skip 'only a run started by root has a second user'
+	local name
+	chmod a+x "$BATS_TEST_TMPDIR"
+	cp "$PROBE" "$BUILD/azm-sandbox" "$BUILD/azm-rootfs" "$BATS_TEST_TMPDIR"
+	chmod 4755 "$BATS_TEST_TMPDIR"/{probe,azm-sandbox,azm-rootfs}
+	run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" run "$BATS_TEST_TMPDIR/probe"
+	# On a nosuid file system there is nothing to refuse.
+	grep -Eq "^ids.uid=[0-9]+ $(id -u) " <<<"$output" || return 0
+	for name in azm-sandbox azm-rootfs; do
+		run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" run "$BATS_TEST_TMPDIR/$name"
+		has "$output" "^$name: start: the program must not be set-uid"
+		is 1 "$(grep -c . <<<"$output")" 'lines said'
+	done
+}

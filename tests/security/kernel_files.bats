@@ -58,6 +58,19 @@ hidden() { # PATH
 	[ "$status" -ne 0 ]
 }
 
+@test "t-c2: --cgroup-parent: what is no delegated cgroup is refused, however it is spelled, and nothing is made there" {
+	local place fake=$BATS_TEST_TMPDIR/fake
+	mkdir "$fake"
+	touch "$fake"/cgroup.{procs,subtree_control,controllers}
+	for place in '' / . .. ../../../.. /nowhere /etc /sys/fs/cgroup/../../../etc /proc/self/fd/0 "$BATS_TEST_TMPDIR" \
+		"$BATS_TEST_TMPDIR/../.." "$fake" "$fake/../fake"; do
+		refused 125 '.' sandbox --cgroup-parent "$place" --memory 64m -- /bin/true
+		[ -z "$place" ] || refused 125 '.' sandbox --cgroup-parent "$place" -- /bin/true
+	done
+	is 'cgroup.controllers cgroup.procs cgroup.subtree_control' "$(cd "$fake" && echo *)"
+	is '' "$(cat "$fake"/*)"
+}
+
 @test "t-c3: /proc/sys, sysrq-trigger, irq, bus, fs cannot be written by inside root" {
 	local files=(/proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sys/kernel/modprobe
 		/proc/sys/vm/drop_caches /proc/sys/net/ipv4/ip_forward /proc/sys/user/max_user_namespaces

@@ -214,6 +214,10 @@ replace_by_link() { # PATH-IN-IMAGE TARGET
 	azm ps >/dev/null
 	azm logs "$name" >/dev/null
 	azm inspect "$name" >/dev/null
+	azm cp -q "$name:/bin/gzip" "$BATS_TEST_TMPDIR/copied"
+	azm cp -q "$BATS_TEST_TMPDIR/copied" "$name:/tmp/copied"
+	azm top "$name" >/dev/null
+	azm commit -q "$name" "$BATS_TEST_TMPDIR/committed"
 	azm rm -f "$name"
 	[ ! -e "$mark" ]
 }
