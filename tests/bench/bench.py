@@ -553,21 +553,6 @@ def bench_snapshot():
     row(f"snapshot of {large} MB, stopped", times[f"stopped, {large} MB"], "of an empty layer", times["stopped, empty"], 1.5, 1.1)
 
 
-def bench_exec():
-    print("exec of /bin/true in a sandbox that runs, interleaved")
-    running.bench_exec(TOOLS, PEERS)
-
-
-def bench_many():
-    print("many idle sandboxes at once, each with its server and its place on the private network")
-    running.bench_many(TOOLS, 100 if QUICK else 1000)
-
-
-def bench_guard():
-    print("start of a sandbox on a work tree of many files, with the workspace guard and without")
-    running.bench_guard(TOOLS, 1000 if QUICK else 5000)
-
-
 TOOLS = running.Tools(user, spawn, show_times, worked, note, row, missing, memory, processes, AZM, ROOT, SCRATCH, QUICK)
 
 
@@ -589,8 +574,8 @@ def main():
                           ("burst", bench_burst), ("alive", bench_alive), ("memory", bench_memory), ("action", bench_action),
                           ("server", bench_server), ("files", bench_files), ("publish", bench_publish),
                           ("egress", bench_egress), ("members", bench_members), ("unpack", bench_unpack),
-                          ("store", bench_store), ("snapshot", bench_snapshot), ("exec", bench_exec),
-                          ("guard", bench_guard), ("many", bench_many)):
+                          ("store", bench_store), ("snapshot", bench_snapshot), ("exec", lambda: running.bench_exec(TOOLS, PEERS)),
+                          ("guard", lambda: running.bench_guard(TOOLS)), ("many", lambda: running.bench_many(TOOLS))):
         if not ONLY or name in ONLY:
             try:
                 section()

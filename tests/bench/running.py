@@ -31,6 +31,7 @@ def workload_of(pid):
 
 
 def bench_exec(tools, peers):
+    print("exec of /bin/true in a sandbox that runs, interleaved")
     name = "bench-exec"
     if tools.user([tools.azm, "run", "-d", "--name", name, "--rootfs", tools.root, "--", *SLEEPER]).returncode:
         tools.missing("exec", "azm-sandbox run fails")
@@ -81,7 +82,9 @@ def start_many(tools, count):
     return means[0], means[-1], sum(means) / len(means)
 
 
-def bench_many(tools, count):
+def bench_many(tools):
+    count = 100 if tools.quick else 1000
+    print("many idle sandboxes at once, each with its server and its place on the private network")
     before = kernel_memory()
     times = start_many(tools, count)
     alive = names(tools)
@@ -109,7 +112,9 @@ def bench_many(tools, count):
 
 # ---- guard ----------------------------------------------------------------------------------------------------------
 
-def bench_guard(tools, files):
+def bench_guard(tools):
+    files = 1000 if tools.quick else 5000
+    print("start of a sandbox on a work tree of many files, with the workspace guard and without")
     tree = tools.scratch / "work-tree"
     made = tools.user(["sh", "-ec", f"""mkdir {tree}; cd {tree}; git init -q .
 for d in $(seq {files // 100}); do mkdir -p src/$d; for f in $(seq 100); do echo $d $f >src/$d/$f.c; done; done
