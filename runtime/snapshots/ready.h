@@ -53,12 +53,11 @@ struct ready {
 int ready_begin(struct ready *ready, int layer, struct azm_err *err);
 
 /**
- * ready_round() - look at the mappings and the clock; ready_walk() of every directory follows
- * @init:	azm-init, as the host sees it
+ * ready_round() - look at the clock; mapped_scan() to @ready->mapped and ready_walk() of every directory follow
  *
  * Return: whether another round is worth its time and allowed
  */
-bool ready_round(struct ready *ready, pid_t init);
+bool ready_round(struct ready *ready);
 
 /** ready_walk() - copy the files below a directory; in a child that may read them. */
 void ready_walk(struct ready *ready, int root);

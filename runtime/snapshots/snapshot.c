@@ -282,8 +282,8 @@ static int get_ready(struct taking *t, const struct subids *subids, struct azm_e
 		return -1;
 	if (paused_find(t->dir, &paused, &ignored) < 0)
 		return 0;
-	while (!paused.by_user && ready_round(&t->ready, paused.init) &&
-		idmap_in_child(subids, copy_ahead, t, &ignored) == 0)
+	while (!paused.by_user && ready_round(&t->ready) && mapped_scan(paused.init, &t->ready.mapped, &ignored) == 0 &&
+		!t->ready.mapped.unknown && idmap_in_child(subids, copy_ahead, t, &ignored) == 0)
 		continue;
 	paused_free(&paused);
 	return 0;

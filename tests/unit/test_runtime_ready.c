@@ -124,16 +124,18 @@ static void begin(struct ready *ready)
 static void end(struct ready *ready)
 {
 	struct azm_err err = { 0 };
-	cleanup_fd int layer = ready->layer;
+	int layer = ready->layer;
 
 	assert_ok(ready_end(ready, &err), &err);
+	if (layer >= 0)
+		close(layer);
 	assert_int_equal(access("layer/ready", F_OK), -1);
 }
 
 /* One round over "in". @mapped: a name that is said to be mapped; NULL */
 static void go_round(struct ready *ready, const char *mapped)
 {
-	if (!ready_round(ready, getpid())) /* nobody is in a namespace below ours */
+	if (!ready_round(ready))
 		return;
 	cleanup_fd int in = open("in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mapped)
