@@ -176,6 +176,8 @@ static void run_init(const struct plan *plan)
 		fail(&err);
 	if (build(plan, proc, workload.user_limits, &workload.master, &err) < 0)
 		fail(&err);
+	if (proc >= 0)
+		close(steal_fd(&proc)); /* it stands in its place; this one would lead around its masks */
 	/* Only now: until the pivot, our own /proc/self/fd had to stay ours. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	send_report(REPORT_BUILT, workload.master, NULL);
