@@ -437,12 +437,14 @@ def bench_server():
     print("the runtime server by itself: an action, much output, memory")
     with lone_server() as server:
         if os.getuid() == 0:
-            time.sleep(0.5)  # start-up ends with giving memory back, after the port was announced
+            time.sleep(1.5)  # it is idle, and gives memory back, a second after the last thing it did
             row("memory of an idle server", memory({server.pid(): "server"})[1] / KIB, "1 MiB", 1, 1, 1)
         bench_floor_action(server)
         if os.getuid() == 0:
+            time.sleep(1.5)
             before = memory({server.pid(): "server"})[1]
             user([BUILD / "bench/action_bench", "1000", server.port, "none"])
+            time.sleep(1.5)
             after = memory({server.pid(): "server"})[1]
             note(f"after 1000 more actions: {before:.0f} -> {after:.0f} KiB")
         bench_output(server)
