@@ -31,7 +31,7 @@ include tests/bench/module.mk
 CRASH_POINTS ?= 80
 check-crash: deps-test
 	@$(MAKE) --no-print-directory tests
-	@AZM_CRASH_POINTS=$(CRASH_POINTS) AZM_TEST_TIMEOUT=7200 AZM_TEST_LIMIT=7200 tests/run-tests.sh $(O) tests/cli/crash.bats
+	@AZM_CRASH_POINTS=$(CRASH_POINTS) AZM_TEST_TIMEOUT=7200 AZM_TEST_LIMIT=7200 tests/run-tests.sh $(O) tests/cli/crash.bats tests/crash/more.bats
 
 # Real servers of VS Code: downloads 60 MB. CODE_SERVER: the program of an npm package code-server, tried as well.
 check-vscode: $(O)/azm-runtime-server
