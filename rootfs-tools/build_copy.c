@@ -20,25 +20,20 @@
 #include "base/cleanup.h"
 #include "mount/mount.h"
 #include "rootfs-tools/build.h"
-#include "rootfs-tools/glob.h"
+#include "rootfs-tools/build_sources.h"
 #include "rootfs-tools/layer_internal.h"
 #include "rootfs-tools/stream.h"
 #include "rootfs-tools/tar_index.h"
 #include "rootfs-tools/tree_walk.h"
 
-enum { SOURCES_MAX = 65536 };
-
 struct copying {
 	struct build *build;
 	struct stage *stage;
 	const struct instruction *instruction;
-	int root;			   /* what sources are below */
-	const struct dockerignore *ignore; /* NULL: everything is seen */
-	struct dockerignore exclude;	   /* --exclude */
-	struct str_list sources;	   /* paths below root, clean */
-	char *target;			   /* absolute; with a '/' at its end a directory */
-	bool into;			   /* it is a directory, or becomes one */
-	bool chown, chmod, parents;
+	struct copy_sources sources;
+	char *target; /* absolute; with a '/' at its end a directory */
+	bool into;    /* it is a directory, or becomes one */
+	bool chown, chmod;
 	struct owner owner; /* with chown: uid, gid; with chmod: mode */
 	struct layer_step step;
 	struct tree_copy copy;
@@ -48,96 +43,7 @@ struct copying {
 	char *destination; /* of it, without '/' in front */
 };
 
-/* ---- which files ------------------------------------------------------------------------------------------------ */
-
-static bool is_left_out(const struct copying *c, const char *path)
-{
-	return (c->ignore && dockerignore_matches(c->ignore, path)) || dockerignore_matches(&c->exclude, path);
-}
-
-static bool has_exceptions(const struct copying *c)
-{
-	return (c->ignore && c->ignore->has_exceptions) || c->exclude.has_exceptions;
-}
-
-/* Whether nothing of a source is seen: of an ignored directory some files may be. */
-static bool is_hidden(const struct copying *c, const char *path)
-{
-	struct stat st;
-
-	if (!is_left_out(c, path))
-		return false;
-	cleanup_fd int fd = resolve_in_root(c->root, path, O_PATH | O_NOFOLLOW);
-	return !has_exceptions(c) || fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int add_source(struct copying *c, const char *path, struct azm_err *err)
-{
-	if (c->sources.count >= SOURCES_MAX)
-		return err_msg(err, E2BIG, "copy", path, "more than %d files match", SOURCES_MAX);
-	str_list_add(&c->sources, path);
-	return 0;
-}
-
-static int match_below(struct copying *c, const char *path, const char *pattern, struct azm_err *err);
-
-/* One component of a pattern against the names in a directory. */
-static int match_names(
-	struct copying *c, const char *path, const char *component, const char *rest, struct azm_err *err)
-{
-	int fd = resolve_in_root(c->root, *path ? path : ".", O_RDONLY | O_DIRECTORY);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	cleanup_str_list struct str_list names = { 0 };
-
-	if (!dir) {
-		cleanup_close_fd(&fd);
-		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "read the directory", path);
-	}
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-			glob_match(component, entry->d_name, GLOB_PATHS))
-			str_list_add(&names, entry->d_name);
-	if (names.count)
-		qsort(names.items, names.count, sizeof *names.items, compare_names);
-	for (size_t i = 0; i < names.count; i++) {
-		cleanup_free char *inner = xasprintf("%s%s%s", path, *path ? "/" : "", names.items[i]);
-		if (match_below(c, inner, rest, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* What the rest of a pattern matches below a path that is there. */
-static int match_below(struct copying *c, const char *path, const char *pattern, struct azm_err *err)
-{
-	if (!*pattern)
-		return is_hidden(c, path) ? 0 : add_source(c, path, err);
-	const size_t length = strcspn(pattern, "/");
-	const char *rest = pattern + length + (pattern[length] == '/');
-	cleanup_free char *component = xasprintf("%.*s", (int)length, pattern);
-
-	return match_names(c, path, component, rest, err);
-}
-
-/* A source that is no pattern has to be there. */
-static int add_plain(struct copying *c, const char *path, struct azm_err *err)
-{
-	cleanup_fd int fd = *path ? resolve_in_root(c->root, path, O_PATH | O_NOFOLLOW) : c->root;
-
-	if (!*path)
-		steal_fd(&fd);
-	else if (fd < 0 || is_hidden(c, path)) {
-		err_msg(err, ENOENT, "copy", path, fd < 0 ? "there is no such file%s" : ".dockerignore leaves it out%s",
-			c->ignore ? " in the context" : "");
-		return -1;
-	}
-	return add_source(c, path, err);
-}
+/* ---- what is copied --------------------------------------------------------------------------------------------- */
 
 static bool is_url(const char *text)
 {
@@ -168,10 +74,7 @@ static int find_source(struct copying *c, const char *word, struct azm_err *err)
 		return err_hint(
 			err, "fetch it before the build, or with RUN and --egress HOST, and check its hash there");
 	}
-	layer_clean_path(path);
-	if (!glob_is_pattern(path))
-		return add_plain(c, path, err);
-	return glob_check(path, err) < 0 ? -1 : match_below(c, "", path, err);
+	return copy_sources_add(&c->sources, path, err);
 }
 
 static int find_sources(struct copying *c, struct azm_err *err)
@@ -208,21 +111,19 @@ static int find_target(struct copying *c, struct azm_err *err)
 		return -1;
 	c->target = stage_path(c->stage, word);
 	cleanup_fd int there = resolve_in_root(view, c->target, O_PATH | O_DIRECTORY);
-	c->into = there >= 0 || names_directory(word) || c->parents;
+	c->into = there >= 0 || names_directory(word) || c->sources.parents;
 	if (!c->into && c->sources.count + in->heredoc_count > 1)
 		return err_msg(err, EINVAL, "copy", c->target,
 			"several files need a directory: the target has to end with '/'");
 	return 0;
 }
 
-/* Where a source goes: below the target, or as the target. Without '/' in front. Caller owns. */
-static char *destination_of(const struct copying *c, const char *source, bool directory)
+/* Where a source goes: below the target, or as the target. @name: of it there. Without '/' in front. Caller owns. */
+static char *destination_of(const struct copying *c, const char *name, bool directory)
 {
-	const char *base = strrchr(source, '/');
-	char *path;
+	const bool below = c->into && !(directory && !c->sources.parents);
+	char *path = below ? xasprintf("%s/%s", c->target, name) : xstrdup(c->target);
 
-	base = c->parents || !base ? source : base + 1;
-	path = c->into && !(directory && !c->parents) ? xasprintf("%s/%s", c->target, base) : xstrdup(c->target);
 	layer_clean_path(path);
 	return path;
 }
@@ -283,8 +184,9 @@ static int copy_visit(void *context, const struct tree_entry *entry, struct azm_
 
 	if (job_interrupted(&c->build->job, err) < 0)
 		return -1;
-	if (is_left_out(c, entry->path))
-		return has_exceptions(c) ? 0 : 1; /* its directories are made for what is seen in them */
+	/* Directories of what is hidden are made for what is seen in them. */
+	if (copy_sources_hide(&c->sources, entry->path))
+		return copy_sources_have_exceptions(&c->sources) ? 0 : 1;
 	if (!*path)
 		return 0; /* the root is there */
 	return c->copies ? tree_copy_entry(&c->copy, entry, path, &owner, err)
@@ -297,7 +199,7 @@ static int copy_leave(void *context, const struct tree_entry *entry, struct azm_
 	cleanup_free char *path = entry_destination(c, entry);
 
 	/* The directory that is copied into, not as, keeps its own time. */
-	if (!c->copies || !*path || strcmp(entry->path, c->source) == 0 || is_left_out(c, entry->path))
+	if (!c->copies || !*path || strcmp(entry->path, c->source) == 0 || copy_sources_hide(&c->sources, entry->path))
 		return 0;
 	return tree_copy_times(&c->copy, entry, path, err);
 }
@@ -329,19 +231,19 @@ static bool real_path(int root, int fd, char path[static PATH_MAX])
 static int open_source(struct copying *c, const char *source, char **name, struct stat *st, struct azm_err *err)
 {
 	char path[PATH_MAX];
-	cleanup_fd int meant = resolve_in_root(c->root, source, O_PATH);
+	cleanup_fd int meant = resolve_in_root(c->sources.root, source, O_PATH);
 
 	if (meant < 0)
-		meant = resolve_in_root(c->root, source, O_PATH | O_NOFOLLOW);
+		meant = resolve_in_root(c->sources.root, source, O_PATH | O_NOFOLLOW);
 	if (meant < 0 || fstat(meant, st) < 0)
 		return err_sys(err, "copy", source);
-	if (!real_path(c->root, meant, path))
+	if (!real_path(c->sources.root, meant, path))
 		return err_msg(err, ENAMETOOLONG, "copy", source, "its path is too long");
 	char *slash = strrchr(path, '/');
 	*name = xstrdup(slash ? slash + 1 : path);
 	if (slash)
 		*slash = '\0';
-	int dir = resolve_in_root(c->root, slash ? path : ".", O_RDONLY | O_DIRECTORY);
+	int dir = resolve_in_root(c->sources.root, slash ? path : ".", O_RDONLY | O_DIRECTORY);
 	if (dir < 0) {
 		err_sys(err, "copy", source);
 		free(steal_ptr(name));
@@ -351,8 +253,28 @@ static int open_source(struct copying *c, const char *source, char **name, struc
 
 static int add_archive(struct copying *c, int dir, const char *name, struct azm_err *err);
 
-static int copy_source(struct copying *c, const char *source, struct azm_err *err)
+/* --parents: the directories in front of a source, with their modes. */
+static int copy_parents(struct copying *c, const struct copy_source *source, struct azm_err *err)
 {
+	for (const char *end = strchr(source->name, '/'); end; end = strchr(end + 1, '/')) {
+		struct tree_entry entry = { .name = "." };
+		cleanup_free char *path = xasprintf("%.*s", (int)(end - source->path), source->path);
+		cleanup_free char *destination = destination_of(c, path + (source->name - source->path), true);
+		cleanup_fd int dir = resolve_in_root(c->sources.root, path, O_RDONLY | O_DIRECTORY);
+		if (dir < 0 || fstat(dir, &entry.st) < 0)
+			return err_sys(err, "copy", path);
+		entry.dir = dir;
+		entry.path = c->source = path;
+		c->destination = destination;
+		if (copy_visit(c, &entry, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int copy_source(struct copying *c, const struct copy_source *from, struct azm_err *err)
+{
+	const char *source = from->path;
 	const struct tree_visitor visitor = { copy_visit, copy_leave, c };
 	cleanup_free char *name = NULL;
 	struct stat st = { 0 };
@@ -364,12 +286,14 @@ static int copy_source(struct copying *c, const char *source, struct azm_err *er
 			return err_sys(err, "make directory", c->target);
 		c->source = "";
 		c->destination = whole;
-		return tree_walk(c->root, &visitor, err);
+		return tree_walk(c->sources.root, &visitor, err);
 	}
 	cleanup_fd int dir = open_source(c, source, &name, &st, err);
 	if (dir < 0 || !name)
 		return -1;
-	cleanup_free char *destination = destination_of(c, source, S_ISDIR(st.st_mode));
+	if (c->sources.parents && copy_parents(c, from, err) < 0)
+		return -1;
+	cleanup_free char *destination = destination_of(c, from->name, S_ISDIR(st.st_mode));
 	c->source = source;
 	c->destination = destination;
 	if (c->copies && c->instruction->kind == DF_ADD && S_ISREG(st.st_mode)) {
@@ -383,7 +307,8 @@ static int copy_source(struct copying *c, const char *source, struct azm_err *er
 static int copy_heredoc(struct copying *c, const struct heredoc *heredoc, struct azm_err *err)
 {
 	const struct owner owner = owner_of(c, S_IFREG | 0644);
-	cleanup_free char *path = destination_of(c, heredoc->name, false);
+	const char *slash = strrchr(heredoc->name, '/');
+	cleanup_free char *path = destination_of(c, slash ? slash + 1 : heredoc->name, false);
 	cleanup_free char *text =
 		heredoc->expand ? build_expand_heredoc(c->build, c->stage, heredoc->text, err) : xstrdup(heredoc->text);
 
@@ -400,7 +325,7 @@ static int copy_heredoc(struct copying *c, const struct heredoc *heredoc, struct
 static int copy_all(struct copying *c, struct azm_err *err)
 {
 	for (size_t i = 0; i < c->sources.count; i++)
-		if (copy_source(c, c->sources.items[i], err) < 0)
+		if (copy_source(c, &c->sources.items[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < c->instruction->heredoc_count; i++)
 		if (copy_heredoc(c, &c->instruction->heredocs[i], err) < 0)
@@ -466,8 +391,8 @@ static int open_from(struct copying *c, const char *from, struct stage *other, s
 			return -1;
 		stage = other;
 	}
-	c->root = stage_view(build, stage, err);
-	return c->root < 0 ? -1 : 0;
+	c->sources.root = stage_view(build, stage, err);
+	return c->sources.root < 0 ? -1 : 0;
 }
 
 static int read_excludes(struct copying *c, struct azm_err *err)
@@ -484,7 +409,7 @@ static int read_excludes(struct copying *c, struct azm_err *err)
 		free(text);
 		text = more;
 	}
-	return dockerignore_parse(text, "--exclude", &c->exclude, err);
+	return dockerignore_parse(text, "--exclude", &c->sources.exclude, err);
 }
 
 static int prepare(struct copying *c, struct stage *other, struct azm_err *err)
@@ -493,9 +418,10 @@ static int prepare(struct copying *c, struct stage *other, struct azm_err *err)
 	const char *chown = instruction_flag(c->instruction, "chown");
 	const char *chmod = instruction_flag(c->instruction, "chmod");
 
-	c->root = c->build->context;
-	c->ignore = from ? NULL : &c->build->ignore;
-	c->parents = instruction_flag(c->instruction, "parents") != NULL;
+	c->sources = (struct copy_sources){ .root = c->build->context,
+		.ignore = from ? NULL : &c->build->ignore,
+		.parents = instruction_flag(c->instruction, "parents") != NULL,
+		.job = &c->build->job };
 	if (from && open_from(c, from, other, err) < 0)
 		return -1;
 	if ((chown && read_chown(c, chown, err) < 0) || (chmod && read_chmod(c, chmod, err) < 0))
@@ -528,8 +454,7 @@ int build_copy(struct build *build, struct stage *stage, const struct instructio
 	int result = prepare(&c, &other, err) < 0 ? -1 : make_layer(&c, err);
 	layer_step_end(&c.step);
 	stage_release(&other);
-	str_list_free(&c.sources);
-	dockerignore_free(&c.exclude);
+	copy_sources_free(&c.sources);
 	free(c.target);
 	return result;
 }

@@ -110,6 +110,38 @@ listing() { # of what is below $ROOT/x
 	is b "$(cat "$ROOT/x/as")"
 }
 
+@test "COPY --parents: the directories in front, with their modes; from the pivot on; ** is any number of them" {
+	make_context
+	mkdir -p "$C/p/x/deep"
+	cp "$C/src/a.txt" "$C/p/x/deep"
+	chmod 750 "$C/p/x"
+	recipe <<-'END'
+		FROM scratch
+		COPY --parents ./src/a.txt src/sub /x/plain/
+		COPY --parents --chown=7 p/x/deep/a.txt /x/owned
+		COPY --parents p/./x/deep/*.txt p/./x /x/pivot
+		COPY --parents p/x/./ /x/contents/
+		COPY --parents **/a.txt /x/all/
+		COPY --parents ./p/./**/a.txt **/x/./deep /x/some/
+		COPY --parents=false src/a.txt /x/not/
+	END
+	builds -q
+	is "$(printf '%s\n' 'all d 755 ' 'all/p d 755 ' 'all/p/x d 750 ' 'all/p/x/deep d 755 ' 'all/p/x/deep/a.txt f 644 ' \
+		'all/src d 755 ' 'all/src/a.txt f 644 ' 'contents d 750 ' 'contents/deep d 755 ' 'contents/deep/a.txt f 644 ' \
+		'not d 755 ' 'not/a.txt f 644 ' 'owned d 755 ' 'owned/p d 755 ' 'owned/p/x d 750 ' 'owned/p/x/deep d 755 ' \
+		'owned/p/x/deep/a.txt f 644 ' 'pivot d 755 ' 'pivot/x d 750 ' 'pivot/x/deep d 755 ' 'pivot/x/deep/a.txt f 644 ' \
+		'plain d 755 ' 'plain/src d 755 ' 'plain/src/a.txt f 644 ' 'plain/src/sub d 751 ' 'plain/src/sub/c.md f 644 ' \
+		'some d 755 ' 'some/deep d 755 ' 'some/deep/a.txt f 644 ' 'some/x d 750 ' 'some/x/deep d 755 ' \
+		'some/x/deep/a.txt f 644 ')" "$(listing)"
+	is 4 "$(grep -c '^./x/owned/p.* uid=7 gid=7 ' "$OUT/owners.mtree")"
+	printf 'FROM scratch\nCOPY --parents src/nosuch /x/\n' | recipe
+	rejects 'Dockerfile:2: copy src/nosuch: .*no such file'
+	printf 'FROM scratch\nCOPY --parents links/directory/passwd links/**/passwd ../../**/secret /x/\n' | recipe
+	rejects 'Dockerfile:2: .*no such file'
+	printf 'FROM scratch\nCOPY --parents links/**/passwd ../../**/secret /x/\n' | recipe
+	rejects 'Dockerfile:2: .*no file matches'
+}
+
 @test "COPY: links that leave the context are copied as links, never followed" {
 	make_context
 	recipe <<-'END'
