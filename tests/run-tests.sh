@@ -251,8 +251,8 @@ mapfile -t files < <(list_files "$@")
 cd "$work" || exit 1
 # A second user of the host, for what such a user must not be able to do.
 if [ "$(id -u)" -eq 0 ]; then
-	mkdir -m 0777 "$work/other"
-	chmod 0777 "$work/other"
+	mkdir "$work/other"
+	chmod 1777 "$work/other" # also for what both users have to reach: the ids' HOMEs are closed
 	setpriv --reuid "$other_id" --regid "$other_id" --clear-groups --inh-caps=-all --bounding-set=-all \
 		/usr/bin/python3 "$work/tests/lib/other-user.py" serve "$work/other/socket" 9>&- &
 	other_user=$!

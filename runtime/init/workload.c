@@ -67,23 +67,25 @@ static int make_directories(const char *path)
 	return mkdir(copy, 0755) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* A working directory such as /proc/self/fd/7 could lead out of the root through a descriptor (CVE-2024-21626):
- * everything from 3 up is closed on exec, and the path the kernel reports afterwards must lie below our root. */
+/* A working directory such as /proc/self/fd/7 could lead out of the root through a descriptor (CVE-2024-21626), and one
+ * of azm-init's below what is bound read-only over /proc: everything from 3 up is closed on exec, and the path
+ * the kernel reports afterwards must lie below our root and not in /proc. */
 static int enter_cwd(const struct plan *plan, struct azm_err *err)
 {
 	char seen[PATH_MAX];
 	const char *cwd = plan->cwd ? plan->cwd : "/";
+	const char *wrong = NULL;
 
-	if (strncmp(cwd, "/proc/", 6) == 0)
-		return err_msg(err, EINVAL, "enter working directory", cwd, "a directory of /proc is not accepted");
-	if (chdir(cwd) < 0) {
+	if (chdir(cwd) < 0)
 		return err_sys(err, "enter working directory", cwd);
-	}
-	if (syscall(SYS_getcwd, seen, sizeof seen) < 0 || seen[0] != '/') {
-		(void)!chdir("/");
-		return err_msg(err, EACCES, "enter working directory", cwd, "it is outside of the sandbox's root");
-	}
-	return 0;
+	if (syscall(SYS_getcwd, seen, sizeof seen) < 0 || seen[0] != '/')
+		wrong = "it is outside of the sandbox's root";
+	else if (str_starts(seen, "/proc") && strchr("/", seen[strlen("/proc")]))
+		wrong = "a directory of /proc is not accepted";
+	if (!wrong)
+		return 0;
+	(void)!chdir("/");
+	return err_msg(err, EACCES, "enter working directory", cwd, "%s", wrong);
 }
 
 static int take_terminal(int tty, struct azm_err *err)

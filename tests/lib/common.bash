@@ -197,6 +197,20 @@ no_processes_left() {
 
 no_sandbox_processes() { [ -z "$(sandbox_processes)" ]; }
 
+# A directory that the second user can enter, too: our HOME is closed, and what lies in it proves nothing. Without a
+# second user, any.
+shared_directory() {
+	local dir=$BATS_TEST_TMPDIR
+	[ -S "${AZM_OTHER_USER:-}" ] && dir=$(mktemp -d "$(dirname "$AZM_OTHER_USER")/shared-XXXXXX")
+	chmod 755 "$dir"
+	echo "$dir"
+}
+
+# Let the second user run a program: PATH ids.
+as_other() {
+	run "$TESTS/lib/other-user.py" ask "$AZM_OTHER_USER" run "$1"
+}
+
 inspect() { # NAME KEY
 	azm inspect "$1" | jq -r ".[0].$2"
 }

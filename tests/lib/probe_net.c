@@ -174,6 +174,26 @@ static int sockets(int argc, char **argv)
 	return 0;
 }
 
+/* ask PATH TEXT: the answer of a control socket; nothing when it hangs up. */
+static int ask(int argc, char **argv)
+{
+	char unix_path[sizeof(struct sockaddr_un)], answer[4096];
+	union any_address address;
+
+	(void)argc;
+	snprintf(unix_path, sizeof unix_path, "unix:%s", argv[1]);
+	socklen_t length = parse_address(unix_path, "0", &address);
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (!length || fd < 0 || connect(fd, &address.sa, length) < 0) {
+		fact("ask.connect", "%s", result(-1));
+		return 1;
+	}
+	(void)!send(fd, argv[2], strlen(argv[2]), MSG_NOSIGNAL);
+	ssize_t size = recv(fd, answer, sizeof answer, 0);
+	fact("ask", "%.*s", size > 0 ? (int)size : 0, answer);
+	return 0;
+}
+
 /* An inherited socket that can be disconnected and re-connected reaches whatever its home namespace reaches. */
 static int reconnect_stdio(int argc, char **argv)
 {
@@ -245,6 +265,7 @@ const struct probe_row probe_net[] = {
 	{ "net", net, 0, 0, "links, addresses, routes, UNIX sockets" },
 	{ "sockets", sockets, 0, 0, "which socket families can be made" },
 	{ "connect", connect_to, 2, 1, "ADDRESS PORT [MS]: connect; ADDRESS may be unix:PATH" },
+	{ "ask", ask, 2, 1, "PATH TEXT: send one message to a control socket" },
 	{ "reconnect", reconnect_stdio, 2, 1, "ADDRESS PORT: re-connect every inherited socket" },
 	{ "fake-server", fake_server, 1, 1, "PORT [ADDRESS]: answer 200 on /alive, body is the peer's address" },
 	{ 0 },

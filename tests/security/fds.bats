@@ -45,24 +45,31 @@ with_many_fds() {
 }
 
 @test "t-f1: the image's working directory is a descriptor: refused too" {
-	local bundle=$BATS_TEST_TMPDIR/bundle
+	local bundle=$BATS_TEST_TMPDIR/bundle fd
 	mkdir "$bundle"
 	cp -a "$ROOTFS" "$bundle/rootfs"
-	echo '{"architecture":"amd64","os":"linux","config":{"WorkingDir":"/proc/self/fd/20"}}' >"$bundle/image.json"
-	run with_many_fds timeout 30 "$AZM" run --rm --rootfs "$bundle" -- /bin/probe cwd
-	is 125 "$status"
+	for fd in 3 4 5 6 7 8 9 10 20; do
+		echo '{"architecture":"amd64","os":"linux","config":{"WorkingDir":"/proc/self/fd/'$fd'"}}' >"$bundle/image.json"
+		run with_many_fds timeout 30 "$AZM" run --rm --rootfs "$bundle" -- /bin/probe cwd
+		is 125 "$status" "fd $fd"
+	done
 }
 
 @test "t-f1: a working directory through a link of the image to a descriptor" {
-	local copy
+	local copy fd
 	copy=$(copy_rootfs)
-	ln -s /proc/self/fd/20 "$copy/link"
+	# The low ones are azm-init's own: one of /proc/sys/user led below what is bound read-only over /proc/sys.
+	for fd in 3 4 5 6 7 8 9 10 20; do
+		ln -s "/proc/self/fd/$fd" "$copy/link$fd"
+		run with_many_fds timeout 30 "$AZM" run --rm --rootfs "$copy" -w "/link$fd" -- /bin/probe cwd
+		[ "$status" -ne 0 ] || is / "$(value cwd)" "fd $fd"
+		has_not "$output" unreachable
+	done
 	ln -s /proc/self/cwd "$copy/cwd"
-	run with_many_fds timeout 30 "$AZM" run --rm --rootfs "$copy" -w /link -- /bin/probe cwd
-	[ "$status" -ne 0 ] || is / "$(value cwd)"
-	has_not "$output" unreachable
 	run azm run --rm --rootfs "$copy" -w /cwd -- /bin/probe cwd
 	has_not "$output" unreachable
+	run azm run --rm --rootfs "$copy" -w //proc/self/task -- /bin/probe cwd
+	is 125 "$status"
 }
 
 @test "t-f2: descriptors the caller left open do not go in, with run" {
@@ -132,6 +139,19 @@ with_many_fds() {
 	azm exec "$name" touch /tmp/stop
 	is "$sum" "$(sha256sum "$AZM")"
 	has_not "$(azm logs "$name" 2>&1)" wrote
+}
+
+@test "t-f4: azm-init is a memory file that nobody can change any more" {
+	local name
+	name=$(new_name)
+	background "$name"
+	run python3 - "$(inspect "$name" pid)" <<-'END'
+		import fcntl, os, sys
+		fd = os.open(f"/proc/{sys.argv[1]}/exe", os.O_RDONLY)
+		F_GET_SEALS, SEAL_SEAL_SHRINK_GROW_WRITE = 1034, 15
+		print(os.readlink(f"/proc/self/fd/{fd}"), fcntl.fcntl(fd, F_GET_SEALS) & SEAL_SEAL_SHRINK_GROW_WRITE)
+	END
+	is '/memfd:azm-init (deleted) 15' "$output"
 }
 
 @test "t-f5: pid 1 cannot be read, traced, killed or stopped from inside" {

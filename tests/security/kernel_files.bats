@@ -202,8 +202,12 @@ hidden() { # PATH
 	[ -n "$socket" ] || skip 'no control socket found for the sandbox'
 	# A hard link is the only way to bring it in: binds of the directory are refused.
 	ln "$socket" "$work/control" 2>/dev/null || skip 'the socket cannot be linked here: another file system'
-	run azm exec "$name" probe connect unix:/workspace/control 0
-	# Connecting may work; being served must not: the sandbox still runs after a stop request from inside.
-	run azm exec "$name" sh -c 'printf "{\"stop\":0}\n" | timeout 2 nc local:/workspace/control; true'
+	# The user is served; the sandbox can connect, being the same uid, and is not.
+	run env -C "$(dirname "$socket")" "$PROBE" ask "$(basename "$socket")" '{"op":"signal","signal":0}'
+	has "$output" '^ask=.*no such signal'
+	run azm exec "$name" probe ask /workspace/control '{"op":"signal","signal":0}'
+	is 'ask=' "$output"
+	run azm exec "$name" probe ask /workspace/control '{"op":"stop","seconds":0}'
+	is 'ask=' "$output"
 	is running "$(state_of "$name")"
 }
