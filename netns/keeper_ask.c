@@ -84,7 +84,8 @@ static size_t take_fds(struct msghdr *message, int fds[KEEPER_FDS_MAX])
 	return count;
 }
 
-/* The control buffer has room for KEEPER_FDS_MAX descriptors and no more, so no surplus one can come in. */
+/* Room for KEEPER_FDS_MAX descriptors and no more, so that no surplus one can come in: CMSG_SPACE() rounds up, and the
+ * kernel would put another one into what that adds. */
 static bool receive_answer(int connection, struct keeper_answer *answer, int fds[KEEPER_FDS_MAX], size_t *fd_count)
 {
 	union {
@@ -92,9 +93,10 @@ static bool receive_answer(int connection, struct keeper_answer *answer, int fds
 		char room[CMSG_SPACE(KEEPER_FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec part = { .iov_base = answer, .iov_len = sizeof *answer };
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_LEN(KEEPER_FDS_MAX * sizeof(int)) };
 	ssize_t n;
 
 	do

@@ -275,9 +275,11 @@ static ssize_t receive(int fd, char *text, size_t size, struct control_fds *pass
 		struct cmsghdr header;
 		char room[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
 	} ancillary;
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary
-	};
+	/* Not CMSG_SPACE(), which has room for one more than there is in @passed. */
+	struct msghdr message = { .msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &ancillary,
+		.msg_controllen = CMSG_LEN(CONTROL_FDS * sizeof(int)) };
 	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
 

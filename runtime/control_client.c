@@ -34,8 +34,9 @@ static json_t *receive(int socket_fd, int *fd, struct azm_err *err)
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} ancillary = { 0 };
+	/* Not CMSG_SPACE(), which has room for another one. */
 	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof ancillary
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = CMSG_LEN(sizeof(int))
 	};
 	ssize_t n;
 	cleanup_fd int passed = -1;

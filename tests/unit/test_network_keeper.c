@@ -343,6 +343,53 @@ static void garbage_does_not_hurt_the_keeper(void **state)
 	network_leave(&b);
 }
 
+static int open_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void send_descriptors(int to, struct keeper_answer *answer, size_t count)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(2 * KEEPER_FDS_MAX * sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { .iov_base = answer, .iov_len = sizeof *answer };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	int zeros[2 * KEEPER_FDS_MAX] = { 0 };
+
+	control.header = (struct cmsghdr){
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))
+	};
+	memcpy(CMSG_DATA(&control.header), zeros, count * sizeof(int));
+	assert_int_equal(sendmsg(to, &message, MSG_NOSIGNAL), sizeof *answer);
+}
+
+/* One more than there is a place for was written behind it, and stayed open. */
+static void an_answer_with_too_many_descriptors_leaves_none(void **state)
+{
+	struct keeper_answer answer = { .magic = KEEPER_MAGIC, .status = KEEPER_WELCOME };
+	struct keeper_stock stock;
+
+	(void)state;
+	for (size_t count = 1; count <= 2 * KEEPER_FDS_MAX; count++) {
+		int ends[2], before = open_descriptors();
+		assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), errno);
+		send_descriptors(ends[0], &answer, count);
+		assert_int_equal(keeper_hear(ends[1], &stock), KEEPER_ABSENT);
+		close(ends[0]);
+		close(ends[1]);
+		assert_int_equal(open_descriptors(), before);
+	}
+}
+
 static int join_in_pid_namespace(struct world *world, void *argument)
 {
 	struct azm_err err = { 0 };
@@ -479,6 +526,7 @@ int main(void)
 		WORLD_TEST(thirty_at_once_make_one_network),
 		WORLD_TEST(joining_while_keepers_leave),
 		WORLD_TEST(garbage_does_not_hurt_the_keeper),
+		cmocka_unit_test(an_answer_with_too_many_descriptors_leaves_none),
 		WORLD_TEST(a_process_of_a_sandbox_is_refused),
 		WORLD_TEST(the_keeper_keeps_nothing_of_its_maker),
 		WORLD_TEST(a_failure_to_make_leaves_nothing),
