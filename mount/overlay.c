@@ -80,7 +80,7 @@ static int explain(int upper, const char *upper_path, struct azm_err *err)
 	switch (err->code) {
 	case EPERM:
 		return err_hint(err, "overlay in a user namespace needs Linux 5.11 or newer; "
-				     "use --rootfs-mode direct (changes the image) or read-only");
+				     "use --rootfs-mode read-only, or direct, which changes the image, on a copy of it (cp -a)");
 	case ENODEV:
 		return err_hint(err, "this kernel has no overlay module loaded: `modprobe overlay` as root");
 	case EINVAL:

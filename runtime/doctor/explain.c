@@ -240,8 +240,8 @@ void explain_overlay(const struct host_facts *host, const struct azm_err *failur
 	if (host_older_than(host, 5, 11)) {
 		because(advice, "overlay in a user namespace needs Linux 5.11, this is %s", host->kernel);
 		str_list_add(&advice->fix,
-			"a newer kernel, or work without the layer: azm-sandbox run --rootfs-mode direct "
-			"(changes the image) or read-only");
+			"a newer kernel, or work without the layer: azm-sandbox run --rootfs-mode read-only, or "
+			"cp -a img copy && azm-sandbox run --rootfs-mode direct --rootfs copy");
 	} else if (failure->code == ENODEV) {
 		because(advice, "the overlay module is not there");
 		str_list_add(&advice->fix,
