@@ -25,7 +25,7 @@ run_suites() {
 	local scope=$1
 	shift
 	# shellcheck disable=SC2016 # expanded in the scope
-	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1200 AZM_TEST_TIMEOUT=3600 AZM_LIMIT=600 PATH=$PATH &&
+	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1800 AZM_TEST_TIMEOUT=7200 AZM_LIMIT=600 PATH=$PATH &&
 		$scope sh -c '${scope:+export AZM_CGROUP=/sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup);} tests/run-tests.sh build $*'" </dev/null
 }
 
@@ -69,6 +69,7 @@ read -ra suites <<<"$(word suites)"
 [[ ${#suites[@]} -eq 0 || $(uname -r) != 5.10.* ]] || without_overlays
 own=() delegated=()
 for suite in "${suites[@]}"; do
+	suite=tests/$suite.bats
 	grep -q '^# runner:.*cgroup' "$AZM_GUEST_TREE/$suite" && delegated+=("$suite") || own+=("$suite")
 done
 [ ${#own[@]} -eq 0 ] || run_suites '' "${own[@]}" || failed=1
