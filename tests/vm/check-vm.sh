@@ -38,7 +38,10 @@ payload() { # GUEST
 	# The suites need a newer one than Debian 11 has; it is all shell.
 	mkdir "$1/payload/bats" && (cd /usr && tar cf - bin/bats lib/bats-core libexec/bats-core) | tar xf - -C "$1/payload/bats"
 	chmod -R a+rX "$1/payload"
-	[ -z "${AZM_VM_IMAGE-}" ] || cp -a "$AZM_VM_IMAGE" "$1/payload/img"
+	if [ -n "${AZM_VM_IMAGE-}" ]; then
+		cp -a "$AZM_VM_IMAGE" "$1/payload/img"
+		chown -Rh 61234:61234 "$1/payload/img" # what `make run` takes for a user when root starts it
+	fi
 	truncate -s 2G "$1/payload.img"
 	mkfs.ext4 -q -F -d "$1/payload" "$1/payload.img"
 	rm -rf "$1/payload"

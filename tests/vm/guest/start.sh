@@ -40,10 +40,12 @@ network_up() {
 readme() {
 	local make try
 	network_up || return 1
-	cp -a "$AZM_GUEST_TREE" /srv/copy && cd /srv/copy || return 1
+	mkdir /srv/copy && tar cf - -C "$AZM_GUEST_TREE" --exclude=./img . | tar xf - -C /srv/copy && cd /srv/copy || return 1
+	# AZM_VM_IMAGE: made before, because hundreds of packages are configured in an hour here.
+	[ ! -d "$AZM_GUEST_TREE/img" ] || { mkdir img && mount --bind "$AZM_GUEST_TREE/img" img; } || return 1
 	make run </dev/null >/run/readme 2>&1 &
 	make=$!
-	until grep -q '^azm-runtime-server: listening' /run/readme || ! kill -0 "$make" 2>/dev/null; do
+	until grep -q '^Stop ' /run/readme || ! kill -0 "$make" 2>/dev/null; do
 		sleep 1
 	done
 	tail -n 40 /run/readme
