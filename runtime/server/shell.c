@@ -18,6 +18,10 @@
  *
  * A key that sends a signal is looked after for a while: see foreground.h.
  *
+ * A command may take the prompt hook away, and then nothing says that it has ended. Such a shell is asked
+ * (shell_probe()) once it reads a line and is silent: at two looks, as what it printed last may be on its way through
+ * the kernel, or have arrived while nobody let us run, and would be taken for echo.
+ *
  * The end of the shell is known from its status and the end of its terminal, in either order: the last output may still
  * be on its way when the process is gone, and a background process may keep the terminal open for ever, so after the
  * status the output gets a moment and no more.
@@ -26,6 +30,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +52,7 @@ enum {
 	NESTED_LOOKS = 8, /* the first after 1 ms, then twice as long each */
 	SIGNAL_LOOKS = 8, /* the first after 8 ms, then twice as long each */
 	HELD_MS = 1000,
+	SECOND_LOOK_MS = 250,
 	REPLIES_MAX = 4096, /* answers to terminal queries that nobody reads are dropped beyond this */
 };
 
@@ -63,11 +69,12 @@ struct shell {
 	bool busy;     /* its callbacks are running: shell_free() only sets doomed */
 	bool doomed;
 	bool wants_write; /* the loop watches for room to write */
+	bool silent;	  /* there was no output since the first look of a probe */
 	bool replied;	  /* the terminal answered a query of the command that runs or ran last */
 	int status;	  /* of waitpid(), once phase is GONE */
 	struct loop_source terminal, reports;
 	bool terminal_open;
-	struct loop_timer last_output, nested, held_long, signalled;
+	struct loop_timer last_output, nested, held_long, signalled, second_look;
 	int nested_looks, signal_looks;
 	struct foreground hit; /* who had the terminal when the last key was typed that sends a signal */
 	char key;	       /* that one */
@@ -135,6 +142,7 @@ static int type_command(struct shell *shell, const char *command, struct azm_err
 	shell->phase = TYPED;
 	shell->begun = shell->refused = false;
 	loop_set(shell->config.loop, &shell->signalled, 0);
+	loop_set(shell->config.loop, &shell->second_look, 0);
 	type_now(shell, line, strlen(line));
 	return 0;
 }
@@ -329,6 +337,7 @@ static void stop_timers(struct shell *shell)
 	loop_set(shell->config.loop, &shell->nested, 0);
 	loop_set(shell->config.loop, &shell->held_long, 0);
 	loop_set(shell->config.loop, &shell->signalled, 0);
+	loop_set(shell->config.loop, &shell->second_look, 0);
 }
 
 static void report_exit(struct shell *shell)
@@ -363,6 +372,7 @@ static bool read_output(struct shell *shell)
 		close_terminal(shell);
 		return false;
 	}
+	shell->silent = false;
 	text_add(&shell->output, bytes, (size_t)n);
 	digest_output(shell);
 	return !shell->doomed;
@@ -471,6 +481,27 @@ static void on_signalled(struct loop_timer *timer)
 	look_later(shell);
 }
 
+static bool waits_silently(const struct shell *shell)
+{
+	struct pollfd terminal = { .fd = shell->terminal.fd, .events = POLLIN };
+
+	return shell->process.dialect == SHELL_BASH && shell->terminal_open && reads_line(shell, shell->process.pid) &&
+	       poll(&terminal, 1, 0) == 0;
+}
+
+static void on_second_look(struct loop_timer *timer)
+{
+	struct shell *shell = (struct shell *)(void *)((char *)timer - offsetof(struct shell, second_look));
+	struct azm_err ignored;
+
+	if (!shell->silent || !waits_silently(shell))
+		return;
+	if (shell->phase == RUNNING)
+		type_command(shell, "", &ignored);
+	else if (shell->phase == TYPED && shell->refused)
+		end_unreachable(shell);
+}
+
 struct shell *shell_start(const struct shell_config *config, struct azm_err *err)
 {
 	struct shell *shell = xcalloc(1, sizeof *shell);
@@ -483,6 +514,7 @@ struct shell *shell_start(const struct shell_config *config, struct azm_err *err
 	shell->nested.fire = on_nested;
 	shell->held_long.fire = on_held_long;
 	shell->signalled.fire = on_signalled;
+	shell->second_look.fire = on_second_look;
 	shell->next = config->set->first;
 	config->set->first = shell;
 	bool started = shell_process_start(&shell->process, config->cwd, !config->without_user_files, err) == 0;
@@ -559,14 +591,10 @@ void shell_press(struct shell *shell, char key)
 
 void shell_probe(struct shell *shell)
 {
-	struct azm_err ignored;
-
-	if (shell->process.dialect != SHELL_BASH || !reads_line(shell, shell->process.pid))
+	if (!waits_silently(shell))
 		return;
-	if (shell->phase == RUNNING)
-		type_command(shell, "", &ignored);
-	else if (shell->phase == TYPED && shell->refused)
-		end_unreachable(shell);
+	shell->silent = true;
+	loop_set(shell->config.loop, &shell->second_look, loop_now() + SECOND_LOOK_MS);
 }
 
 bool shell_is_posix(const struct shell *shell)

@@ -14,6 +14,7 @@ import urllib.parse
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BINARY = os.environ.get('AZM_RUNTIME_SERVER', os.path.join(ROOT, 'build', 'azm-runtime-server'))
 URL = os.environ.get('AZM_TEST_URL')
+HAS = os.environ.get('AZM_TEST_HAS', '').split()  # modules that the python3 of a server under test has for certain
 MUST_WORK = os.environ.get('AZM_MUST_WORK') == '1'
 UNPRIVILEGED = 61234
 ADVICE = (
@@ -23,6 +24,11 @@ ADVICE = (
 )
 BELOW = '[Below is the output of the previous command.]\n'
 DONE = '\n[The command completed with exit code %d.]'
+
+
+def missing(case, what):
+    """An image may be without it, a machine that must work not."""
+    (case.fail if MUST_WORK and not URL else case.skipTest)(what)
 
 
 def drop_privileges():
@@ -136,6 +142,12 @@ def wait_until_read(server, connection):
         time.sleep(0.005)
     if URL:
         time.sleep(0.5)  # somebody stands between: nothing tells when it has passed it on
+
+
+def wait_for_file(path):
+    deadline = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def metadata(observation):

@@ -9,10 +9,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
-from client import BINARY, URL, MUST_WORK, Server, Client, metadata, OwnServer, wait_until_read
+from client import BINARY, URL, Server, Client, metadata, missing, OwnServer, wait_for_file, wait_until_read
 
 
 @unittest.skipIf(URL, 'needs a server of its own')
@@ -120,6 +121,21 @@ class Process(OwnServer):
         client.run('cat', timeout=0.5)
         self.assertEqual(metadata(client.run('C-c', is_input=True))['exit_code'], 130)
 
+    def test_output_is_not_lost_when_the_server_could_not_run_for_a_while(self):
+        server, client = self.start()
+        answers = []
+        command = ': >began; until [ -e go ]; do sleep 0.05; done; echo done; : >ended'
+        asking = threading.Thread(target=lambda: answers.append(client.run(command, blocking=True, timeout=60.0)))
+        asking.start()
+        wait_for_file(server.dir + '/began')
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with open(server.dir + '/go', 'w'):
+            wait_for_file(server.dir + '/ended')
+        time.sleep(1.5)  # the silence after which a shell is asked whether it sits at its prompt
+        os.kill(server.process.pid, signal.SIGCONT)
+        asking.join()
+        self.assertEqual((answers[0]['content'], metadata(answers[0])['exit_code']), ('done', 0))
+
     def test_it_reaps_its_children(self):
         server, client = self.start()
         for _ in range(5):
@@ -144,7 +160,7 @@ class Process(OwnServer):
     def test_without_bash_the_posix_shell_serves(self):
         bwrap, busybox = shutil.which('bwrap'), shutil.which('busybox')
         if not bwrap or not busybox:
-            (self.fail if MUST_WORK else self.skipTest)('bwrap and busybox are needed')
+            missing(self, 'bwrap and busybox are needed')
         with open(BINARY, 'rb') as program:
             if b'/ld-linux' in program.read():
                 self.skipTest('this build of the server is dynamic')

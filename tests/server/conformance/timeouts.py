@@ -2,7 +2,7 @@
 """Soft and hard timeouts, polling, input and special keys."""
 import http.client
 
-from client import ADVICE, BELOW, DONE, metadata, Case
+from client import ADVICE, BELOW, DONE, metadata, missing, Case
 
 
 class Timeouts(Case):
@@ -97,7 +97,7 @@ class Timeouts(Case):
 
     def test_a_program_that_handles_the_interrupt(self):
         if not self.content('command -v python3'):
-            self.skipTest('no python3 there')
+            missing(self, 'no python3 there')
         self.client.run('python3 -u -m http.server 0 --bind 127.0.0.1', timeout=3.0)
         answer = self.client.run('C-c', is_input=True)
         self.assertIn('Keyboard interrupt received, exiting.', answer['content'])

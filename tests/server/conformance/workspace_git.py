@@ -3,6 +3,7 @@
 import json
 import time
 
+from client import missing
 from workspace import WorkspaceCase
 
 GIT = 'git -c user.name=t -c user.email=t@t -c init.defaultBranch=main -c protocol.file.allow=always -c commit.gpgsign=false '
@@ -12,7 +13,7 @@ class GitCase(WorkspaceCase):
     def setUp(self):
         super().setUp()
         if self.execute('git --version')['exit_code'] != 0:
-            self.skipTest('there is no git')
+            missing(self, 'there is no git')
 
     def sh(self, script):
         """Runs in the test's directory; `g` is git with an identity."""
