@@ -149,7 +149,7 @@ help:
 	@echo 'make check      build, run every test, close with the counts (SAN=1: with sanitizers)'
 	@echo 'make check-crash   a thousand kills in the life of a sandbox, nothing may be left'
 	@echo 'make soak          an hour of starts, forks, kills (SOAK_SECONDS=600)'
-	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman; a browser inside'
+	@echo 'make check-images  images of real size, through skopeo, umoci, buildah, podman; a browser and Python packages inside'
 	@echo 'make all deps install uninstall (PREFIX, DESTDIR) lint format bench fuzz clean'
 
 .PHONY: check-images check-vm deps-vm print-deps-build all programs clean deps deps-test deps-lint run check format lint install uninstall help
