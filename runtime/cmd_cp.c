@@ -5,7 +5,9 @@
  *
  * Whoever enters a sandbox's namespaces stays there, so a child of ours does it and starts azm-init inside, which reads
  * or writes the sandbox's files (copy/copy.h); we stay on the host and do the same for the host's. Between the two
- * there is one pipe with a tar stream, and another on which the child says how it went.
+ * there is one pipe with a tar stream, and another on which the child says how it went. For a sandbox that does not run
+ * the child builds one for the purpose (offline.h), in a process of ours that a signal may end: who has to take away
+ * what that holds is its parent.
  *
  * A path of the host that leads into a directory the sandbox can write to is resolved from that directory on so that it
  * cannot lead out of it: the link that the sandbox puts there while we look is its own, not the user's.
@@ -16,11 +18,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "commands.h"
 #include "control.h"
@@ -28,7 +33,11 @@
 #include "embed.h"
 #include "init/plan.h"
 #include "mount_option.h"
+#include "offline.h"
+#include "snapshots/rollback.h"
 #include "spawn.h"
+
+enum { LOCK_PATIENCE_MS = 10000 };
 
 struct cp_options {
 	bool archive, follow, quiet;
@@ -64,6 +73,13 @@ struct cp {
 	struct copy_base base;
 	char *path; /* the host's path as seen from the base */
 	struct plan plan;
+};
+
+/* Where the files are: one of the two. */
+struct inside {
+	int init;		 /* azm-init */
+	int target;		 /* pidfd of the sandbox's azm-init, -1 */
+	struct offline *offline; /* a sandbox that does not run, NULL */
 };
 
 /* What became of the part inside. */
@@ -205,28 +221,23 @@ static int host_side(const struct cp *cp, int stream, struct copy_count *count, 
 
 /* ---- the side inside ------------------------------------------------------------------------------------------- */
 
-static void work_inside(const struct cp *cp, int target, int init, const struct child_stdio *stdio, struct outcome *out)
+static void work_entered(
+	const struct cp *cp, const struct inside *inside, const struct child_stdio *stdio, struct outcome *out)
 {
 	struct child child = { .pidfd = -1, .plan = -1, .report = -1, .command = -1 };
-	struct report report = { 0 };
 	struct plan plan = cp->plan;
 
-	if (spawn_entered(init, target, -1, stdio, &child, &out->err) < 0)
+	if (spawn_entered(inside->init, inside->target, -1, stdio, &child, &out->err) < 0)
 		return;
 	close(stdio->in);
 	close(stdio->out);
-	if (spawn_send_plan(&child, &plan, &out->err) < 0 || spawn_report(&child, &report, &out->err) < 0 ||
-		spawn_go(&child, &out->err) < 0)
-		return;
-	int result = spawn_report(&child, &report, &out->err);
-	if (result > 0 || (result == 0 && report.kind != REPORT_EXITED))
-		err_msg(&out->err, ECHILD, "copy", NULL, "the process inside was killed");
-	out->skipped = report.value;
-	waitpid(child.pid, NULL, 0);
+	if (spawn_copy(&child, &plan, &out->skipped, &out->err) == 0)
+		waitpid(child.pid, NULL, 0);
 }
 
 /* A child that enters. Return: its pid; the read end of its outcome in @result, our end of the stream in @stream */
-static pid_t start_inside(const struct cp *cp, int target, int init, int *stream, int *result, struct azm_err *err)
+static pid_t start_inside(
+	const struct cp *cp, const struct inside *inside, int *stream, int *result, struct azm_err *err)
 {
 	int data[2], said[2];
 	cleanup_fd int null = spawn_stdio_null(err);
@@ -240,12 +251,17 @@ static pid_t start_inside(const struct cp *cp, int target, int init, int *stream
 	if (pid == 0) {
 		struct outcome outcome = { 0 };
 		int spare = dup(null);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		struct child_stdio stdio = {
 			.in = cp->into ? theirs : spare, .out = cp->into ? spare : theirs, .err = null
 		};
 		close(*stream);
 		close(*result);
-		work_inside(cp, target, init, &stdio, &outcome);
+		if (!inside->offline)
+			work_entered(cp, inside, &stdio, &outcome);
+		else
+			offline_copy(
+				inside->offline, inside->init, &cp->plan.copy, &stdio, &outcome.skipped, &outcome.err);
 		(void)!write_full(said[1], &outcome, sizeof outcome);
 		_exit(0);
 	}
@@ -254,27 +270,24 @@ static pid_t start_inside(const struct cp *cp, int target, int init, int *stream
 	return pid < 0 ? err_sys(err, "fork", NULL) : pid;
 }
 
-static int make_plan(struct cp *cp, const json_t *status, struct azm_err *err)
+/* Docker's: what is copied in belongs to root; with -a to its owner, ours being the sandbox's user. */
+static void make_plan(struct cp *cp, uint32_t uid, uint32_t gid, bool wide)
 {
 	struct plan *plan = &cp->plan;
-	bool wide = json_is_false(json_object_get(status, "single_id"));
+	const bool archive = cp->options->archive;
 
-	if (!json_is_integer(json_object_get(status, "uid")))
-		return err_msg(err, EPROTO, "enter sandbox", cp->name, "it has no status");
-	/* Docker's: what is copied in belongs to root; with -a to its owner, ours being the sandbox's user. */
 	plan->enter = true;
-	plan->uid = cp->options->archive ? (uint32_t)json_integer_value(json_object_get(status, "uid")) : 0;
-	plan->gid = cp->options->archive ? (uint32_t)json_integer_value(json_object_get(status, "gid")) : 0;
 	plan->copy = (struct plan_copy){ .op = cp->into ? PLAN_COPY_RECEIVE : PLAN_COPY_SEND,
 		.path = (char *)(uintptr_t)cp->inside,
 		.follow = cp->options->follow,
 		.contents = cp->into && means_contents(cp->host),
 		.plain = is_stream(cp),
-		.set_owner = wide && !cp->options->archive,
-		.keep_owner = wide && cp->options->archive,
+		.set_owner = wide && !archive,
+		.keep_owner = wide && archive,
+		.uid = archive ? uid : 0,
+		.gid = archive ? gid : 0,
 		.from_uid = geteuid() };
 	plan->copy.name = cp->into ? base_name(cp->host) : is_stream(cp) ? NULL : xstrdup("copy");
-	return 0;
 }
 
 static char *human(uint64_t bytes)
@@ -301,12 +314,12 @@ static void say(const struct cp *cp, const struct copy_count *count, const struc
 			cp->into ? ":" : "", cp->into ? cp->inside : cp->host);
 }
 
-static int transfer(const struct cp *cp, int target, int init, struct azm_err *err)
+static int transfer(const struct cp *cp, const struct inside *inside, struct azm_err *err)
 {
 	int stream = -1, result = -1;
 	struct outcome outcome = { 0 };
 	struct copy_count count = { 0 };
-	pid_t pid = start_inside(cp, target, init, &stream, &result, err);
+	pid_t pid = start_inside(cp, inside, &stream, &result, err);
 
 	if (pid < 0)
 		return -1;
@@ -327,6 +340,111 @@ static int transfer(const struct cp *cp, int target, int init, struct azm_err *e
 	return ours;
 }
 
+/* ---- a sandbox that runs ---------------------------------------------------------------------------------------- */
+
+static int copy_running(const struct state *state, struct cp *cp, int target, struct azm_err *err)
+{
+	json_t *status = sandbox_status(state, cp->name, err);
+
+	if (!status)
+		return -1;
+	const json_t *uid = json_object_get(status, "uid"), *gid = json_object_get(status, "gid");
+	bool known = json_is_integer(uid);
+	make_plan(cp, (uint32_t)json_integer_value(uid), (uint32_t)json_integer_value(gid),
+		json_is_false(json_object_get(status, "single_id")));
+	json_decref(status);
+	if (!known)
+		return err_msg(err, EPROTO, "enter sandbox", cp->name, "it has no status");
+	cleanup_fd int init = embed_init_open(state, err);
+	const struct inside inside = { .init = init, .target = target };
+	return init < 0 ? -1 : transfer(cp, &inside, err);
+}
+
+/* ---- a sandbox that does not ------------------------------------------------------------------------------------ */
+
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+static void awaited_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < sizeof ending_signals / sizeof *ending_signals; i++)
+		sigaddset(set, ending_signals[i]);
+}
+
+/* A signal to us ends the child, and the child's end is the copy's. Return: its exit status, or 128+n */
+static int wait_for_child(pid_t pid, const sigset_t *signals)
+{
+	int status = 0;
+
+	for (;;) {
+		int signal = sigwaitinfo(signals, NULL);
+		if (signal > 0 && signal != SIGCHLD)
+			kill(pid, SIGTERM);
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+}
+
+/* Return: the exit status; errors of the child are printed, ours are not: -1 with @err set */
+static int copy_in_child(struct cp *cp, const struct inside *inside, const sigset_t *before, struct azm_err *err)
+{
+	sigset_t signals;
+
+	awaited_signals(&signals);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigprocmask(SIG_SETMASK, before, NULL);
+		int status = transfer(cp, inside, err) < 0 ? fail_command(err) : 0;
+		_exit(fflush(NULL) == 0 ? status : EXIT_AZM);
+	}
+	return pid < 0 ? err_sys(err, "fork", NULL) : wait_for_child(pid, &signals);
+}
+
+static int copy_stopped(const struct state *state, struct cp *cp, struct config *config, int dir, struct azm_err *err)
+{
+	struct offline offline;
+	sigset_t signals, before;
+	int status = -1;
+
+	if (rollback_finish(dir, err) < 0)
+		return -1;
+	/* What is held is taken away whatever happens. */
+	awaited_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	if (offline_begin(&offline, config, state, dir, err) == 0) {
+		const struct identity *identity = &offline.launch.identity;
+		make_plan(cp, identity->uid, identity->gid, offline_is_wide(&offline));
+		cleanup_fd int init = embed_init_open(state, err);
+		const struct inside inside = { .init = init, .target = -1, .offline = &offline };
+		status = init < 0 ? -1 : copy_in_child(cp, &inside, &before, err);
+	}
+	offline_end(&offline, status == 0);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+/* Whoever has the lock and does not answer is starting, ending, or another command. */
+static int find_files(const struct state *state, const char *name, int dir, int *target, struct azm_err *err)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+	int64_t end = clock_ms() + LOCK_PATIENCE_MS;
+
+	for (;;) {
+		int lock = sandbox_lock(dir, err);
+		if (lock >= 0 || !err_is(err, EWOULDBLOCK))
+			return lock;
+		err_clear(err);
+		json_decref(control_ask(state, name, json_pack("{s:s}", "op", "enter"), target, err));
+		if (*target >= 0 || !err_is(err, ECONNREFUSED) || clock_ms() >= end)
+			return -1;
+		err_clear(err);
+		nanosleep(&moment, NULL);
+	}
+}
+
+/* Return: the exit status; -1 with @err set */
 static int copy(const struct state *state, struct cp *cp, struct azm_err *err)
 {
 	cleanup_config struct config config;
@@ -334,19 +452,15 @@ static int copy(const struct state *state, struct cp *cp, struct azm_err *err)
 
 	config_init(&config);
 	cleanup_fd int dir = sandbox_open(state, cp->name, err);
-	if (dir < 0 || config_load(&config, dir, err) < 0)
+	if (dir < 0)
 		return -1;
-	json_decref(control_ask(state, cp->name, json_pack("{s:s}", "op", "enter"), &target, err));
+	cleanup_fd int lock = find_files(state, cp->name, dir, &target, err);
 	cleanup_fd int pidfd = target;
-	json_t *status = pidfd < 0 ? NULL : sandbox_status(state, cp->name, err);
-	int made = status ? make_plan(cp, status, err) : -1;
-	json_decref(status);
-	if (made < 0)
+	if ((lock < 0 && pidfd < 0) || config_load(&config, dir, err) < 0)
 		return err->code ? -1 : err_msg(err, EPROTO, "enter sandbox", cp->name, "it did not answer");
 	settle_host_path(cp, &config);
-	cleanup_fd int init = embed_init_open(state, err);
 	signal(SIGPIPE, SIG_IGN);
-	return init < 0 ? -1 : transfer(cp, pidfd, init, err);
+	return lock < 0 ? copy_running(state, cp, pidfd, err) : copy_stopped(state, cp, &config, dir, err);
 }
 
 int command_cp(int argc, char **argv)
@@ -359,12 +473,14 @@ int command_cp(int argc, char **argv)
 
 	if (first >= 0 && argc - first != 2)
 		first = err_msg(&err, EINVAL, "cp", NULL, "needs SRC and DST, one of them NAME:PATH");
-	bool good = first >= 0 && parse_operands(&cp, argv[first], argv[first + 1], &err) == 0 &&
-		    state_open(&state, &err) == 0 && copy(&state, &cp, &err) == 0;
+	int status =
+		first < 0 || parse_operands(&cp, argv[first], argv[first + 1], &err) < 0 || state_open(&state, &err) < 0
+			? -1
+			: copy(&state, &cp, &err);
 	if (cp.base.dir >= 0)
 		close(cp.base.dir);
 	free(cp.name);
 	free(cp.path);
 	free(cp.plan.copy.name);
-	return good ? 0 : fail_command(&err);
+	return status < 0 ? fail_command(&err) : status;
 }

@@ -115,14 +115,18 @@ static const struct command commands[] = {
 			   "--sig-proxy=false and interrupt it. The exit status is the command's." },
 	{ .name = "cp",
 		.operands = "NAME:SRC DST|-  |  SRC|- NAME:DST",
-		.summary = "copy files between a running sandbox and the host",
+		.summary = "copy files between a sandbox and the host",
 		.options = cp_option_rows,
 		.run = command_cp,
 		.details =
 			"By Docker's rules: into DST when it is a directory, under the name DST when there is nothing; "
 			"SRC/. is "
 			"what is in SRC; a path inside begins at /. With - the other side is a tar stream on stdin or "
-			"stdout.\n\nModes and times are kept, set-id bits are not; devices and sockets are passed "
+			"stdout.\n\nA sandbox that does not run is mounted for the copy as for a start, volumes "
+			"included; "
+			"nothing "
+			"of it is executed, and it cannot be started meanwhile.\n\nModes and times are kept, set-id "
+			"bits are not; devices and sockets are passed "
 			"over. Nothing "
 			"is written outside of DST on the host, and a link that a sandbox made in a mount of its own "
 			"does not "

@@ -250,6 +250,24 @@ int spawn_go(const struct child *child, struct azm_err *err)
 	return write_full(child->plan, "g", 1) < 0 ? err_sys(err, "start the command", NULL) : 0;
 }
 
+int spawn_copy(const struct child *child, struct plan *plan, int32_t *skipped, struct azm_err *err)
+{
+	struct report report = { 0 };
+
+	/* One that does not read any more may have said why. */
+	if (spawn_send_plan(child, plan, err) < 0 && !err_is(err, EPIPE))
+		return -1;
+	int result = spawn_report(child, &report, err);
+	if (result == 0 && report.kind == REPORT_BUILT) {
+		(void)!spawn_go(child, err);
+		result = spawn_report(child, &report, err);
+	}
+	if (result > 0 || (result == 0 && report.kind != REPORT_EXITED))
+		return err_msg(err, ECHILD, "copy", NULL, "the process inside was killed");
+	*skipped = report.value;
+	return result;
+}
+
 int spawn_stdio_null(struct azm_err *err)
 {
 	struct stat st;

@@ -58,6 +58,14 @@ int spawn_report(const struct child *child, struct report *report, struct azm_er
  */
 int spawn_reason(const struct child *child, struct azm_err *err);
 
+/**
+ * spawn_copy() - for a plan that copies: send it, and wait until that is done
+ * @skipped:	set to how many objects were passed over
+ *
+ * Return: 0, or -1 with @err set; ECHILD when azm-init was killed
+ */
+int spawn_copy(const struct child *child, struct plan *plan, int32_t *skipped, struct azm_err *err);
+
 /** spawn_stdio_null() - the host's /dev/null, verified to be character device 1:3. Return: descriptor, -1 with @err
  * set. */
 int spawn_stdio_null(struct azm_err *err);

@@ -18,7 +18,8 @@
  * nothing to clean up, whoever dies first. The command pipe is the life line: its end of file means the supervisor is
  * gone (PR_SET_PDEATHSIG says the same, faster).
  *
- * `exec` runs the same program inside a sandbox that exists (plan->enter): it becomes the command directly.
+ * `exec` runs the same program inside a sandbox that exists (plan->enter): it becomes the command directly. `cp` does,
+ * too, and it copies; for a sandbox that does not run it builds one as above, copies, and that was all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -211,8 +212,8 @@ _Noreturn static void run_copy(const struct plan *plan)
 		.plain = copy->plain,
 		.set_owner = copy->set_owner,
 		.keep_owner = copy->keep_owner,
-		.uid = plan->uid,
-		.gid = plan->gid,
+		.uid = copy->uid,
+		.gid = copy->gid,
 		.from_uid = copy->from_uid };
 	struct copy_count count = { 0 };
 
@@ -226,6 +227,27 @@ _Noreturn static void run_copy(const struct plan *plan)
 		fail(&err);
 	send_report(REPORT_EXITED, count.skipped > INT32_MAX ? INT32_MAX : (int)count.skipped, NULL);
 	_exit(0);
+}
+
+static void run_built(const struct plan *plan)
+{
+	struct azm_err err = { 0 };
+	int master = -1;
+	cleanup_fd int proc = mount_proc_ahead(&plan->mount);
+	cleanup_fd int user_limits = user_limits_open(proc);
+
+	if (build(plan, proc, user_limits, &master, &err) < 0)
+		fail(&err);
+	/* They lead around the masks. */
+	if (proc >= 0)
+		close(steal_fd(&proc));
+	if (user_limits >= 0)
+		close(steal_fd(&user_limits));
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	send_report(REPORT_BUILT, -1, NULL);
+	if (wait_for_go(&err) < 0)
+		fail(&err);
+	run_copy(plan);
 }
 
 static void run_entered(const struct plan *plan)
@@ -265,6 +287,8 @@ int main(void)
 		fail(&err);
 	if (plan.enter)
 		run_entered(&plan);
+	else if (plan.copy.op != PLAN_COPY_NOT)
+		run_built(&plan);
 	else
 		run_init(&plan);
 	return EXIT_AZM;

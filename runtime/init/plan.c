@@ -192,6 +192,8 @@ static void walk_copy(struct codec *c, struct plan_copy *copy)
 	flag(c, &copy->plain);
 	flag(c, &copy->set_owner);
 	flag(c, &copy->keep_owner);
+	FIELD(c, copy->uid);
+	FIELD(c, copy->gid);
 	FIELD(c, copy->from_uid);
 }
 

@@ -31,14 +31,15 @@ struct plan_limit {
 
 enum plan_copy_op { PLAN_COPY_NOT, PLAN_COPY_SEND, PLAN_COPY_RECEIVE };
 
-/* cp: azm-init does it itself, stdin or stdout is the stream (copy/copy.h). */
+/* cp: azm-init does it itself, stdin or stdout is the stream (copy/copy.h): inside a sandbox that runs (enter), or in
+ * one that it builds for nothing else. */
 struct plan_copy {
 	uint32_t op;
 	char *path; /* SRC or DST inside */
 	char *name; /* PLAN_COPY_RECEIVE: what SRC is called; PLAN_COPY_SEND: what the copy is to be called, NULL: as
 		       SRC */
 	bool follow, contents, plain, set_owner, keep_owner;
-	uint32_t from_uid;
+	uint32_t uid, gid, from_uid; /* as in struct copy_target */
 };
 
 struct plan {

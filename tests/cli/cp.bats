@@ -105,12 +105,85 @@ inside() { azm exec "$NAME" "$@"; }
 	refused 125 'devices and sockets' azm cp "$NAME:/dev/null" .
 }
 
-@test "a stopped sandbox cannot be copied from" {
-	local name
+stopped() { # NAME OPTION...: a sandbox that ran, made /made and /shut, and has ended
+	local name=$1
+	shift
+	background "$name" "$@" -- /bin/sh -c 'echo ran >>/runs; mkdir -m 700 /shut; echo inside >/shut/file
+		echo made >/made; exec /bin/probe sleep-forever' >/dev/null
+	wait_for 10 azm exec "$name" test -s /made
+	azm stop -t 0 "$name" >/dev/null
+}
+
+@test "a stopped sandbox: files out and in, with all its volumes; nothing of it runs, and start finds them" {
+	local name volume
 	name=$(new_name)
-	background "$name"
-	azm stop -t 0 "$name"
-	refused 125 'not running' azm cp "$name:/etc/passwd" .
+	volume=v-$name
+	mkdir -p work/.git/hooks lower
+	echo lower >lower/file
+	stopped "$name" --workspace work -v "$volume:/data" -v "$PWD/lower:/own:overlay" --device /dev/null:/dev/mine
+	azm cp -q "$name:/shut/." got
+	is inside "$(cat got/file)"
+	is made "$(azm cp "$name:/made" - | tar -xO)"
+	azm cp -q tree "$name:/root"
+	azm cp -q tree/one "$name:/workspace/new"
+	azm cp -q tree/one "$name:/data"
+	azm cp -q tree/one "$name:/own/file"
+	tar -c -C tree one | azm cp -q - "$name:/shut"
+	refused 125 'exist|No such' azm cp "$name:/no-such" .
+	refused 125 'Read-only' azm cp tree/one "$name:/workspace/.git/hooks/pre-commit"
+	is "$(cat tree/one)" "$(cat work/new)"
+	is lower "$(cat lower/file)"
+	is exited "$(state_of "$name")"
+	is '.git new' "$(cd work && echo .[a-z]* *)"
+	azm start "$name" >/dev/null
+	wait_for 10 azm exec "$name" sh -c '[ "$(wc -l </runs)" = 2 ]'
+	run azm exec "$name" sh -c 'cat /root/tree/one /data/one /own/file /shut/one | sort -u; stat -c %u:%g /root/tree'
+	is "$(cat tree/one) 0:0" "$(echo $output)"
+	azm rm -f "$name" >/dev/null
+	azm volume rm "$volume"
+}
+
+@test "a stopped sandbox: what cannot be, and several at once" {
+	local name i
+	name=$(new_name)
+	stopped "$name" --user 1000:1000 --tmpfs /scratch
+	for i in 1 2 3 4; do
+		spawn "said$i" azm cp "$name:/made" "made$i"
+	done
+	for i in 1 2 3 4; do
+		wait_for 20 test -s "made$i"
+	done
+	azm cp -q -a tree/one "$name:/home/user"
+	azm cp -q "$name:/home/user/one" back
+	is "$(cat tree/one)" "$(cat back)"
+	azm rm "$name"
+	background "$name" --rootfs-mode read-only >/dev/null
+	azm stop -t 0 "$name" >/dev/null
+	refused 125 'Read-only' azm cp tree/one "$name:/one"
+	azm rm "$name"
+}
+
+nothing_held() { azm gc && [ ! -e work/.vscode ]; }
+
+@test "a copy to a stopped sandbox that is interrupted leaves nothing held, and the sandbox usable" {
+	local name signal
+	name=$(new_name)
+	mkdir -p work/.git
+	mkfifo stream
+	stopped "$name" --workspace work
+	for signal in TERM HUP KILL; do
+		spawn said sh -c 'exec "$0" cp - "$1:/root" <>stream' "$AZM" "$name"
+		wait_for 10 test -e work/.vscode
+		kill "-$signal" "$SPAWNED"
+		wait "$SPAWNED" || true
+		if [ "$signal" = KILL ]; then
+			wait_for 10 nothing_held
+		else
+			[ ! -e work/.vscode ]
+		fi
+	done
+	azm cp -q "$name:/made" .
+	is made "$(cat made)"
 	azm rm "$name"
 }
 

@@ -485,6 +485,15 @@ set_id_left() {
 	azm exec -u 0 "$name" sh -c 'echo secret > /root-file; chmod 600 /root-file'
 	azm cp -q "$name:/root-file" "$BATS_TEST_TMPDIR/out"
 	is "$(id -u) 600" "$(stat -c '%u %a' "$BATS_TEST_TMPDIR/out")"
+	# The same when it does not run.
+	azm exec -u 0 "$name" sh -c "$FOREIGN"
+	azm stop -t 0 "$name"
+	azm cp -q "$BATS_TEST_TMPDIR/tree" "$name:/d/e/plain"
+	azm cp -qa "$BATS_TEST_TMPDIR/tree" "$name:/d/e/archive"
+	azm cp -q "$name:/d" "$BATS_TEST_TMPDIR/foreign"
+	is "$(id -u) 700" "$(stat -c '%u %a' "$BATS_TEST_TMPDIR/foreign/e")"
+	azm start "$name"
+	is '0 0 1000 1000 5' "$(echo $(azm exec -u 0 "$name" stat -c '%u %g' /d/e/plain/file /d/e/archive) "$(azm exec -u 0 "$name" stat -c %u /d/e/f)")"
 }
 
 @test "a volume with sub-ids is filled with the image's owners and can be removed" {

@@ -54,6 +54,14 @@ in_order() {
 	sweep azm-sandbox "$RUN; $CHANGE" "'$AZM' pause $NAME >/dev/null 2>&1" goes_on_again
 }
 
+@test "the command is killed in a copy to a stopped sandbox" {
+	sweep azm-sandbox "$RUN; $CHANGE; $STOP" "$COPY" still_kept
+}
+
+@test "init is killed in a copy to a stopped sandbox" {
+	sweep azm-init "$RUN; $CHANGE; $STOP" "$COPY" still_kept
+}
+
 @test "the keeper, and a server at rest, make no system call in an exec and a snapshot" {
 	makes_no_call azm-keeper "$RUN" "$EXEC"
 	makes_no_call azm-keeper "$RUN; $CHANGE" "$SNAPSHOT"

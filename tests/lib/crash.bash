@@ -38,6 +38,7 @@ setup() {
 	# The keeper ends after the last sandbox, on its own.
 	KEEPER_ENDS="while ps -u $(id -u) -o stat=,comm= | grep -q '^[^Z].*azm-keeper'; do :; done"
 	ASK="'$AZM' exec $NAME /bin/sh -c 'for i in 1 2 3 4 5 6; do wget -q -O /dev/null http://127.0.0.1:3000/alive; done' >/dev/null 2>&1"
+	COPY="'$AZM' cp -q '$ROOTFS/bin' $NAME:/workspace/../copied >/dev/null 2>&1"
 	FORK="'$AZM' fork $TAG 2 --name-prefix $NAME-f >/dev/null 2>&1"
 }
 teardown() { remove_sandboxes; }

@@ -89,6 +89,30 @@ canary_is_untouched() {
 	has_not "$(azm exec "$NAME" sh -c 'cat /stolen* /stolen-tree/*' 2>/dev/null)" 'untouched|^secret'
 }
 
+@test "t-d1: a stopped sandbox: its links lead where they do inside, to the guard's covers and to nothing of ours" {
+	mkdir -p work/.git/hooks src
+	echo evil >src/file
+	background "$NAME" --workspace work
+	azm exec "$NAME" sh -c "mkdir -p $PWD/canary; echo inside > $PWD/canary/file; ln -s $PWD/canary /dir
+		ln -s /proc/1/root$PWD/canary /root-of-init; ln -s /proc/1/fd /fds; ln -s /proc/self/fd/0 /stdin; ln -s /proc/1/environ /environ
+		ln -s /workspace/.git/hooks /hooks; ln -s /workspace/.envrc /absent; ln -s ../../../../..$PWD/canary /workspace/up
+		ln -s /proc/self/cwd/../../../..$PWD/canary /cwd; echo evil > /bin/tar; echo evil > /lib.so; echo /lib.so > /etc/ld.so.preload"
+	azm stop -t 0 "$NAME"
+	azm cp -q "$NAME:/dir/file" got
+	is inside "$(cat got)"
+	local path
+	for path in dir root-of-init fds stdin environ cwd workspace/up hooks absent; do
+		azm cp -q src/. "$NAME:/$path" 2>/dev/null || true
+		azm cp -q src/file "$NAME:/$path" 2>/dev/null || true
+		azm cp -q "$NAME:/$path/." "out-$path" 2>/dev/null || true
+		azm cp -q -L "$NAME:/$path" "out-$path" 2>/dev/null || true
+	done
+	canary_is_untouched
+	is '' "$(ls -A work/.git/hooks)"
+	is '.git up' "$(cd work && echo .[a-z]* *)"
+	has_not "$(cat out-*/* out-* 2>/dev/null | tr '\0' ' ')" 'untouched|secret|AZM_'
+}
+
 @test "t-d1: an archive whose names lead out writes nothing there" {
 	background "$NAME"
 	python3 - <<-'END'
