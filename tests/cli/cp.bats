@@ -138,7 +138,7 @@ stopped() { # NAME OPTION...: a sandbox that ran, made /made and /shut, and has 
 	azm start "$name" >/dev/null
 	wait_for 10 azm exec "$name" sh -c '[ "$(wc -l </runs)" = 2 ]'
 	run azm exec "$name" sh -c 'cat /root/tree/one /data/one /own/file /shut/one | sort -u; stat -c %u:%g /root/tree'
-	is "$(cat tree/one) 0:0" "$(echo $output)"
+	is "$(cat tree/one) 0:0" "$(xargs <<<"$output")"
 	azm rm -f "$name" >/dev/null
 	azm volume rm "$volume"
 }

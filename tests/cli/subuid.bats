@@ -493,7 +493,7 @@ set_id_left() {
 	azm cp -q "$name:/d" "$BATS_TEST_TMPDIR/foreign"
 	is "$(id -u) 700" "$(stat -c '%u %a' "$BATS_TEST_TMPDIR/foreign/e")"
 	azm start "$name"
-	is '0 0 1000 1000 5' "$(echo $(azm exec -u 0 "$name" stat -c '%u %g' /d/e/plain/file /d/e/archive) "$(azm exec -u 0 "$name" stat -c %u /d/e/f)")"
+	is '0 0 1000 1000 5 5' "$(azm exec -u 0 "$name" stat -c '%u %g' /d/e/plain/file /d/e/archive /d/e/f | xargs)"
 }
 
 @test "a volume with sub-ids is filled with the image's owners and can be removed" {
