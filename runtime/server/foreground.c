@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 
 /* The fourth field of proc(5) stat; the second, in parentheses, is a name that may hold anything. */
 static pid_t parent_of(pid_t pid)
@@ -68,4 +70,29 @@ bool foreground_missed(const struct foreground *then, const struct foreground *n
 	find_program(&of_shell, shell);
 	return then->parent == shell && then->program && same_program(then, &of_shell) && now->program &&
 	       (now->group != then->group || !same_program(now, then));
+}
+
+bool foreground_reads_line(int terminal, pid_t pid)
+{
+	struct termios modes;
+
+	return tcgetpgrp(terminal) == pid && tcgetattr(terminal, &modes) == 0 && !(modes.c_lflag & (ICANON | ECHO));
+}
+
+bool foreground_is_bash(pid_t pid)
+{
+	char path[64], found[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	ssize_t size = readlink(path, found, sizeof found - 1);
+	if (size < 0 && (errno == EACCES || errno == EPERM)) {
+		snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+		cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+		size = fd < 0 ? -1 : read(fd, found, sizeof found - 1);
+	}
+	if (size <= 0)
+		return false;
+	found[size] = '\0';
+	const char *name = strrchr(found, '/');
+	return str_starts(name ? name + 1 : found, "bash");
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* server/foreground.h: which process group has a terminal, and whether a key that sends a signal can have met it. */
+/* server/foreground.h: which process group has a terminal, whether a key that sends a signal can have met it, and
+ * whether a shell reads a command line there. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -25,3 +26,10 @@ struct foreground foreground_look(int terminal);
  * a program at its very end is forgotten with it.
  */
 bool foreground_missed(const struct foreground *then, const struct foreground *now, pid_t shell);
+
+/** foreground_reads_line() - whether @pid owns the terminal whose other end is @terminal, and reads it a character at a
+ * time without echo, as a command line is read. */
+bool foreground_reads_line(int terminal, pid_t pid);
+
+/** foreground_is_bash() - by the file that @pid executes; of another user's process only the name can be had. */
+bool foreground_is_bash(pid_t pid);

@@ -29,7 +29,6 @@
 #include "server/shell.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -178,41 +177,14 @@ static void handle_prompt(struct shell *shell, const struct shell_prompt *prompt
 	}
 }
 
-/* Whether @pid owns the terminal and reads it a character at a time without echo, as a command line is read. */
-static bool reads_line(const struct shell *shell, pid_t pid)
-{
-	struct termios modes;
-
-	return tcgetpgrp(shell->terminal.fd) == pid && tcgetattr(shell->terminal.fd, &modes) == 0 &&
-	       !(modes.c_lflag & (ICANON | ECHO));
-}
-
 void shell_await_line(const struct shell *shell)
 {
 	enum { PAUSE_US = 500, PAUSES = 100 };
 
-	for (int i = 0; shell->process.dialect == SHELL_BASH && i < PAUSES && !reads_line(shell, shell->process.pid);
+	for (int i = 0; shell->process.dialect == SHELL_BASH && i < PAUSES &&
+			!foreground_reads_line(shell->terminal.fd, shell->process.pid);
 		i++)
 		usleep(PAUSE_US);
-}
-
-/* By the file it runs; of another user's process only the name can be had. */
-static bool is_bash(pid_t pid)
-{
-	char path[64], found[4096];
-
-	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-	ssize_t size = readlink(path, found, sizeof found - 1);
-	if (size < 0 && (errno == EACCES || errno == EPERM)) {
-		snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-		cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-		size = fd < 0 ? -1 : read(fd, found, sizeof found - 1);
-	}
-	if (size <= 0)
-		return false;
-	found[size] = '\0';
-	const char *name = strrchr(found, '/');
-	return str_starts(name ? name + 1 : found, "bash");
 }
 
 static void look_at_nested(struct shell *shell)
@@ -221,9 +193,9 @@ static void look_at_nested(struct shell *shell)
 	pid_t reporter;
 	char *report = shell_channel_report(&shell->process.channel, &reporter);
 
-	if (!report || reporter == shell->process.pid || !is_bash(reporter)) /* it is an impostor */
+	if (!report || reporter == shell->process.pid || !foreground_is_bash(reporter)) /* it is an impostor */
 		return;
-	if (!reads_line(shell, reporter)) {
+	if (!foreground_reads_line(shell->terminal.fd, reporter)) {
 		if (shell->nested_looks < NESTED_LOOKS)
 			loop_set(shell->config.loop, &shell->nested, loop_now() + (1u << shell->nested_looks++));
 		return;
@@ -485,8 +457,8 @@ static bool waits_silently(const struct shell *shell)
 {
 	struct pollfd terminal = { .fd = shell->terminal.fd, .events = POLLIN };
 
-	return shell->process.dialect == SHELL_BASH && shell->terminal_open && reads_line(shell, shell->process.pid) &&
-	       poll(&terminal, 1, 0) == 0;
+	return shell->process.dialect == SHELL_BASH && shell->terminal_open &&
+	       foreground_reads_line(shell->terminal.fd, shell->process.pid) && poll(&terminal, 1, 0) == 0;
 }
 
 static void on_second_look(struct loop_timer *timer)
