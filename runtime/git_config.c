@@ -7,6 +7,7 @@
 #include "git_config.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -165,16 +166,20 @@ static bool is_harmless(const struct git_setting *setting, unsigned depth)
 
 struct risk {
 	unsigned depth;
-	uint64_t hash;
+	FILE *all;
 	char *first;
 };
 
-/* FNV-1a: it tells an unchanged file from a changed one; nobody gains by a collision but who could write the file. */
-static void mix(uint64_t *hash, const char *text)
+/* A line of its own, in ASCII. */
+static void put_part(FILE *all, const char *text)
 {
-	do {
-		*hash = (*hash ^ (unsigned char)*text) * 1099511628211u;
-	} while (*text++);
+	for (; *text; text++) {
+		if (*text >= ' ' && *text < 0x7f && *text != '\\')
+			fputc(*text, all);
+		else
+			fprintf(all, "\\%02x", (unsigned char)*text);
+	}
+	fputc('\n', all);
 }
 
 static void weigh(const struct git_setting *setting, void *context)
@@ -184,21 +189,27 @@ static void weigh(const struct git_setting *setting, void *context)
 
 	if (is_harmless(setting, risk->depth))
 		return;
-	if (!risk->first) {
-		risk->hash = 14695981039346656037u;
+	if (!risk->first)
 		risk->first = *setting->key ? xasprintf("%s.%s%s%s", setting->section, setting->subsection,
 						      *setting->subsection ? "." : "", setting->key)
 					    : xstrdup("a line that is not understood");
-	}
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		mix(&risk->hash, parts[i]);
+		put_part(risk->all, parts[i]);
 }
 
-uint64_t git_config_risk(const char *text, unsigned depth, char **first)
+char *git_config_risk(const char *text, unsigned depth, char **first)
 {
-	struct risk risk = { .depth = depth };
+	char *all = NULL;
+	size_t size;
+	struct risk risk = { .depth = depth, .all = open_memstream(&all, &size) };
 
+	if (!risk.all)
+		abort();
 	git_config_each(text, weigh, &risk);
+	if (fclose(risk.all) != 0)
+		abort();
 	*first = risk.first;
-	return risk.hash;
+	if (!risk.first)
+		free(steal_ptr(&all));
+	return all;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* git_config.h: what a git configuration file says, as far as it matters to whoever runs git next. */
 #pragma once
-#include <stdbool.h>
-#include <stdint.h>
 
 /* One "key = value"; section and key in lower case, subsection and value as written ("" for none). */
 struct git_setting {
@@ -24,6 +22,7 @@ void git_config_each(const char *text, void (*visit)(const struct git_setting *s
  *
  * Everything is a risk but the settings that git itself writes, and common ones without commands: see the table.
  *
- * Return: a hash over all of them, equal for two files that differ in harmless settings only; 0: none
+ * Return: all of them in ASCII (allocated), equal for two files that differ in harmless settings only; NULL: none. Not
+ * a hash, for which whoever writes the file could find a match.
  */
-uint64_t git_config_risk(const char *text, unsigned depth, char **first);
+char *git_config_risk(const char *text, unsigned depth, char **first);

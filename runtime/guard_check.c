@@ -258,13 +258,13 @@ static void check_config(struct guard_check *check, const struct guard_place *pl
 	struct stat st;
 	cleanup_free char *first = NULL;
 	cleanup_free char *path = xasprintf("%s%s%s", place->path, *place->path ? "/" : "", name);
-	const json_t *before = json_object_get(json_object_get(check->known, "configs"), path);
+	const char *before = json_string_value(json_object_get(json_object_get(check->known, "configs"), path));
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !has_changed(check, &st))
 		return;
 	cleanup_free char *text = guard_config_text(dir, name);
-	uint64_t risk = text ? git_config_risk(text, guard_depth(place->path), &first) : 1;
-	if (risk == 0 || (text && (json_int_t)risk == json_integer_value(before)))
+	cleanup_free char *risk = text ? git_config_risk(text, guard_depth(place->path), &first) : NULL;
+	if (text && (!risk || (before && strcmp(risk, before) == 0)))
 		return;
 	cleanup_free char *why = first ? xasprintf("git: sets %s", first) : xstrdup("git: no readable file");
 	str_sanitise(why);

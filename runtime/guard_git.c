@@ -22,6 +22,7 @@ enum {
 	SCAN_ENTRIES = 4096, /* of one directory */
 	MODULE_DEPTH = 4,    /* .git/modules/a/b/c: names of submodules may have slashes */
 	CONFIG_MAX = 256 << 10,
+	RISK_MAX = 4096, /* remembered of one configuration; a longer one counts as changed when it was written to */
 };
 
 char *guard_config_text(int parent, const char *name)
@@ -147,9 +148,9 @@ static int read_config(struct plan_root *p, const char *top, const char *git, co
 	cleanup_free char *text = parent < 0 ? NULL : guard_config_text(parent, last);
 	if (!text)
 		return 0;
-	uint64_t hash = git_config_risk(text, guard_depth(git), &first);
-	if (hash)
-		json_object_set_new(p->configs, path, json_integer((json_int_t)hash));
+	cleanup_free char *risk = git_config_risk(text, guard_depth(git), &first);
+	if (risk && strlen(risk) <= RISK_MAX)
+		json_object_set_new(p->configs, path, json_string(risk));
 	git_config_each(text, collect_paths, &paths);
 	for (size_t i = 0; result == 0 && top && i < paths.hooks.count; i++)
 		result = guard_named(p, top, paths.hooks.items[i]);

@@ -13,13 +13,14 @@
 static void expect(const char *text, unsigned depth, const char *risk)
 {
 	char *first = NULL;
-	uint64_t hash = git_config_risk(text, depth, &first);
+	char *all = git_config_risk(text, depth, &first);
 
-	if (risk && (!hash || !first || strcmp(first, risk) != 0))
+	if (risk && (!all || !first || strcmp(first, risk) != 0))
 		fail_msg("expected %s, got %s in: %s", risk, first ? first : "nothing", text);
-	if (!risk && (hash || first))
-		fail_msg("expected nothing, got %s in: %s", first ? first : "a hash", text);
+	if (!risk && (all || first))
+		fail_msg("expected nothing, got %s in: %s", first ? first : all, text);
 	free(first);
+	free(all);
 }
 
 static void test_what_git_writes_is_harmless(void **state)
@@ -85,18 +86,32 @@ static void test_what_is_not_understood_is_a_risk(void **state)
 	expect("[", 1, strange);
 }
 
-static void test_the_hash_is_of_the_risks_only(void **state)
+static char *all_risks(const char *text)
 {
 	char *first = NULL;
+	char *all = git_config_risk(text, 1, &first);
+
+	free(first);
+	return all;
+}
+
+/* The second line of the guard takes equal risks for an unchanged file. */
+static void test_files_with_the_same_risks_are_equal_and_no_others(void **state)
+{
+	char *one = all_risks("[core]\n\tpager = less\n\tbare = false\n");
+	char *two = all_risks("[user]\n\tname = x\n[core]\n\tbare = true\n\tpager = less\n");
+	char *three = all_risks("[core]\n\tpager = evil\n");
+	char *odd = all_risks("[core]\n\tpager = a\\0a\xc3\xa4\n");
 
 	(void)state;
-	uint64_t one = git_config_risk("[core]\n\tpager = less\n\tbare = false\n", 1, &first);
-	free(first);
-	uint64_t two = git_config_risk("[user]\n\tname = x\n[core]\n\tbare = true\n\tpager = less\n", 1, &first);
-	free(first);
-	uint64_t three = git_config_risk("[core]\n\tpager = evil\n", 1, &first);
-	free(first);
-	assert_true(one && one == two && one != three);
+	assert_string_equal(one, "core\n\npager\nless\n");
+	assert_string_equal(one, two);
+	assert_string_equal(three, "core\n\npager\nevil\n");
+	assert_string_equal(odd, "core\n\npager\na\\5c0a\\c3\\a4\n");
+	free(one);
+	free(two);
+	free(three);
+	free(odd);
 }
 
 int main(void)
@@ -106,7 +121,7 @@ int main(void)
 		cmocka_unit_test(test_what_runs_programs_is_found),
 		cmocka_unit_test(test_what_leaves_the_project_is_found),
 		cmocka_unit_test(test_what_is_not_understood_is_a_risk),
-		cmocka_unit_test(test_the_hash_is_of_the_risks_only),
+		cmocka_unit_test(test_files_with_the_same_risks_are_equal_and_no_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
