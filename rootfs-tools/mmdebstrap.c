@@ -182,8 +182,9 @@ static void make_argv(const struct mmdebstrap *job, struct str_list *argv)
 		str_list_add(argv, job->sources->items[i]);
 }
 
-/* Package scripts see nothing of the caller's environment but what leads to the network. */
-static void make_env(struct str_list *env)
+/* Package scripts see nothing of the caller's environment but what leads to the network. What the installer leaves in
+ * its TMPDIR when it is killed goes with the box; it unsets the variable for what it runs inside the root. */
+static void make_env(const struct mmdebstrap *job, struct str_list *env)
 {
 	static const char *const passed[] = { "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy",
 		"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH", NULL };
@@ -194,6 +195,7 @@ static void make_env(struct str_list *env)
 			str_list_addf(env, "%s=%s", *name, getenv(*name));
 	/* chroot, useradd and dpkg's helpers live in the sbin directories, which users often lack. */
 	str_list_addf(env, "PATH=%s:/usr/local/sbin:/usr/sbin:/sbin", path ? path : "/usr/local/bin:/usr/bin:/bin");
+	str_list_addf(env, "TMPDIR=%s/dev/shm", job->root);
 	str_list_add(env, "HOME=/root");
 	str_list_add(env, "LC_ALL=C.UTF-8");
 	str_list_add(env, "TERM=xterm");
@@ -354,7 +356,7 @@ static int run_followed(struct follower *follower, struct azm_err *err)
 	pid_t pid;
 
 	make_argv(follower->job, &argv);
-	make_env(&env);
+	make_env(follower->job, &env);
 	if (open_terminal(&master, &slave, err) < 0)
 		return -1;
 	cleanup_fd int terminal = master, inner = slave;

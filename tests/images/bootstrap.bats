@@ -64,6 +64,12 @@ installers_left() {
 	done
 }
 
+# What the installer left in a directory for temporary files since the test began.
+temporary_left() {
+	find /tmp /var/tmp "${TMPDIR:-/tmp}" -maxdepth 1 -user "$(id -u)" -newer "$BATS_TEST_TMPDIR/began" \
+		\( -name 'mmdebstrap.*' -o -name 'apt.*' \) 2>/dev/null || true
+}
+
 no_installers_left() {
 	[ -z "$(installers_left)" ]
 }
@@ -248,6 +254,7 @@ make_sources() { # DIR
 
 @test "SIGINT leaves nothing, and the next run downloads nothing twice" {
 	mkdir "$BATS_TEST_TMPDIR/here"
+	touch "$BATS_TEST_TMPDIR/began"
 	start_bootstrap "$BATS_TEST_TMPDIR/here/image"
 	stop_in INT install
 	is 130 "$stopped" status
@@ -259,14 +266,17 @@ make_sources() { # DIR
 	is 143 "$stopped" status
 	is 0 "$(jq -s 'map(.bytes) | max' "$JSON")" 'bytes downloaded'
 	is '' "$(left_in "$BATS_TEST_TMPDIR/here")" left
+	is '' "$(temporary_left)" 'temporary files'
 }
 
 @test "kill -9 shows no image, ends the installer, and the next run removes what it left" {
 	mkdir "$BATS_TEST_TMPDIR/here"
+	touch "$BATS_TEST_TMPDIR/began"
 	start_bootstrap "$BATS_TEST_TMPDIR/here/image"
 	stop_in KILL extract
 	is 137 "$stopped" status
 	wait_for 10 no_installers_left
+	is '' "$(temporary_left)" 'temporary files'
 	[ ! -e "$BATS_TEST_TMPDIR/here/image" ]
 	has "$(left_in "$BATS_TEST_TMPDIR/here")" '^image\.partial-......$'
 
