@@ -27,6 +27,7 @@
 #include "base/tree.h"
 #include "mount/mount.h"
 #include "rootfs-tools/build.h"
+#include "rootfs-tools/build_cache.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/tree_walk.h"
 
@@ -41,11 +42,12 @@ struct run {
 	struct build *build;
 	struct stage *stage;
 	const struct instruction *instruction;
-	struct str_list argv;	 /* the command */
-	struct str_list env;	 /* what it sees */
-	struct str_list options; /* of azm-sandbox, for --mount */
-	struct str_list mounted; /* their targets */
-	const char *script;	 /* a here-document that is a program; NULL */
+	struct str_list argv;	    /* the command */
+	struct str_list env;	    /* what it sees */
+	struct str_list options;    /* of azm-sandbox, for --mount */
+	struct str_list mounted;    /* their targets */
+	struct build_caches caches; /* --mount=type=cache */
+	const char *script;	    /* a here-document that is a program; NULL */
 	const char *egress;
 	struct layer_step step;
 	char tail[TAIL_SIZE]; /* the end of the output, for a hint */
@@ -120,26 +122,6 @@ static void make_env(struct run *run)
 
 /* ---- flags ------------------------------------------------------------------------------------------------------ */
 
-/* A directory that outlives the build, for --mount=type=cache. Return: its path, owned by the caller; NULL with @err.
- */
-static char *cache_directory(struct run *run, const char *id, struct azm_err *err)
-{
-	char text[DIGEST_TEXT_SIZE];
-	struct hasher *hasher = hasher_new(DIGEST_SHA256);
-	struct digest digest;
-
-	hasher_add(hasher, id, strlen(id));
-	hasher_end(hasher, &digest);
-	digest_text(&digest, text);
-	cleanup_free char *name = xasprintf("build-cache/%.16s", strchr(text, ':') + 1);
-	if ((mkdirat(run->build->store.dir, "build-cache", 0700) < 0 && errno != EEXIST) ||
-		(mkdirat(run->build->store.dir, name, 0755) < 0 && errno != EEXIST)) {
-		err_sys(err, "make", name);
-		return NULL;
-	}
-	return xasprintf("%s/%s", run->build->store.path, name);
-}
-
 static int add_mount(struct run *run, const char *text, struct azm_err *err)
 {
 	cleanup_str_list struct str_list fields = { 0 }, values = { 0 };
@@ -179,12 +161,7 @@ static int add_mount(struct run *run, const char *text, struct azm_err *err)
 		str_list_addf(&run->options, "%s%s%s", path, size ? ":size=" : "", size ? size : "");
 		return 0;
 	}
-	cleanup_free char *host = cache_directory(run, id ? id : path, err);
-	if (!host)
-		return -1;
-	str_list_add(&run->options, "-v");
-	str_list_addf(&run->options, "%s:%s", host, path);
-	return 0;
+	return build_caches_add(&run->caches, id ? id : path, list_get(&values, "sharing"), path, err);
 }
 
 static int read_flags(struct run *run, struct azm_err *err)
@@ -572,6 +549,10 @@ static int make_layer(struct run *run, struct azm_err *err)
 	layer_step_add(&run->step, run->script ? run->script : "");
 	for (size_t i = 0; i < run->options.count; i++)
 		layer_step_add(&run->step, run->options.items[i]);
+	for (size_t i = 0; i < run->caches.count; i++) {
+		layer_step_add(&run->step, run->caches.items[i].name);
+		layer_step_add(&run->step, run->caches.items[i].target);
+	}
 	layer_step_add(&run->step, stage_text(run->stage, "User"));
 	layer_step_add(&run->step, stage_text(run->stage, "WorkingDir"));
 	make_env(run);
@@ -580,7 +561,10 @@ static int make_layer(struct run *run, struct azm_err *err)
 	int there = layer_step_find(&run->step, err);
 	if (there != 0)
 		return there;
-	return write_files(run, err) < 0 || run_sandbox(run, err) < 0 ? -1 : take_upper(run, err);
+	return build_caches_take(&run->caches, &run->build->store, &run->build->job, &run->options, err) < 0 ||
+			       write_files(run, err) < 0 || run_sandbox(run, err) < 0
+		       ? -1
+		       : take_upper(run, err);
 }
 
 int build_run(struct build *build, struct stage *stage, const struct instruction *instruction, struct azm_err *err)
@@ -595,5 +579,6 @@ int build_run(struct build *build, struct stage *stage, const struct instruction
 	str_list_free(&run.env);
 	str_list_free(&run.options);
 	str_list_free(&run.mounted);
+	build_caches_free(&run.caches);
 	return result;
 }

@@ -57,6 +57,12 @@ void digest_text(const struct digest *digest, char text[DIGEST_TEXT_SIZE])
 		end += snprintf(end, 3, "%02x", digest->bytes[i]);
 }
 
+const char *digest_hex(const struct digest *digest, char text[DIGEST_TEXT_SIZE])
+{
+	digest_text(digest, text);
+	return strchr(text, ':') + 1;
+}
+
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
 	return a->algorithm == b->algorithm && memcmp(a->bytes, b->bytes, algorithms[a->algorithm].bytes) == 0;

@@ -25,6 +25,9 @@ struct digest {
 /** digest_text() - the opposite. */
 [[gnu::nonnull]] void digest_text(const struct digest *digest, char text[DIGEST_TEXT_SIZE]);
 
+/** digest_hex() - its digits alone. Return: within @text. */
+[[gnu::nonnull]] const char *digest_hex(const struct digest *digest, char text[DIGEST_TEXT_SIZE]);
+
 [[gnu::nonnull]] bool digest_equal(const struct digest *a, const struct digest *b);
 
 /* A digest that is being computed. */

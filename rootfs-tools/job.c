@@ -3,8 +3,10 @@
 #include "rootfs-tools/job.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 #include "base/io.h"
 
 #define MEMORY_MAX (512ull << 20)
+
+enum { WAIT_MS = 50 };
 
 int job_interrupted(const struct job *job, struct azm_err *err)
 {
@@ -23,6 +27,18 @@ int job_interrupted(const struct job *job, struct azm_err *err)
 	err_msg(err, EINTR, job->command, job->object, "interrupted by signal %u", info.ssi_signo);
 	err->exit_status = 128 + (int)info.ssi_signo;
 	return -1;
+}
+
+int job_lock(int fd, int how, const struct job *job, struct azm_err *err)
+{
+	while (flock(fd, how | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(err, "lock a directory of the store", NULL);
+		if (job && job_interrupted(job, err) < 0)
+			return -1;
+		poll(NULL, 0, WAIT_MS);
+	}
+	return 0;
 }
 
 int job_tick(void *context, uint64_t consumed, struct azm_err *err)

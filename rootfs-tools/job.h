@@ -38,6 +38,15 @@ struct job {
 [[gnu::nonnull]] int job_interrupted(const struct job *job, struct azm_err *err);
 
 /**
+ * job_lock() - flock(2) that waits for others as long as the user wants
+ * @how:	LOCK_SH or LOCK_EX
+ * @job:	NULL: signals are not looked at
+ *
+ * Return: 0, or -1 with @err
+ */
+[[gnu::nonnull(4)]] int job_lock(int fd, int how, const struct job *job, struct azm_err *err);
+
+/**
  * job_limit_memory() - what hostile input can make libraries ask for ends here: 512 MiB beyond what the program has now
  *
  * Their allocations fail then, and with them the reading.

@@ -168,7 +168,8 @@ void store_lowers_free(struct host_path *lowers, size_t count);
 struct store_removed {
 	uint64_t layers, bytes; /* what went */
 	uint64_t blobs, blob_bytes;
-	uint64_t busy; /* layers without a name that are used */
+	uint64_t caches, cache_bytes; /* of RUN --mount=type=cache */
+	uint64_t busy;		      /* layers without a name that are used */
 };
 
 /**

@@ -8,13 +8,14 @@
 
 #include "base/cleanup.h"
 #include "rootfs-tools/blob_cache.h"
+#include "rootfs-tools/build_cache.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/store.h"
 
 enum { NAMES_MAX = 256 };
 
 struct store_command {
-	bool json, force, blobs;
+	bool json, force, blobs, caches;
 };
 
 static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
@@ -35,6 +36,12 @@ static int set_blobs(void *config, [[maybe_unused]] const char *value, [[maybe_u
 	return 0;
 }
 
+static int set_caches(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct store_command *)config)->caches = true;
+	return 0;
+}
+
 const struct option_row ls_options[] = {
 	{ 0, "json", NULL, set_json, "an array of objects" },
 	OPTIONS_END,
@@ -47,6 +54,7 @@ const struct option_row rm_options[] = {
 
 const struct option_row gc_options[] = {
 	{ 0, "blobs", NULL, set_blobs, "also everything that was downloaded, not only what is over its limit" },
+	{ 0, "build-cache", NULL, set_caches, "also what RUN --mount=type=cache keeps, but for builds that run" },
 	{ 0, "json", NULL, set_json, "the result as an object" },
 	OPTIONS_END,
 };
@@ -209,7 +217,7 @@ int ls_main(int argc, char **argv)
 /* ---- df -------------------------------------------------------------------------------------------------------- */
 
 struct totals {
-	uint64_t layer_bytes, unused_bytes, blob_bytes, blobs;
+	uint64_t layer_bytes, unused_bytes, blob_bytes, blobs, cache_bytes, caches;
 	size_t unused;
 };
 
@@ -221,6 +229,7 @@ static void add_up(const struct store *store, const struct contents *c, struct t
 	if (cache)
 		blob_cache_usage(cache, &t->blob_bytes, &t->blobs);
 	blob_cache_close(cache);
+	build_cache_usage(store, &t->caches, &t->cache_bytes);
 	for (size_t i = 0; i < c->layer_count; i++) {
 		t->layer_bytes += c->layers[i].layer.size;
 		t->unused_bytes += c->layers[i].images ? 0 : c->layers[i].layer.size;
@@ -243,6 +252,7 @@ static void print_df(const struct store *store, const struct contents *c, const 
 	printf("\n%-40s %12s   %zu layers\n", "layers", str_size(t->layer_bytes, one), c->layer_count);
 	printf("%-40s %12s   %zu layers\n", "  of no name", str_size(t->unused_bytes, one), t->unused);
 	printf("%-40s %12s   %" PRIu64 " blobs\n", "downloads", str_size(t->blob_bytes, one), t->blobs);
+	printf("%-40s %12s   %" PRIu64 " of RUN --mount\n", "build caches", str_size(t->cache_bytes, one), t->caches);
 	printf("%s\n", store->path);
 }
 
@@ -252,10 +262,11 @@ static json_t *df_json(const struct store *store, const struct contents *c, cons
 
 	for (size_t i = 0; i < c->image_count; i++)
 		json_array_append_new(images, image_json(c, &c->images[i]));
-	return json_pack("{s:s*, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "path", store->path, "images", images, "layers",
-		(json_int_t)c->layer_count, "layers_size", (json_int_t)t->layer_bytes, "unused_layers",
+	return json_pack("{s:s*, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "path", store->path, "images", images,
+		"layers", (json_int_t)c->layer_count, "layers_size", (json_int_t)t->layer_bytes, "unused_layers",
 		(json_int_t)t->unused, "unused_size", (json_int_t)t->unused_bytes, "blobs", (json_int_t)t->blobs,
-		"blobs_size", (json_int_t)t->blob_bytes);
+		"blobs_size", (json_int_t)t->blob_bytes, "build_caches", (json_int_t)t->caches, "build_caches_size",
+		(json_int_t)t->cache_bytes);
 }
 
 int df_main(int argc, char **argv)
@@ -321,16 +332,17 @@ int rm_main(int argc, char **argv)
 	return finish(&err, result);
 }
 
-static int collect(const struct store *store, bool all_blobs, struct store_removed *removed, struct azm_err *err)
+static int collect(const struct store *store, const struct store_command *options, struct store_removed *removed,
+	struct azm_err *err)
 {
-	if (store_gc(store, removed, err) < 0)
+	if (store_gc(store, removed, err) < 0 || (options->caches && build_cache_remove(store, removed, err) < 0))
 		return -1;
 	struct blob_cache *cache = blob_cache_open(store->dir, err);
 	uint64_t before = 0, after = 0, bytes;
 	if (!cache)
 		return -1;
 	blob_cache_usage(cache, &bytes, &before);
-	removed->blob_bytes = blob_cache_trim(cache, all_blobs ? 0 : BLOB_CACHE_DEFAULT);
+	removed->blob_bytes = blob_cache_trim(cache, options->blobs ? 0 : BLOB_CACHE_DEFAULT);
 	blob_cache_usage(cache, &bytes, &after);
 	removed->blobs = before > after ? before - after : 0;
 	blob_cache_close(cache);
@@ -343,20 +355,23 @@ int gc_main(int argc, char **argv)
 	struct azm_err err = { 0 };
 	struct store_removed removed = { 0 };
 	cleanup_store struct store store = STORE_NONE;
-	char one[STR_SIZE_TEXT], two[STR_SIZE_TEXT];
+	char one[STR_SIZE_TEXT], two[STR_SIZE_TEXT], three[STR_SIZE_TEXT];
 	const char *none[1];
 	int result = command_operands("gc", &options, argc, argv, none, 0, &err);
 
 	if (result >= 0)
 		result = open_existing(&store, &err);
 	if (result == 0)
-		result = collect(&store, options.blobs, &removed, &err);
+		result = collect(&store, &options, &removed, &err);
 	if (result >= 0 && options.json)
-		print_json(json_pack("{s:I, s:I, s:I, s:I, s:I}", "layers", (json_int_t)removed.layers, "size",
-			(json_int_t)removed.bytes, "blobs", (json_int_t)removed.blobs, "blobs_size",
-			(json_int_t)removed.blob_bytes, "busy", (json_int_t)removed.busy));
+		print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "layers", (json_int_t)removed.layers,
+			"size", (json_int_t)removed.bytes, "blobs", (json_int_t)removed.blobs, "blobs_size",
+			(json_int_t)removed.blob_bytes, "build_caches", (json_int_t)removed.caches, "build_caches_size",
+			(json_int_t)removed.cache_bytes, "busy", (json_int_t)removed.busy));
 	else if (result >= 0)
-		printf("%" PRIu64 " layers removed, %s; %" PRIu64 " downloads removed, %s\n", removed.layers,
-			str_size(removed.bytes, one), removed.blobs, str_size(removed.blob_bytes, two));
+		printf("%" PRIu64 " layers removed, %s; %" PRIu64 " downloads removed, %s; %" PRIu64
+		       " build caches removed, %s\n",
+			removed.layers, str_size(removed.bytes, one), removed.blobs, str_size(removed.blob_bytes, two),
+			removed.caches, str_size(removed.cache_bytes, three));
 	return finish(&err, result);
 }

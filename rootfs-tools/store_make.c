@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,23 +23,11 @@
 #include "mount/host_overlay.h"
 #include "rootfs-tools/layer_lower.h"
 #include "rootfs-tools/store_internal.h"
+#include "rootfs-tools/tree_walk.h"
 
-enum { WAIT_MS = 50, DEPTH_MAX = 512 };
+enum { DEPTH_MAX = 512 };
 
 /* ---- the directory it is made in ------------------------------------------------------------------------------- */
-
-/* Wait for a lock somebody else has, as long as the user wants. Return: 0, -1 with @err. */
-static int wait_for_lock(int fd, const struct job *job, struct azm_err *err)
-{
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return err_sys(err, "lock", "the layer being made");
-		if (job && job_interrupted(job, err) < 0)
-			return -1;
-		poll(NULL, 0, WAIT_MS);
-	}
-	return 0;
-}
 
 static int empty_directory(int dir, struct azm_err *err)
 {
@@ -78,7 +65,7 @@ static int lock_partial(struct layer_maker *m, const struct job *job, struct azm
 			continue;
 		if (fd < 0)
 			return err_sys(err, "make a layer in", m->store->path);
-		if (wait_for_lock(fd, job, err) < 0)
+		if (job_lock(fd, LOCK_EX, job, err) < 0)
 			return -1;
 		/* It may be layers/ID by now, or somebody's clean-up was faster. */
 		if (!store_linked(m->store->partial, m->partial, fd))
@@ -331,49 +318,18 @@ int layer_maker_adopt(struct layer_maker *m, int dirfd, const char *name, int ow
 
 /* ---- letting it appear ----------------------------------------------------------------------------------------- */
 
-struct usage {
-	uint64_t bytes, files;
-};
-
-/* Blocks on disk; a file with several names counts for each. @dir is closed. */
-static int measure(int dir, unsigned depth, struct usage *usage)
-{
-	cleanup_dir DIR *list = fdopendir(dir);
-	struct stat st;
-
-	if (!list) {
-		close(dir);
-		return -1;
-	}
-	for (const struct dirent *entry; (entry = readdir(list));) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return -1;
-		usage->files++;
-		usage->bytes += (uint64_t)st.st_blocks * 512 / (S_ISDIR(st.st_mode) ? 1 : st.st_nlink);
-		int inner = S_ISDIR(st.st_mode) && depth < DEPTH_MAX
-				    ? openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-				    : -1;
-		if (inner >= 0 && measure(inner, depth + 1, usage) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int write_about(struct layer_maker *m, const struct layer_about *about, struct azm_err *err)
 {
-	struct usage usage = { 0 };
+	struct tree_size size = { 0 };
 	char diff_id[DIGEST_TEXT_SIZE] = "";
-	int dir = openat(m->tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (dir < 0 || measure(dir, 0, &usage) < 0)
+	if (tree_measure(m->tree, &size) < 0)
 		return err_sys(err, "measure", "the layer");
 	if (about->diff_id)
 		digest_text(about->diff_id, diff_id);
 	json_t *object = json_pack("{s:s*, s:s*, s:s*, s:I, s:I}", "parent", *m->parent ? m->parent : NULL, "diff_id",
-		*diff_id ? diff_id : NULL, "created_by", about->created_by, "size", (json_int_t)usage.bytes, "files",
-		(json_int_t)usage.files);
+		*diff_id ? diff_id : NULL, "created_by", about->created_by, "size", (json_int_t)size.bytes, "files",
+		(json_int_t)size.files);
 	cleanup_free char *text = json_dumps(object, JSON_INDENT(1));
 	json_decref(object);
 	if (!text)

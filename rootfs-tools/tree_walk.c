@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
+enum { MEASURED_DEPTH = 256 };
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -77,4 +79,36 @@ int tree_walk_entry(
 	if (walk_below(fd, path, visitor, err) < 0)
 		return -1;
 	return visitor->leave ? visitor->leave(visitor->context, &entry, err) : 0;
+}
+
+static int measure(int dir, unsigned depth, struct tree_size *size)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	struct stat st;
+
+	if (!list) {
+		cleanup_close_fd(&fd);
+		return -1;
+	}
+	for (const struct dirent *entry; (entry = readdir(list));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+		size->files++;
+		size->bytes += (uint64_t)st.st_blocks * 512 / (S_ISDIR(st.st_mode) ? 1 : st.st_nlink);
+		cleanup_fd int inner =
+			S_ISDIR(st.st_mode) && depth < MEASURED_DEPTH
+				? openat(fd, entry->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+				: -1;
+		if (inner >= 0 && measure(inner, depth + 1, size) < 0 && errno != EACCES)
+			return -1;
+	}
+	return 0;
+}
+
+int tree_measure(int dir, struct tree_size *size)
+{
+	return measure(dir, 0, size);
 }

@@ -39,6 +39,17 @@ struct tree_visitor {
 [[gnu::nonnull]] int tree_walk_entry(
 	int dir, const char *name, const char *path, const struct tree_visitor *visitor, struct azm_err *err);
 
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
+
+struct tree_size {
+	uint64_t bytes; /* blocks on disk; each name of a file counts its part of them */
+	uint64_t files;
+};
+
+/** tree_measure() - add what is below a directory; what cannot be opened, or is very deep, counts as empty. Return: 0,
+ * -1 with errno. */
+[[gnu::nonnull]] int tree_measure(int dir, struct tree_size *size);
+
 /* ---- copying ---------------------------------------------------------------------------------------------------- */
 
 struct tree_copy {

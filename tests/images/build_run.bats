@@ -120,6 +120,59 @@ load build
 	[ ! -e "$ROOT/cache" ] && [ ! -e "$ROOT/scratch" ]
 }
 
+caches() { # KEY: of df
+	"$ROOTFS_TOOL" df --json 3>&- | jq ".$1"
+}
+
+@test "caches of RUN --mount: df shows them, gc --build-cache takes those that no build uses" {
+	"$ROOTFS_TOOL" gc --build-cache >/dev/null 3>&-
+	is 0 "$(caches build_caches)"
+	printf 'FROM base\nRUN --mount=type=cache,target=/a,sharing=locked head -c 300000 /dev/zero >/a/file\n' | recipe
+	builds -q --no-cache
+	printf 'FROM base\nRUN --mount=type=cache,target=/b touch /b/file; echo be""gun; while [ ! -e /b/end ]; do sleep 0.1; done\n' | recipe
+	"$ROOTFS_TOOL" build --no-cache "$C" "$BATS_TEST_TMPDIR/running" >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	local pid=$!
+	wait_for 30 grep -qs begun "$BATS_TEST_TMPDIR/log"
+	is 2 "$(caches build_caches)"
+	[ "$(caches build_caches_size)" -ge 300000 ]
+	has "$("$ROOTFS_TOOL" df 3>&-)" '^build caches +[0-9.]+ KiB +2 of RUN --mount$'
+	"$ROOTFS_TOOL" gc >/dev/null 3>&-
+	is 2 "$(caches build_caches)" 'without --build-cache'
+	is 1 "$("$ROOTFS_TOOL" gc --build-cache --json 3>&- | jq .build_caches)" removed
+	is 1 "$(caches build_caches)" 'in use'
+	touch "$(echo "$AZM_IMAGE_STORE"/build-cache/*)/end"
+	wait "$pid"
+	has "$("$ROOTFS_TOOL" gc --build-cache 3>&-)" '1 build caches removed'
+	is '' "$(find "$AZM_IMAGE_STORE/build-cache" "$AZM_IMAGE_STORE/partial" -mindepth 1)"
+}
+
+# two_at_once RUN-TEXT: as WHO=1 and WHO=2, with a shared directory /meet; both have to succeed
+two_at_once() {
+	local who pids=()
+	rm -rf "$AZM_IMAGE_STORE"/build-cache/* "$BATS_TEST_TMPDIR"/[12]
+	printf 'FROM base\nARG WHO\nRUN --mount=type=cache,target=/meet,id=meet-%s %s\n' "$BATS_TEST_NUMBER" "$1" | recipe
+	for who in 1 2; do
+		timeout -k 5 100 "$ROOTFS_TOOL" build -q --build-arg WHO=$who "$C" "$BATS_TEST_TMPDIR/$who" 3>&- &
+		pids+=($!)
+	done
+	for who in "${pids[@]}"; do wait "$who"; done
+}
+MEET='touch /meet/$WHO; until [ -e /meet/1 ] && [ -e /meet/2 ]; do sleep 0.1; done'
+
+@test "caches of RUN --mount: shared by two at once, private to each" {
+	two_at_once "--mount=type=cache,target=/x,id=both touch /x/\$WHO; $MEET; [ -e /x/1 ] && [ -e /x/2 ]"
+	two_at_once "--mount=type=cache,target=/x,id=own,sharing=private touch /x/\$WHO; $MEET; ls /x >/seen"
+	is '1 2' "$(cat "$BATS_TEST_TMPDIR/1/rootfs/seen" "$BATS_TEST_TMPDIR/2/rootfs/seen" | xargs)"
+	printf 'FROM base\nRUN --mount=type=cache,target=/x,sharing=twice true\n' | recipe
+	rejects 'Dockerfile:2: .*shared, locked or private'
+}
+
+@test "caches of RUN --mount: a locked one is waited for, and may be mounted twice" {
+	two_at_once '--mount=type=cache,target=/x,id=one,sharing=locked --mount=type=cache,target=/y,id=one,sharing=locked \
+		[ ! -e /x/busy ] && touch /x/busy && [ -e /y/busy ] && touch "/meet/$WHO" && sleep 0.5 && rm /x/busy'
+	is '1 2' "$(find "$AZM_IMAGE_STORE/build-cache" -name '[12]' -printf '%f\n' | sort | xargs)"
+}
+
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
 cached_steps() {
