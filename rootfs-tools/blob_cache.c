@@ -95,18 +95,12 @@ void blob_cache_close(struct blob_cache *cache)
 
 /* ---- blobs that are there -------------------------------------------------------------------------------------- */
 
-static const char *hex_of(const struct digest *digest, char text[DIGEST_TEXT_SIZE])
-{
-	digest_text(digest, text);
-	return strchr(text, ':') + 1;
-}
-
 bool blob_cache_find(struct blob_cache *cache, const struct digest *digest, uint64_t size, struct blob *blob)
 {
 	char text[DIGEST_TEXT_SIZE];
 	struct stat st;
-	cleanup_fd int fd = openat(
-		cache->fds[digest->algorithm], hex_of(digest, text), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	cleanup_fd int fd = openat(cache->fds[digest->algorithm], digest_hex(digest, text),
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
 		return false;
@@ -132,7 +126,7 @@ bool blob_cache_verify(struct blob_cache *cache, const struct digest *digest, ui
 	close(blob.fd);
 	if (n == 0 && digest_equal(&found, digest))
 		return true;
-	(void)unlinkat(cache->fds[digest->algorithm], hex_of(digest, text), 0);
+	(void)unlinkat(cache->fds[digest->algorithm], digest_hex(digest, text), 0);
 	return false;
 }
 
@@ -285,7 +279,7 @@ int blob_writer_finish(struct blob_writer *w, struct azm_err *err)
 		digest_text(&w->digest, text);
 		return err_msg(err, EBADMSG, "verify", text, "the content is not what the image names");
 	}
-	if (renameat(w->cache->partial, w->name, w->cache->fds[w->digest.algorithm], hex_of(&w->digest, text)) < 0)
+	if (renameat(w->cache->partial, w->name, w->cache->fds[w->digest.algorithm], digest_hex(&w->digest, text)) < 0)
 		return err_sys(err, "keep in the image store", w->name);
 	return 0;
 }

@@ -235,8 +235,7 @@ static char *name_of_path(const struct source_name *name)
 	if (name->tag)
 		hasher_add(hasher, name->tag, strlen(name->tag));
 	hasher_end(hasher, &digest);
-	digest_text(&digest, text);
-	return xasprintf("localhost/build-base:%.12s", strchr(text, ':') + 1);
+	return xasprintf("localhost/build-base:%.12s", digest_hex(&digest, text));
 }
 
 /* An open file or directory. @name: how it was spelled; its path is replaced. */

@@ -44,8 +44,7 @@ static void key_text(struct layer_step *step, char key[static STORE_ID_SIZE])
 
 	hasher_end(step->key, &digest);
 	step->key = NULL;
-	digest_text(&digest, text);
-	memcpy(key, strchr(text, ':') + 1, STORE_ID_SIZE);
+	memcpy(key, digest_hex(&digest, text), STORE_ID_SIZE);
 }
 
 static bool is_id(const char *text)

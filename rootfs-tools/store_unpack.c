@@ -33,8 +33,7 @@ static void hash_text(const char *text, char id[static STORE_ID_SIZE])
 
 	hasher_add(hasher, text, strlen(text));
 	hasher_end(hasher, &digest);
-	digest_text(&digest, result);
-	memcpy(id, strchr(result, ':') + 1, STORE_ID_SIZE);
+	memcpy(id, digest_hex(&digest, result), STORE_ID_SIZE);
 }
 
 void store_chain_id(const char *parent, const struct digest *diff_id, char id[static STORE_ID_SIZE])

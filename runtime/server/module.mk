@@ -8,7 +8,7 @@ SERVER_LIBS := -l:libmicrohttpd.a -l:libjansson.a -l:libvterm.a $(ARCHIVE_LIBS) 
 $(O)/static/runtime/server/cells.o $(O)/obj/runtime/server/cells.o $(O)/obj/fuzz/runtime/server/cells.o: runtime/server/cells.py
 
 # The console page: one file, and a header that says where it is.
-CONSOLE_PARTS := $(addprefix runtime/server/console/,page.html style.css script.js assemble.sh)
+CONSOLE_PARTS := $(addprefix runtime/server/console/,page.html style.css base.js terminal.js panels.js assemble.sh)
 $(O)/gen/console.h: $(CONSOLE_PARTS)
 	@mkdir -p $(@D)
 	runtime/server/console/assemble.sh $(O)/gen/console.html $@

@@ -7,8 +7,13 @@ here=$(dirname "$0")
 html=$1
 header=$2
 
-hash_of() { # FILE: in the form of a policy
-	hex=$(sha256sum <"$1" | cut -d' ' -f1)
+# One script: what a file defines, those behind it use.
+script() {
+	cat "$here/base.js" "$here/terminal.js" "$here/panels.js"
+}
+
+hash_of() { # standard input, in the form of a policy
+	hex=$(sha256sum | cut -d' ' -f1)
 	# coreutils' printf knows \x, a shell's may not.
 	printf 'sha256-%s' "$(env printf "$(echo "$hex" | sed 's/../\\x&/g')" | base64)"
 }
@@ -22,7 +27,7 @@ while IFS= read -r line; do
 		;;
 	'<script></script>')
 		printf '<script>'
-		cat "$here/script.js"
+		script
 		echo '</script>'
 		;;
 	*) printf '%s\n' "$line" ;;
@@ -31,6 +36,6 @@ done <"$here/page.html" >"$html"
 
 {
 	echo "#define CONSOLE_PAGE \"$html\""
-	echo "#define CONSOLE_SCRIPT \"$(hash_of "$here/script.js")\""
-	echo "#define CONSOLE_STYLE \"$(hash_of "$here/style.css")\""
+	echo "#define CONSOLE_SCRIPT \"$(script | hash_of)\""
+	echo "#define CONSOLE_STYLE \"$(hash_of <"$here/style.css")\""
 } >"$header"
