@@ -3,6 +3,9 @@
  *
  * Level-triggered epoll, one event a wait: a callback may remove and free any other source, and an event of a freed
  * source that was fetched in the same batch would then be a dangling pointer. The rates here make batching worthless.
+ *
+ * A server that could not run for a while (a loaded machine, a suspended one) finds timers due and what they wait for
+ * ready at once. So timers come when nothing is ready any more; a flood delays them for a few turns only.
  */
 #include "server/loop.h"
 
@@ -10,6 +13,8 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { HEARD_FIRST = 32 };
 
 uint64_t loop_now(void)
 {
@@ -81,6 +86,11 @@ static int wait_limit(const struct loop *loop, int limit_ms)
 	return limit_ms >= 0 && (uint64_t)limit_ms < left ? limit_ms : (int)left;
 }
 
+static bool is_due(const struct loop *loop)
+{
+	return loop->timers && loop->timers->at <= loop_now();
+}
+
 int loop_turn(struct loop *loop, int limit_ms, struct azm_err *err)
 {
 	struct epoll_event event;
@@ -92,7 +102,10 @@ int loop_turn(struct loop *loop, int limit_ms, struct azm_err *err)
 		struct loop_source *source = event.data.ptr;
 		source->ready(source, event.events);
 	}
-	while (loop->timers && loop->timers->at <= loop_now()) {
+	if (n > 0 && is_due(loop) && loop->heard_first++ < HEARD_FIRST)
+		return 0;
+	loop->heard_first = 0;
+	while (is_due(loop)) {
 		struct loop_timer *timer = loop->timers;
 		loop_set(loop, timer, 0);
 		timer->fire(timer);

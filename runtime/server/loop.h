@@ -25,6 +25,7 @@ struct loop {
 	int epoll;
 	bool stopping;
 	struct loop_timer *timers;
+	int heard_first; /* turns in a row in which a timer that was due waited for what was ready */
 };
 
 int loop_open(struct loop *loop, struct azm_err *err);
@@ -42,5 +43,6 @@ void loop_set(struct loop *loop, struct loop_timer *timer, uint64_t at);
 /** loop_now() - milliseconds of CLOCK_MONOTONIC; never 0. */
 uint64_t loop_now(void);
 
-/** loop_turn() - wait for at most @limit_ms (-1: for ever), serve what is ready, fire what is due. */
+/** loop_turn() - wait for at most @limit_ms (-1: for ever), serve what is ready, fire what is due: first the one, then
+ * the other. */
 int loop_turn(struct loop *loop, int limit_ms, struct azm_err *err);

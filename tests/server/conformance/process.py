@@ -40,7 +40,7 @@ class Process(OwnServer):
         key = 'secret-key-5f2a'
         server, client = self.start(key=key)
         self.assertEqual(client.run('echo "[$SESSION_API_KEY]"')['content'], '[]')
-        self.assertNotIn(key, client.run('env; set; ps axww 2>/dev/null', hidden=True)['content'])
+        self.assertNotIn(key, client.run('env; set; ps axww 2>/dev/null', hidden=True, blocking=True)['content'])
         with open('/proc/%d/cmdline' % server.process.pid, 'rb') as f:
             self.assertNotIn(key.encode(), f.read())
         if os.geteuid() == 0:  # ids other than root's are refused by the kernel; root sees that it is not there
