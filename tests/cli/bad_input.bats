@@ -108,7 +108,7 @@ with_rootfs() { # DIR: a run that would succeed if the directory were good
 @test "-p: malformed and out of range" {
 	local bad
 	for bad in '' x 0 65536 99999999999999999999 -1 80:0 80:65536 80:x :: 1.2.3:80:80 127.0.0.1:80 256.0.0.1:1:80 80-70 \
-		1-70000 80/sctp unix: unix:relative:80 unix:/x 127.0.0.1:x:80 ' 80' '80 '; do
+		1-70000 80/sctp unix: unix:no/such/socket:80 unix:/x 127.0.0.1:x:80 ' 80' '80 '; do
 		refused 125 'publish|port|address' sandbox -p "$bad" -- /bin/true
 	done
 }

@@ -6,6 +6,7 @@
 #
 # Machines and results are kept below AZM_VM_DIR (~/.cache/azm-vm). AZM_VM_SUITES names other suites, AZM_VM_ACCEL
 # another accelerator than software emulation, which works everywhere and is slow: ten minutes and more a machine.
+# AZM_VM_KERNEL=host boots none: the release's compiler, libraries and tools are tried on the kernel that is there.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -27,6 +28,29 @@ build_in() { # GUEST
 	chroot "$root" make -sk -C /src -j"$(nproc)" all tests >"$1/build.log" 2>&1
 }
 
+# The suites need a newer one than Debian 11 has; it is all shell.
+bats_for() { # DIR
+	mkdir -p "$1/bats"
+	(cd /usr && tar cf - bin/bats lib/bats-core libexec/bats-core) | tar xf - -C "$1/bats"
+}
+
+# No machine, the kernel at hand: the release's compiler, libraries and tools at the speed of this host.
+on_this_kernel() { # GUEST
+	local suites=${AZM_VM_SUITES-$all_suites}
+	mkdir -p "$1/root/azm"
+	bats_for "$1/root/azm"
+	chmod -R a+rX "$1/root/src" "$1/root/azm"
+	# A root directory by chroot(2) would have no user namespaces.
+	# shellcheck disable=SC2016 # expanded inside
+	unshare --mount --pid --fork --kill-child --propagation private env -u CC sh -euc '
+		mount --bind "$1" "$1" && cd "$1" && mkdir -p .host
+		mount -t proc proc proc && mount --rbind /sys sys && mount --rbind /dev dev
+		mount -t tmpfs -o mode=1777 tmpfs tmp && mount -t tmpfs -o mode=755 tmpfs run
+		pivot_root . .host && umount -l /.host && cd /
+		AZM_GUEST_TREE=/src AZM_GUEST_WORDS="$2" exec bash /src/tests/vm/guest/start.sh' sh "$1/root" \
+		"azm.suites=$(tr -s ' \n' , <<<"$suites" | sed 's/,$//') azm.readme=${AZM_VM_README-}" >"$1/result.log" 2>&1
+}
+
 # The second disk: the tree as it was built.
 payload() { # GUEST
 	local without=()
@@ -35,8 +59,7 @@ payload() { # GUEST
 	# Objects are for `make run` only, which would make them again.
 	[ -n "${AZM_VM_README-}" ] || without=(--exclude=build/obj --exclude=build/static --exclude=build/init --exclude='*.o')
 	(cd "$1/root/src" && tar cf - "${without[@]}" .) | tar xf - -C "$1/payload"
-	# The suites need a newer one than Debian 11 has; it is all shell.
-	mkdir "$1/payload/bats" && (cd /usr && tar cf - bin/bats lib/bats-core libexec/bats-core) | tar xf - -C "$1/payload/bats"
+	bats_for "$1/payload"
 	chmod -R a+rX "$1/payload"
 	if [ -n "${AZM_VM_IMAGE-}" ]; then
 		cp -a "$AZM_VM_IMAGE" "$1/payload/img"
@@ -75,8 +98,12 @@ check() { # SUITE
 		echo "FAIL $1: does not build, see $guest/build.log"
 		return 1
 	fi
-	payload "$guest"
-	boot "$guest" || echo "     $1: the machine did not end by itself, see $guest/console.log"
+	if [ "${AZM_VM_KERNEL-}" = host ]; then
+		on_this_kernel "$guest" || :
+	else
+		payload "$guest"
+		boot "$guest" || echo "     $1: the machine did not end by itself, see $guest/console.log"
+	fi
 	sed 's/\r$//; s/^/     /' "$guest/result.log"
 	grep -q '^guest: status 0' "$guest/result.log"
 }
