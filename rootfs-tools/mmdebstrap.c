@@ -33,6 +33,14 @@
 
 enum { TICK_MS = 200 };
 
+struct follower {
+	const struct mmdebstrap *job;
+	bool old; /* see is_old() */
+	struct transcript transcript;
+	FILE *dpkg_log;		  /* of the new root, once it exists */
+	uint64_t archives_before; /* bytes */
+};
+
 /* ---- what the host has ---------------------------------------------------------------------------------------- */
 
 static bool in_path(const char *program)
@@ -62,6 +70,23 @@ int mmdebstrap_present(struct azm_err *err)
 			"Arch: pacman -S mmdebstrap; or unpack an image that was made elsewhere");
 	}
 	return 0;
+}
+
+/*
+ * Before 0.8 (Debian 11) it needs a solver of its own where the cache holds anything, and its root mode is for the
+ * host's root alone: it mounts a sysfs, which is for the owner of the network only. So it gets an empty cache, which is
+ * not kept, and is told to mount nothing: /proc and /sys come by a hook, once base-files has been unpacked.
+ */
+static bool is_old(void)
+{
+	FILE *version = popen("mmdebstrap --version 2>/dev/null", "re");
+	unsigned major = 1, minor = 0;
+
+	if (!version)
+		return false;
+	bool known = fscanf(version, "mmdebstrap %u.%u", &major, &minor) == 2;
+	pclose(version);
+	return known && major == 0 && minor < 8;
 }
 
 char *mmdebstrap_host_settings(void)
@@ -144,17 +169,18 @@ static int bind_cache(const char *source, const char *root, const char *inside, 
 
 static int make_mounts(void *context, struct azm_err *err)
 {
-	const struct mmdebstrap *job = context;
+	const struct follower *follower = context;
+	const struct mmdebstrap *job = follower->job;
 
-	if (mount_dev(job->root, err) < 0 || bind_cache(job->archives, job->root, "/var/cache/apt/archives", err) < 0 ||
-		bind_cache(job->lists, job->root, "/var/lib/apt/lists", err) < 0)
+	if (mount_dev(job->root, err) < 0 || bind_cache(job->lists, job->root, "/var/lib/apt/lists", err) < 0)
 		return -1;
-	return 0;
+	return follower->old ? mount_new("tmpfs", job->root, "var/cache/apt/archives", "mode=0755", err)
+			     : bind_cache(job->archives, job->root, "/var/cache/apt/archives", err);
 }
 
 /* ---- the command line ----------------------------------------------------------------------------------------- */
 
-static void make_argv(const struct mmdebstrap *job, struct str_list *argv)
+static void make_argv(const struct mmdebstrap *job, bool old, struct str_list *argv)
 {
 	static const char *const fixed[] = {
 		"mmdebstrap",
@@ -166,13 +192,18 @@ static void make_argv(const struct mmdebstrap *job, struct str_list *argv)
 		/* Mounted by make_mounts(). */
 		"--skip=chroot/mount/dev",
 		/* Archives and lists are the cache, which must survive. */
-		"--skip=essential/unlink",
 		"--skip=cleanup/apt",
 		NULL,
 	};
 
 	for (const char *const *arg = fixed; *arg; arg++)
 		str_list_add(argv, *arg);
+	if (old) {
+		str_list_add(argv, "--skip=check/canmount");
+		str_list_add(argv, "--extract-hook=mount -t proc proc \"$1/proc\" && mount --rbind /sys \"$1/sys\"");
+	} else {
+		str_list_add(argv, "--skip=essential/unlink");
+	}
 	str_list_addf(argv, "--include=%s", job->packages);
 	for (const char *const *hook = job->hooks; *hook; hook++)
 		str_list_addf(argv, "--customize-hook=%s", *hook);
@@ -206,13 +237,6 @@ static void make_env(const struct mmdebstrap *job, struct str_list *env)
 }
 
 /* ---- following it --------------------------------------------------------------------------------------------- */
-
-struct follower {
-	const struct mmdebstrap *job;
-	struct transcript transcript;
-	FILE *dpkg_log;		  /* of the new root, once it exists */
-	uint64_t archives_before; /* bytes */
-};
 
 static uint64_t directory_bytes(const char *path)
 {
@@ -355,7 +379,7 @@ static int run_followed(struct follower *follower, struct azm_err *err)
 	int master, slave;
 	pid_t pid;
 
-	make_argv(follower->job, &argv);
+	make_argv(follower->job, follower->old, &argv);
 	make_env(follower->job, &env);
 	if (open_terminal(&master, &slave, err) < 0)
 		return -1;
@@ -365,7 +389,7 @@ static int run_followed(struct follower *follower, struct azm_err *err)
 		.envp = env.items,
 		.stdio = inner,
 		.prepare = make_mounts,
-		.context = (void *)(uintptr_t)follower->job,
+		.context = follower,
 	};
 	if (box_start(&box, &pid, err) < 0)
 		return -1;
@@ -376,7 +400,7 @@ static int run_followed(struct follower *follower, struct azm_err *err)
 
 int mmdebstrap_run(const struct mmdebstrap *job, struct azm_err *err)
 {
-	struct follower follower = { .job = job, .transcript.progress = job->progress };
+	struct follower follower = { .job = job, .old = is_old(), .transcript.progress = job->progress };
 	cleanup_file FILE *log = fopen(job->log, "we");
 
 	follower.transcript.log = log;

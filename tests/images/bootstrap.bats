@@ -338,6 +338,38 @@ make_sources() { # DIR
 		timeout -k 5 120 "$ROOTFS_TOOL" bootstrap "$BATS_TEST_TMPDIR/image"
 }
 
+# mmdebstrap_of VERSION: a stand-in that says what it was asked, and what the cache is; then it fails.
+mmdebstrap_of() {
+	local bin=$BATS_TEST_TMPDIR/bin-$1
+	mkdir "$bin"
+	cat >"$bin/mmdebstrap" <<-END
+		#!/bin/sh
+		[ "\$1" != --version ] || { echo "mmdebstrap $1"; exit; }
+		{
+			printf '%s\n' "\$@"
+			echo "cache \$(stat -fc %T "$BATS_TEST_TMPDIR"/image-$1.partial-*/rootfs/var/cache/apt/archives)"
+		} >"$BATS_TEST_TMPDIR/asked-$1"
+		exit 1
+	END
+	chmod +x "$bin/mmdebstrap"
+	! PATH=$bin:$PATH bootstrap "$BATS_TEST_TMPDIR/image-$1" || return 1
+	asked=$(cat "$BATS_TEST_TMPDIR/asked-$1")
+}
+
+@test "mmdebstrap of Debian 11 mounts nothing and gets an empty cache; later ones are not told to" {
+	local asked
+	mmdebstrap_of 0.7.5
+	has "$asked" '^--skip=check/canmount$'
+	has "$asked" '^--extract-hook=mount -t proc '
+	has "$asked" '^cache tmpfs$'
+	has_not "$asked" 'essential/unlink'
+	mmdebstrap_of 1.3.5
+	has "$asked" '^--skip=chroot/mount/dev$'
+	has "$asked" '^--skip=essential/unlink$'
+	has_not "$asked" 'canmount|extract-hook'
+	has "$asked" "^cache $(stat -fc %T "$HOME")\$"
+}
+
 @test "a host without mmdebstrap is told how to get it" {
 	tool_refused 'find mmdebstrap' env PATH=/nonexistent "$ROOTFS_TOOL" bootstrap "$BATS_TEST_TMPDIR/image"
 	has "$stderr" '^hint: .*apt-get install mmdebstrap'
