@@ -18,7 +18,7 @@ struct plan_root {
 	bool mounts;	 /* false: --guard report */
 	json_t *held;	 /* DIRECTORY: [NAME...], both relative */
 	json_t *absent;	 /* names of rules that nothing had at the top */
-	json_t *configs; /* PATH: hash of what is dangerous in it */
+	json_t *configs; /* PATH: what is dangerous in it (git_config.h) */
 	json_t *git;	 /* git directories */
 	unsigned budget; /* directories that may still be read */
 	struct azm_err *err;

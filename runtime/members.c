@@ -5,13 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/str.h"
 
@@ -82,4 +84,18 @@ int members_list(pid_t init, struct member **list, size_t *count, struct azm_err
 		(*list)[(*count)++] = member;
 	}
 	return 0;
+}
+
+/* First a descriptor, then the look: what is seen under the number is what the descriptor is of, or both are gone. */
+bool members_signal(pid_t init, pid_t pid, int signal)
+{
+	char path[64];
+	struct stat inside, own;
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)init);
+	if (pidfd < 0 || stat(path, &inside) < 0 || stat("/proc/self/ns/pid", &own) < 0 ||
+		!is_inside(pid, &inside, &own))
+		return false;
+	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
 }

@@ -4,6 +4,7 @@
  * They are found by their pid namespace (or one below it): `exec` makes processes that are no descendants of azm-init.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,3 +24,11 @@ struct member {
  * A process that comes or goes meanwhile may be missing. Return: 0, or -1 with @err set (ESRCH: @init is gone)
  */
 [[gnu::nonnull]] int members_list(pid_t init, struct member **list, size_t *count, struct azm_err *err);
+
+/**
+ * members_signal() - send a signal to one of them
+ *
+ * Its number may be another process's since it was listed, the user's own: that one gets nothing. Return: whether it
+ * was sent
+ */
+bool members_signal(pid_t init, pid_t pid, int signal);

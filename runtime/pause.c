@@ -89,7 +89,7 @@ static int running(const struct paused *paused, struct azm_err *err)
 			(paused->cgroup && is_in_cgroup(paused, list[i].pid)))
 			continue;
 		if (paused->cgroup)
-			kill(list[i].pid, SIGSTOP);
+			(void)members_signal(paused->init, list[i].pid, SIGSTOP);
 		left++;
 	}
 	return left;
@@ -124,7 +124,7 @@ void paused_let_go(const struct paused *paused)
 		return;
 	for (size_t i = 0; i < count; i++)
 		if (list[i].state == 'T' && !is_in_cgroup(paused, list[i].pid))
-			kill(list[i].pid, SIGCONT);
+			(void)members_signal(paused->init, list[i].pid, SIGCONT);
 }
 
 /* ---- holding ----------------------------------------------------------------------------------------------------- */
