@@ -65,7 +65,7 @@ def in_etc(text, name):
 
 def furnish_host():
     own_etc()
-    in_etc(f"nameserver {zone.RESOLVER}\noptions timeout:1 attempts:1\n", "resolv.conf")
+    in_etc(f"nameserver {zone.RESOLVER}\noptions timeout:1 attempts:2\n", "resolv.conf")
     in_etc("passwd: files\ngroup: files\nhosts: files dns\n", "nsswitch.conf")
     in_etc("127.0.0.1 localhost\n::1 localhost\n", "hosts")
     if os.environ.get("AZM_TUN") and os.path.exists("/dev/net/tun"):
