@@ -309,16 +309,11 @@ int image_input_copy(struct image_input *in, struct image_writer *writer, const 
 
 /* ---- flattening ------------------------------------------------------------------------------------------------ */
 
-static int apply_to_tree(void *context, struct stream *stream, struct azm_err *err)
-{
-	return layer_apply(context, stream, err);
-}
-
 static int flatten_trees(
 	const struct image_input *in, struct layer_target *target, struct job *job, struct azm_err *err)
 {
 	const struct layer_write_options options = { .codec = CODEC_NONE };
-	const struct layer_taker taker = { apply_to_tree, target };
+	const struct layer_taker taker = { layer_take, target };
 
 	for (size_t i = 0; i < in->layer_count; i++) {
 		const struct layer_write_source source = { .tree = in->layers[i], .upper = in->form == IMAGE_STORED };
@@ -328,37 +323,17 @@ static int flatten_trees(
 	return 0;
 }
 
-static int flatten_layer(
-	struct image_input *in, size_t index, struct layer_target *target, struct job *job, struct azm_err *err)
-{
-	const struct image_layer *layer = &in->source.image.layers[index];
-	struct blob blob;
-
-	if (packed_image_open_layer(in->source.layout, layer, &blob, err) < 0)
-		return source_layer_failed(&in->source, index, err);
-	const struct stream_source from = { .fd = blob.fd,
-		.offset = blob.offset,
-		.size = blob.size,
-		.digest = layer->has_digest ? &layer->digest : NULL,
-		.diff_id = &layer->diff_id,
-		.limit = target->size_left,
-		.tick = job_tick,
-		.context = job };
-	struct stream *stream = stream_new(&from, err);
-	int result = stream ? layer_apply(target, stream, err) : -1;
-	stream_close(stream);
-	layout_close_blob(in->source.layout, &blob);
-	job->before += layer->size;
-	return result < 0 ? source_layer_failed(&in->source, index, err) : 0;
-}
-
 int image_input_flatten(struct image_input *in, struct layer_target *target, struct job *job, struct azm_err *err)
 {
+	const struct layer_taker taker = { layer_take, target };
+
 	target->whiteouts = true;
 	if (in->form != IMAGE_PACKED)
 		return flatten_trees(in, target, job, err);
-	for (size_t i = 0; i < in->source.image.count; i++)
-		if (flatten_layer(in, i, target, job, err) < 0)
-			return -1;
+	for (size_t i = 0; i < in->source.image.count; i++) {
+		if (source_read_layer(&in->source, i, target->size_left, job, &taker, err) < 0)
+			return source_layer_failed(&in->source, i, err);
+		job->before += in->source.image.layers[i].size;
+	}
 	return 0;
 }

@@ -39,6 +39,11 @@ static int apply(int fd, const struct layer_taker *taker, struct job *job, struc
 	return result;
 }
 
+int layer_take(void *context, struct stream *stream, struct azm_err *err)
+{
+	return layer_apply(context, stream, err);
+}
+
 int layer_copy(const struct layer_write_source *source, const struct layer_taker *taker,
 	const struct layer_write_options *options, struct job *job, struct digest *diff_id, struct azm_err *err)
 {

@@ -11,6 +11,9 @@ struct layer_taker {
 	void *context;
 };
 
+/** layer_take() - layer_apply(), for a taker whose context is the target. */
+[[gnu::nonnull]] int layer_take(void *context, struct stream *stream, struct azm_err *err);
+
 /**
  * layer_copy() - what layer_write() would write, applied at once
  * @options:	SOURCE_DATE_EPOCH; the compression is none

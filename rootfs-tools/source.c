@@ -197,6 +197,29 @@ static int open_remote(struct opening *o, struct azm_err *err)
 	return 0;
 }
 
+int source_read_layer(struct source *source, size_t index, uint64_t limit, struct job *job,
+	const struct layer_taker *taker, struct azm_err *err)
+{
+	const struct image_layer *layer = &source->image.layers[index];
+	struct blob blob;
+
+	if (packed_image_open_layer(source->layout, layer, &blob, err) < 0)
+		return -1;
+	const struct stream_source from = { .fd = blob.fd,
+		.offset = blob.offset,
+		.size = blob.size,
+		.digest = layer->has_digest ? &layer->digest : NULL,
+		.diff_id = &layer->diff_id,
+		.limit = limit,
+		.tick = job_tick,
+		.context = job };
+	struct stream *stream = stream_new(&from, err);
+	int result = stream ? taker->apply(taker->context, stream, err) : -1;
+	stream_close(stream);
+	layout_close_blob(source->layout, &blob);
+	return result;
+}
+
 int source_layer_failed(struct source *source, size_t index, struct azm_err *err)
 {
 	const struct image_layer *layer = &source->image.layers[index];

@@ -4,7 +4,7 @@
  *     struct source_options options = { .platform = &platform, .scratch = fd, .limit = max_size };
  *     cleanup_source struct source source = { 0 };
  *     if (source_parse(text, &name, err) < 0 || source_open(&name, &options, &job, &source, err) < 0) ...
- *     if (source.layout)      image: source.image, layer by layer with packed_image_open_layer(source.layout, ...)
+ *     if (source.layout)      image: source.image, layer by layer with source_read_layer()
  *     else                    root file system: layer_apply(target, source.stream, err)
  */
 #pragma once
@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "rootfs-tools/job.h"
+#include "rootfs-tools/layer_copy.h"
 #include "rootfs-tools/layout.h"
 #include "rootfs-tools/packed_image.h"
 #include "rootfs-tools/reference.h"
@@ -57,6 +58,17 @@ struct source {
  */
 [[gnu::nonnull]] int source_open(const struct source_name *name, const struct source_options *options, struct job *job,
 	struct source *source, struct azm_err *err);
+
+/**
+ * source_read_layer() - one layer of an image, verified while it is read
+ * @index:	of source->image.layers
+ * @limit:	most bytes it may decompress to; 0: any number
+ * @taker:	reads it to its end
+ *
+ * Return: 0, or -1 with @err, for source_layer_failed()
+ */
+[[gnu::nonnull]] int source_read_layer(struct source *source, size_t index, uint64_t limit, struct job *job,
+	const struct layer_taker *taker, struct azm_err *err);
 
 /**
  * source_layer_failed() - to be called when a layer could not be read or applied

@@ -90,28 +90,16 @@ char *source_store_name(
 
 /* ---- an image -------------------------------------------------------------------------------------------------- */
 
-static int apply_blob(
-	struct unpacking *u, const struct image_layer *layer, struct layer_maker *maker, struct azm_err *err)
-{
-	struct blob blob;
+struct layer_way {
+	struct layer_maker *maker;
+	struct layer_target *target;
+};
 
-	if (packed_image_open_layer(u->source->layout, layer, &blob, err) < 0)
-		return -1;
-	struct stream_source from = {
-		.fd = blob.fd,
-		.offset = blob.offset,
-		.size = blob.size,
-		.digest = layer->has_digest ? &layer->digest : NULL,
-		.diff_id = &layer->diff_id,
-		.limit = u->max_size,
-		.tick = job_tick,
-		.context = u->job,
-	};
-	struct stream *stream = stream_new(&from, err);
-	int result = stream ? layer_maker_apply(maker, &u->target, stream, err) : -1;
-	stream_close(stream);
-	layout_close_blob(u->source->layout, &blob);
-	return result;
+static int apply_to_maker(void *context, struct stream *stream, struct azm_err *err)
+{
+	const struct layer_way *way = context;
+
+	return layer_maker_apply(way->maker, way->target, stream, err);
 }
 
 static int make_layer(struct unpacking *u, size_t number, struct azm_err *err)
@@ -119,12 +107,15 @@ static int make_layer(struct unpacking *u, size_t number, struct azm_err *err)
 	const struct image_layer *layer = &u->source->image.layers[number];
 	const struct layer_about about = { .diff_id = &layer->diff_id, .created_by = u->job->command };
 	cleanup_layer_maker struct layer_maker maker = LAYER_MAKER_NONE;
+	struct layer_way way = { &maker, &u->target };
+	const struct layer_taker taker = { apply_to_maker, &way };
 	char *const *ids = u->image->layers.items;
 	int there = layer_maker_begin(u->store, ids[number], number ? ids[number - 1] : NULL, u->job, &maker, err);
 
 	if (there < 0)
 		return -1;
-	if (there == 0 && (apply_blob(u, layer, &maker, err) < 0 || layer_maker_commit(&maker, &about, err) < 0))
+	if (there == 0 && (source_read_layer(u->source, number, u->max_size, u->job, &taker, err) < 0 ||
+				  layer_maker_commit(&maker, &about, err) < 0))
 		return -1;
 	cleanup_close_fd(&u->held);
 	u->held = steal_fd(&maker.dir);

@@ -156,41 +156,19 @@ static int unpack_root(struct unpack *u, const struct source *source, struct azm
 
 /* ---- an image -------------------------------------------------------------------------------------------------- */
 
-static int unpack_layer(struct unpack *u, struct layout *layout, const struct image_layer *layer, struct azm_err *err)
-{
-	struct blob blob;
-
-	if (packed_image_open_layer(layout, layer, &blob, err) < 0)
-		return -1;
-	struct stream_source source = {
-		.fd = blob.fd,
-		.offset = blob.offset,
-		.size = blob.size,
-		.digest = layer->has_digest ? &layer->digest : NULL,
-		.diff_id = &layer->diff_id,
-		.limit = u->max_size,
-		.tick = job_tick,
-		.context = &u->job,
-	};
-	struct stream *stream = stream_new(&source, err);
-	int result = stream ? layer_apply(&u->target, stream, err) : -1;
-	stream_close(stream);
-	layout_close_blob(layout, &blob);
-	u->job.before += layer->size;
-	return result;
-}
-
 static int unpack_image(struct unpack *u, struct source *source, struct azm_err *err)
 {
 	const struct packed_image *image = &source->image;
+	const struct layer_taker taker = { layer_take, &u->target };
 
 	u->layers = image->count;
 	u->config_digest = image->config_digest;
 	u->target.whiteouts = true;
 	progress_phase(&u->job.progress, "unpack", "unpacking", source->from, 99);
 	for (size_t i = 0; i < image->count; i++) {
-		if (unpack_layer(u, source->layout, &image->layers[i], err) < 0)
+		if (source_read_layer(source, i, u->max_size, &u->job, &taker, err) < 0)
 			return source_layer_failed(source, i, err);
+		u->job.before += image->layers[i].size;
 	}
 	if (write_file_at(u->staging.fd, "image.json", image->config, image->config_size, 0644) < 0)
 		return err_sys(err, "write", "image.json");

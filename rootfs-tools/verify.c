@@ -85,38 +85,27 @@ const struct option_row verify_options[] = {
 
 /* ---- what is packed -------------------------------------------------------------------------------------------- */
 
-static int read_layer(struct verify *v, struct image_input *in, size_t index, struct azm_err *err)
+static int read_all(void *context, struct stream *stream, struct azm_err *err)
 {
-	const struct image_layer *layer = &in->source.image.layers[index];
 	const void *data;
-	struct blob blob;
-	ssize_t n = -1;
+	ssize_t n;
 
-	if (packed_image_open_layer(in->source.layout, layer, &blob, err) < 0)
-		return source_layer_failed(&in->source, index, err);
-	const struct stream_source from = { .fd = blob.fd,
-		.offset = blob.offset,
-		.size = blob.size,
-		.digest = layer->has_digest ? &layer->digest : NULL,
-		.diff_id = &layer->diff_id,
-		.tick = job_tick,
-		.context = &v->job };
-	struct stream *stream = stream_new(&from, err);
-	while (stream && (n = stream_next(stream, &data, err)) > 0)
+	(void)context;
+	while ((n = stream_next(stream, &data, err)) > 0)
 		;
-	int result = n < 0 ? -1 : stream_finish(stream, err);
-	stream_close(stream);
-	layout_close_blob(in->source.layout, &blob);
-	v->job.before += layer->size;
-	return result < 0 ? source_layer_failed(&in->source, index, err) : 0;
+	return n < 0 ? -1 : stream_finish(stream, err);
 }
 
 static int verify_packed(struct verify *v, struct image_input *in, struct azm_err *err)
 {
+	const struct layer_taker taker = { read_all, NULL };
+
 	v->layers = in->source.image.count;
-	for (size_t i = 0; i < v->layers; i++)
-		if (read_layer(v, in, i, err) < 0)
-			return -1;
+	for (size_t i = 0; i < v->layers; i++) {
+		if (source_read_layer(&in->source, i, 0, &v->job, &taker, err) < 0)
+			return source_layer_failed(&in->source, i, err);
+		v->job.before += in->source.image.layers[i].size;
+	}
 	return 0;
 }
 
