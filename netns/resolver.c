@@ -132,6 +132,24 @@ static void take_answer(struct resolver *resolver, const struct resolver_answer 
 		settle(entry, NULL, RESOLVER_KEEP_MS);
 }
 
+static bool send_question(const struct resolver *resolver, const struct entry *entry)
+{
+	struct resolver_question question = { .id = entry->id };
+
+	memcpy(question.name, entry->name, sizeof question.name);
+	return send(resolver->fd, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* What cannot be sent now is given up in time, as if the answer had been lost. */
+static void ask_again(struct resolver *resolver)
+{
+	struct entry *entry;
+
+	for (entry = LIST_FIRST(&resolver->entries); entry; entry = LIST_NEXT(entry, all))
+		if (!entry->known)
+			(void)send_question(resolver, entry);
+}
+
 static void helper_ready(struct relay_watch *watch, uint32_t events)
 {
 	struct resolver *resolver = (struct resolver *)((char *)watch - offsetof(struct resolver, watch));
@@ -144,7 +162,11 @@ static void helper_ready(struct relay_watch *watch, uint32_t events)
 			return;
 		if (size <= 0)
 			return helper_gone(resolver);
-		if (size == (ssize_t)sizeof answer)
+		if (size != (ssize_t)sizeof answer)
+			continue;
+		if (answer.id == RESOLVER_ASK_AGAIN)
+			ask_again(resolver);
+		else
 			take_answer(resolver, &answer);
 	}
 }
@@ -179,26 +201,33 @@ static struct entry *find(struct resolver *resolver, const char *name, int64_t n
 	return NULL;
 }
 
+static uint32_t next_id(struct resolver *resolver)
+{
+	do
+		resolver->last_id++;
+	while (resolver->last_id == RESOLVER_ASK_AGAIN);
+	return resolver->last_id;
+}
+
 /* Return: NULL, or why it cannot be asked. */
 static const char *ask(struct resolver *resolver, const char *name, int64_t now, struct entry **out)
 {
-	struct resolver_question question = { .id = ++resolver->last_id };
-
 	if (resolver->fd < 0)
 		return "there is no resolver";
-	if (strlen(name) >= sizeof question.name)
+	if (strlen(name) >= sizeof(*out)->name)
 		return "the name is too long";
 	if (!make_room(resolver))
 		return "too many names are being resolved";
-	memcpy(question.name, name, strlen(name));
-	if (send(resolver->fd, &question, sizeof question, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return "the resolver does not keep up";
 	struct entry *entry = calloc(1, sizeof *entry);
 	if (!entry)
 		return "out of memory";
-	memcpy(entry->name, question.name, sizeof entry->name);
-	entry->id = question.id;
+	memcpy(entry->name, name, strlen(name) + 1);
+	entry->id = next_id(resolver);
 	entry->until = now + RESOLVER_TIMEOUT_MS;
+	if (!send_question(resolver, entry)) {
+		free(entry);
+		return "the resolver does not keep up";
+	}
 	LIST_INIT(&entry->waiters);
 	LIST_INSERT_HEAD(&resolver->entries, entry, all);
 	resolver->count++;

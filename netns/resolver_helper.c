@@ -7,6 +7,10 @@
  * host's name service likes. Modules of that service crash and hang: so the *watcher*, which does nothing else, starts
  * another worker when one dies, and a worker whose threads have all been stuck for long ends itself.
  *
+ * azm-sandbox is a static program. The C library it was built with brings `files` and `dns` of nsswitch.conf along and
+ * loads other modules from the host, which is sure to work only with the same version of it: a binary that was copied
+ * to another distribution may crash in one. So the worker after one that died of a signal uses the two only.
+ *
  * The end is the end of file on the socket. The worker sees it and says so to the watcher with its exit status.
  *
  * What it may do: read what a name service reads, and talk to the network. Landlock denies every change to a file and
@@ -16,6 +20,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <netdb.h>
+#include <nss.h>
 #include <pthread.h>
 #include <resolv.h>
 #include <signal.h>
@@ -255,8 +260,19 @@ static void keep_only(int fd)
 	(void)fd_close_range(4, ~0u);
 }
 
+static bool crashed(int status)
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+
+	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof crashes / sizeof *crashes; i++)
+		if (WTERMSIG(status) == crashes[i])
+			return true;
+	return false;
+}
+
 void resolver_helper(int fd)
 {
+	static const struct resolver_answer ask_again = { .id = RESOLVER_ASK_AGAIN };
 	sigset_t none;
 
 	(void)setsid();
@@ -274,6 +290,9 @@ void resolver_helper(int fd)
 			continue;
 		if (worker > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OVER)
 			_exit(EXIT_OVER);
+		if (worker > 0 && crashed(status))
+			(void)__nss_configure_lookup("hosts", "files dns");
 		usleep(RESTART_US);
+		(void)!send(3, &ask_again, sizeof ask_again, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 }

@@ -8,6 +8,9 @@ struct resolver_question {
 	char name[HOST_NAME_SIZE]; /* NUL-terminated */
 };
 
+/* Answered instead of a question: questions may have been lost. */
+enum { RESOLVER_ASK_AGAIN = 0 };
+
 struct resolver_answer {
 	uint32_t id;
 	int32_t error; /* EAI_*, 0 with addresses */

@@ -274,6 +274,28 @@ static void who_forgets_is_not_called(void **state)
 	assert_int_equal(goes.called, 0);
 }
 
+static void what_may_be_lost_is_asked_again(void **state)
+{
+	static const struct resolver_answer again = { .id = RESOLVER_ASK_AGAIN };
+	struct scene *scene = *state;
+	struct asker waits = new_asker(), knows = new_asker();
+
+	ask(scene, "known.example", &knows);
+	answer_with(scene, question(scene).id, 0xc0000201);
+	ask(scene, "lost.example", &waits);
+	uint32_t id = question(scene).id;
+	answer(scene, &again, sizeof again);
+	assert_int_equal(waits.called, 0);
+	struct resolver_question anew = question(scene);
+	assert_int_equal(anew.id, id);
+	assert_string_equal(anew.name, "lost.example");
+	assert_false(is_asked(scene)); /* what is known is not */
+	answer_with(scene, id, 0xc0000202);
+	assert_int_equal(waits.called, 1);
+	assert_null(waits.why);
+	assert_int_equal(knows.called, 1);
+}
+
 static void a_dead_helper_is_noticed(void **state)
 {
 	struct scene *scene = *state;
@@ -362,14 +384,18 @@ static pid_t wait_for_helper(pid_t parent, pid_t other_than)
 
 static void a_killed_worker_is_replaced(void **state)
 {
-	struct asker asker = new_asker();
+	static const int ends[] = { SIGKILL, SIGSEGV };
 	pid_t watcher = wait_for_helper(getpid(), 0), worker = wait_for_helper(watcher, 0);
 
-	assert_int_equal(kill(worker, SIGKILL), 0);
-	(void)wait_for_helper(watcher, worker);
-	ask(*state, "localhost", &asker);
-	wait_for(*state, &asker);
-	assert_null(asker.why);
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct asker asker = new_asker();
+		assert_int_equal(kill(worker, ends[i]), 0);
+		worker = wait_for_helper(watcher, worker);
+		resolver_tick(((struct scene *)*state)->resolver, clock_ms() + 2 * RESOLVER_KEEP_MS);
+		ask(*state, "localhost", &asker);
+		wait_for(*state, &asker);
+		assert_null(asker.why);
+	}
 }
 
 static void it_may_do_nothing_but_resolve(void **state)
@@ -409,6 +435,7 @@ int main(void)
 		PLAYED(answers_nobody_can_use),
 		PLAYED(a_flood_of_names_is_bounded),
 		PLAYED(who_forgets_is_not_called),
+		PLAYED(what_may_be_lost_is_asked_again),
 		PLAYED(a_dead_helper_is_noticed),
 		REAL(localhost_is_found),
 		REAL(a_killed_worker_is_replaced),
