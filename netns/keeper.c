@@ -47,6 +47,7 @@
 enum {
 	FIRST_MEMBER_MS = 10000, /* whoever started us connects at once; if it died, do not stay for ever */
 	LOCK_BUSY_MS = 50,
+	QUIET_MS = 1000, /* then the pages that the last member needed are given back */
 };
 
 /* Where the descriptors are after detach(). */
@@ -224,12 +225,18 @@ static int wait_ms(const struct keeper *keeper)
 static void serve(struct keeper *keeper)
 {
 	struct epoll_event events[16];
+	bool trimmed = false;
 
 	for (;;) {
-		int count = epoll_wait(keeper->epoll, events, 16, wait_ms(keeper));
+		int wait = wait_ms(keeper);
+		int count = epoll_wait(
+			keeper->epoll, events, 16, trimmed || (wait >= 0 && wait < QUIET_MS) ? wait : QUIET_MS);
 
-		if (count == 0 && keeper->members == 0 && may_leave(keeper))
+		if (count == 0 && wait_ms(keeper) == 0 && may_leave(keeper))
 			return;
+		if (count == 0 && !trimmed)
+			footprint_trim();
+		trimmed = count == 0;
 		for (int i = 0; i < count; i++)
 			if (events[i].data.fd == FD_LISTENER)
 				accept_members(keeper);
@@ -323,7 +330,6 @@ static void become_ordinary(void)
 	keeper->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (keeper->epoll < 0 || epoll_ctl(keeper->epoll, EPOLL_CTL_ADD, FD_LISTENER, &event) < 0)
 		_exit(1);
-	footprint_trim();
 	serve(keeper);
 	_exit(0);
 }
