@@ -63,13 +63,62 @@ bool subids_find_range(const char *file, const char *name, uint32_t *start, uint
 	return false;
 }
 
+/* Run a program with one of its streams going to @file, and nothing else of ours. */
+static int start_helper(char **argv, int file, int stream, pid_t *child)
+{
+	char *environment[] = { NULL };
+	posix_spawn_file_actions_t actions;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, file, stream);
+	int failed = posix_spawn(child, argv[0], &actions, NULL, argv, environment);
+	posix_spawn_file_actions_destroy(&actions);
+	return failed;
+}
+
+static bool helper_succeeded(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+char *name_in_passwd(const char *file, uid_t uid)
+{
+	FILE *passwd = fopen(file, "re");
+	struct passwd entry, *found = NULL;
+	char buffer[4096], *name = NULL;
+
+	while (passwd && !name && fgetpwent_r(passwd, &entry, buffer, sizeof buffer, &found) == 0)
+		name = found->pw_uid == uid ? xstrdup(found->pw_name) : NULL;
+	if (passwd)
+		fclose(passwd);
+	return name;
+}
+
+/* Users of a directory service: its modules (sss, ldap) are for the host's C library, so a program of the host asks. */
+static char *name_by_id(void)
+{
+	cleanup_free char *path = find_helper("id");
+	cleanup_fd int said = memfd_create("stdout", MFD_CLOEXEC);
+	char option[] = "-un", line[256] = "", *argv[] = { path, option, NULL };
+	pid_t child;
+
+	if (!path || said < 0 || start_helper(argv, said, STDOUT_FILENO, &child) || !helper_succeeded(child) ||
+		pread(said, line, sizeof line - 1, 0) <= 0)
+		return NULL;
+	line[strcspn(line, "\n")] = '\0';
+	return *line ? xstrdup(line) : NULL;
+}
+
 char *user_name(void)
 {
-	char buffer[4096];
-	struct passwd entry, *found = NULL;
+	char *name = name_in_passwd("/etc/passwd", getuid());
 
-	return getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found ? xstrdup(found->pw_name)
-											 : NULL;
+	return name ? name : name_by_id();
 }
 
 /* A session that was started with no_new_privs or without these capabilities in its bounding set (a container, a
@@ -101,8 +150,7 @@ struct subids subids_find(void)
 
 	if (!newuidmap || !newgidmap)
 		return lacking(ENOENT, "newuidmap and newgidmap are not installed");
-	/* The usual host without sub-ids costs a few look-ups, not a walk through the user database and its libraries.
-	 */
+	/* The usual host without sub-ids costs a few look-ups, not a walk through the user database. */
 	if (!has_text("/etc/subuid") || !has_text("/etc/subgid"))
 		return lacking(ESRCH, no_ranges);
 	/* newuidmap looks its caller up by name, too, and refuses one without an entry. */
@@ -119,18 +167,6 @@ struct subids subids_find(void)
 }
 
 /* What the helper says on stderr belongs into our one message. */
-static int start_helper(char **argv, int said, pid_t *child)
-{
-	char *environment[] = { NULL };
-	posix_spawn_file_actions_t actions;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
-	int failed = posix_spawn(child, argv[0], &actions, NULL, argv, environment);
-	posix_spawn_file_actions_destroy(&actions);
-	return failed;
-}
-
 static int refused(const char *path, int said, struct azm_err *err)
 {
 	char line[160] = "it refused the ranges of /etc/subuid and /etc/subgid";
@@ -150,7 +186,6 @@ static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start,
 	cleanup_free char *path = find_helper(name);
 	cleanup_fd int said = memfd_create("stderr", MFD_CLOEXEC);
 	pid_t child;
-	int status;
 
 	snprintf(pid_text, sizeof pid_text, "%d", (int)pid);
 	snprintf(own_text, sizeof own_text, "%u", own);
@@ -160,12 +195,10 @@ static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start,
 	char *argv[] = { path, pid_text, zero, own_text, one, one, start_text, count_text, NULL };
 	if (!path || said < 0)
 		return err_sys(err, "run", name);
-	int failed = start_helper(argv, said, &child);
+	int failed = start_helper(argv, said, STDERR_FILENO, &child);
 	if (failed)
 		return err_code(err, failed, "run", path);
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		continue;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : refused(path, said, err);
+	return helper_succeeded(child) ? 0 : refused(path, said, err);
 }
 
 static int write_map(pid_t pid, const char *file, const char *text, struct azm_err *err)

@@ -33,8 +33,15 @@ struct subids subids_find(void);
  */
 bool subids_find_range(const char *file, const char *name, uint32_t *start, uint32_t *count);
 
-/** user_name() - the invoking user's name, to be freed; NULL where he has none (no line in /etc/passwd). */
+/**
+ * user_name() - the invoking user's name, to be freed; NULL where he has none
+ *
+ * From /etc/passwd, else from id(1): a static program cannot load the host's name service modules.
+ */
 char *user_name(void);
+
+/** name_in_passwd() - the name of @uid in a file like /etc/passwd, to be freed; NULL when it is not there. */
+char *name_in_passwd(const char *file, uid_t uid);
 
 /**
  * idmap_network() - write the maps of a network's user namespace (host side; runs newuidmap when @subids is usable)

@@ -10,7 +10,7 @@ DEPS_FUZZ    := clang
 # What targets take from: all that is not a program, a command, or embeds one. An archive, so that a target can put its
 # own functions in the place of a whole file (the supervisor, the shell).
 FUZZED_SRC := $(filter-out runtime/main.c runtime/embed.c runtime/cmd_%.c,$(RUNTIME_SRC)) runtime/init/plan.c $(BASE_SRC) \
-	$(MOUNT_RESOLVE_SRC) $(MOUNT_HOST_SRC) $(wildcard netns/*.c) $(SECCOMP_SRC) $(filter-out runtime/server/main.c,$(SERVER_SRC)) \
+	$(MOUNT_RESOLVE_SRC) $(MOUNT_HOST_SRC) $(NETNS_SRC) $(SECCOMP_SRC) $(filter-out runtime/server/main.c,$(SERVER_SRC)) \
 	$(filter-out rootfs-tools/main.c,$(ROOTFS_SRC))
 FUZZ_LIBS  := -l:libmicrohttpd.a -l:libvterm.a $(ROOTFS_LIBS) $(RUNTIME_LIBS) $(NETNS_LIBS)
 
