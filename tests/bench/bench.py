@@ -299,7 +299,7 @@ def bench_memory():
     for count in (1, 10):
         servers = [Server(f"mem{i}") for i in range(count)]
         if all(server.facts for server in servers):
-            time.sleep(1)
+            time.sleep(1.5)  # idle, as in bench_server()
             by_name, total = memory(processes())
             note(f"{count:>3} sandboxes: {total / count:7.0f} KiB each: " +
                  ", ".join(f"{name} {size / count:.0f}" for name, size in sorted(by_name.items())))
