@@ -66,7 +66,8 @@ supervisor_on_host() { # SANDBOX: pid, as the host of that internet sees it
 
 # The same as this side sees it: it may look into the process, which nobody on that host may.
 supervisor_here() { # SANDBOX
-	awk -v inner="$(supervisor_on_host "$1")" '/^NSpid:/ && $3 == inner && NF == 3 { print $2 }' /proc/[0-9]*/status 2>/dev/null || true
+	# A process that ends meanwhile ends mawk, not cat.
+	cat /proc/[0-9]*/status 2>/dev/null | awk -v inner="$(supervisor_on_host "$1")" '/^NSpid:/ && $3 == inner && NF == 3 { print $2 }'
 }
 
 remove_spawned() {
