@@ -43,6 +43,7 @@ struct guarded {
 	char *path; /* relative to the volume, without links, "." and ".." */
 	bool pin;   /* the name only: what lies in this directory stays writable */
 	char *text; /* what the file says inside; NULL: what it says */
+	ino_t ino;  /* what had the name when it was decided; 0: unknown. For the host's side. */
 };
 
 struct volume {

@@ -122,8 +122,11 @@ static int make_held_in(struct plan_root *p, const char *directory, const json_t
 	{
 		cleanup_free char *path = guard_join(directory, json_string_value(item));
 		int made = guard_hold_name(&held, json_string_value(item));
+		struct stat st;
 		if (made == 1)
 			forget(p->volume, path);
+		else if (made == 0 && fstatat(parent, json_string_value(item), &st, AT_SYMLINK_NOFOLLOW) == 0)
+			guard_remember(p->volume, path, st.st_ino);
 		if (made >= 0)
 			continue;
 		err_sys(p->err, "hold a guarded name", path);

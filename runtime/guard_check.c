@@ -48,12 +48,16 @@ static bool has_changed(const struct guard_check *check, const struct stat *st)
 	return !clock_before(&st->st_ctim, &check->since);
 }
 
-/* Whether a name is the very file or directory that was there when the sandbox began: the cover was on it all along. */
-static bool was_there(const struct guard_check *check, int parent, const char *name)
+/* Whether a name is the very file or directory that was covered when the sandbox began, and so all along: another one
+ * may be older and was renamed, once the host had removed what was covered; its number may be a new one's. */
+static bool was_there(const struct guard_check *check, const char *directory, int parent, const char *name)
 {
+	cleanup_free char *path = xasprintf("%s%s%s", directory, *directory ? "/" : "", name);
+	const json_t *ino = json_object_get(check->covered, path);
 	struct statx st;
 
-	if (statx(parent, name, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
+	if (statx(parent, name, AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_INO, &st) < 0 ||
+		!(st.stx_mask & STATX_BTIME) || !ino || (uint64_t)json_integer_value(ino) != st.stx_ino)
 		return false;
 	struct timespec birth = { .tv_sec = st.stx_btime.tv_sec, .tv_nsec = st.stx_btime.tv_nsec };
 	/* Not after: both may be of one tick of the clock, and what is held or covered is there before the mark. */
@@ -146,7 +150,7 @@ void guard_check_top(struct guard_check *check)
 		if (!rule || fstatat(check->root, rule->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (!check->move || rule->how != GUARD_HOLD || !S_ISDIR(st.st_mode) ||
-			!was_there(check, check->root, rule->name))
+			!was_there(check, "", check->root, rule->name))
 			reject(check, check->root, "", rule->name, rule->why);
 	}
 }
@@ -268,7 +272,7 @@ static void check_config(struct guard_check *check, const struct guard_place *pl
 		return;
 	cleanup_free char *why = first ? xasprintf("git: sets %s", first) : xstrdup("git: no readable file");
 	str_sanitise(why);
-	reject_in_git(check, place, was_there(check, dir, name), dir, place->path, name, why);
+	reject_in_git(check, place, was_there(check, place->path, dir, name), dir, place->path, name, why);
 }
 
 static void check_hooks(struct guard_check *check, const struct guard_place *place, int dir)
@@ -280,13 +284,14 @@ static void check_hooks(struct guard_check *check, const struct guard_place *pla
 	if (fstatat(dir, "hooks", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (S_ISLNK(st.st_mode) && has_changed(check, &st))
-		reject_in_git(check, place, was_there(check, dir, "hooks"), dir, place->path, "hooks", why);
+		reject_in_git(
+			check, place, was_there(check, place->path, dir, "hooks"), dir, place->path, "hooks", why);
 	if (!S_ISDIR(st.st_mode))
 		return;
-	bool covered = was_there(check, dir, "hooks");
+	bool covered = was_there(check, place->path, dir, "hooks");
 	int fd = openat(dir, "hooks", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_dir DIR *hooks = fd < 0 ? NULL : fdopendir(fd);
-	for (const struct dirent *entry; hooks && (entry = readdir(hooks));) {
+	for (const struct dirent *entry; hooks && (entry = dir_next(hooks));) {
 		if (ends_with(entry->d_name, ".sample") || strstr(entry->d_name, ASIDE) ||
 			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) ||
 			!has_changed(check, &st))
@@ -307,8 +312,8 @@ static void check_commondir(struct guard_check *check, const struct guard_place 
 		return;
 	cleanup_free char *text = guard_config_text(dir, HOLD_COMMONDIR);
 	if (!linked || !text || strcmp(text, "../..\n") != 0)
-		reject_in_git(check, place, was_there(check, dir, HOLD_COMMONDIR), dir, place->path, HOLD_COMMONDIR,
-			"git: takes its configuration from elsewhere");
+		reject_in_git(check, place, was_there(check, place->path, dir, HOLD_COMMONDIR), dir, place->path,
+			HOLD_COMMONDIR, "git: takes its configuration from elsewhere");
 }
 
 void guard_check_leave(struct guard_check *check, const struct guard_place *place, int dir)

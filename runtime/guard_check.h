@@ -13,6 +13,7 @@ struct guard_check {
 	const char *root_path;
 	int root;
 	const json_t *known;   /* its entry in guard.json */
+	const json_t *covered; /* PATH: inode number of what was covered or held */
 	bool move;	       /* --guard on: what must not stay is moved aside */
 	struct timespec begin; /* when the workload was about to start */
 	struct timespec since; /* the same less the clock's grain: what changed before is old */

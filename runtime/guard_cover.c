@@ -29,6 +29,15 @@ bool guard_is_listed(const struct plan_root *p, const char *path)
 	return false;
 }
 
+void guard_remember(struct volume *v, const char *path, ino_t ino)
+{
+	for (size_t i = v->guarded_count; i > 0; i--)
+		if (strcmp(v->guarded[i - 1].path, path) == 0) {
+			v->guarded[i - 1].ino = ino;
+			return;
+		}
+}
+
 int guard_add(struct plan_root *p, const char *path, bool pin)
 {
 	struct volume *v = p->volume;
@@ -44,13 +53,20 @@ int guard_add(struct plan_root *p, const char *path, bool pin)
 	return 0;
 }
 
-mode_t guard_type_of(const struct plan_root *p, const char *path)
+/* Return: whether it is there */
+static bool look_at(const struct plan_root *p, const char *path, struct stat *st)
 {
 	char name[NAME_MAX + 1];
-	struct stat st;
 	cleanup_fd int parent = resolve_parent(p->fd, path, name);
 
-	return parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & S_IFMT : 0;
+	return parent >= 0 && fstatat(parent, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+mode_t guard_type_of(const struct plan_root *p, const char *path)
+{
+	struct stat st;
+
+	return look_at(p, path, &st) ? st.st_mode & S_IFMT : 0;
 }
 
 int guard_open_directory(const struct plan_root *p, const char *path)
@@ -132,13 +148,14 @@ char *guard_target_inside(const struct plan_root *p, const char *path)
 
 int guard_cover(struct plan_root *p, const char *path)
 {
-	mode_t type = guard_type_of(p, path);
+	struct stat st;
 
-	if (!type)
+	if (!look_at(p, path, &st))
 		return 0;
 	if (guard_add(p, path, false) < 0)
 		return -1;
-	cleanup_free char *target = type == S_IFLNK ? guard_target_inside(p, path) : NULL;
+	guard_remember(p->volume, path, st.st_ino);
+	cleanup_free char *target = S_ISLNK(st.st_mode) ? guard_target_inside(p, path) : NULL;
 	return target ? add_deep(p, target) : 0;
 }
 

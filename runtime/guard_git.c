@@ -5,6 +5,7 @@
 #include "guard_plan.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -185,10 +186,13 @@ int guard_each_directory(struct plan_root *p, const char *path,
 	p->budget--;
 	int fd = guard_open_directory(p, path);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	for (const struct dirent *entry; dir && entries < SCAN_ENTRIES && (entry = readdir(dir)); entries++)
-		if ((entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) && strcmp(entry->d_name, ".") != 0 &&
-			strcmp(entry->d_name, "..") != 0)
+	const struct dirent *entry = NULL;
+	for (; dir && entries < SCAN_ENTRIES && (entry = dir_next(dir)); entries++)
+		if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
 			str_list_add(&found, entry->d_name);
+	/* What cannot be opened is passed over; what breaks off half-way hides what was to be covered. */
+	if (dir && !entry && entries < SCAN_ENTRIES && errno && errno != ENOENT)
+		return err_sys(p->err, "look for git directories in", *path ? path : p->volume->source.path);
 	for (size_t i = 0; i < found.count; i++) {
 		cleanup_free char *inner = guard_join(path, found.items[i]);
 		json_t *text = json_string(inner);

@@ -49,6 +49,9 @@ bool guard_is_listed(const struct plan_root *p, const char *path);
 /** guard_add() - cover a name with a read-only bind of itself; @pin: a writable one, which only keeps its place. */
 int guard_add(struct plan_root *p, const char *path, bool pin);
 
+/** guard_remember() - what has the name of an added path now; the sweep wants to know whether it still has it. */
+void guard_remember(struct volume *volume, const char *path, ino_t ino);
+
 /** guard_hold_absent() - an absent name: it is made in guard_prepare(), once guard.json says so. */
 int guard_hold_absent(struct plan_root *p, const char *directory, const char *name);
 

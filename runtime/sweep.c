@@ -36,7 +36,7 @@ enum {
 	/* File systems stamp with the clock of the last tick, and remote ones with a clock of their own. */
 	TICK_NS = 20 * 1000 * 1000,
 	SKEW_S = 5,
-	MARK_MAX = 1 << 20,
+	MARK_MAX = 64 << 20,
 };
 
 struct walk {
@@ -59,22 +59,45 @@ struct task {
 	unsigned more, more_daily; /* as in struct guard_check */
 };
 
-/* The kind, then the directories, each with a NUL behind it. */
+struct text {
+	char *data;
+	size_t size;
+};
+
+/* With the NUL behind it. */
+static void add_text(struct text *text, const char *more)
+{
+	size_t length = strlen(more) + 1;
+
+	text->data = xrealloc(text->data, text->size + length, 1);
+	memcpy(text->data + text->size, more, length);
+	text->size += length;
+}
+
+/* The kind, then each directory, followed by the inode numbers of what is guarded in it ("NUMBER PATH"); each with a
+ * NUL behind it. */
 int sweep_mark(int dir, const struct mount_plan *mounts, bool set_id, struct azm_err *err)
 {
-	cleanup_free char *text = xstrdup(set_id ? mark_set_id : mark_guard);
-	size_t size = strlen(text) + 1;
+	struct text text = { 0 };
 
+	add_text(&text, set_id ? mark_set_id : mark_guard);
 	for (size_t i = 0; i < mounts->volume_count; i++) {
 		const struct volume *volume = &mounts->volumes[i];
 		if (!volume_is_shared(volume))
 			continue;
-		size_t length = strlen(volume->source.path) + 1;
-		text = xrealloc(text, size + length, 1);
-		memcpy(text + size, volume->source.path, length);
-		size += length;
+		add_text(&text, volume->source.path);
+		for (size_t k = 0; k < volume->guarded_count; k++) {
+			const struct guarded *guarded = &volume->guarded[k];
+			cleanup_free char *line =
+				guarded->ino ? xasprintf("%llu %s", (unsigned long long)guarded->ino, guarded->path)
+					     : NULL;
+			if (line)
+				add_text(&text, line);
+		}
 	}
-	return write_file_at(dir, mark, text, size, 0600) < 0 ? err_sys(err, "write", mark) : 0;
+	int result = write_file_at(dir, mark, text.data, text.size, 0600) < 0 ? err_sys(err, "write", mark) : 0;
+	free(text.data);
+	return result;
 }
 
 bool sweep_is_due(int dir)
@@ -116,6 +139,23 @@ static void strip(struct walk *walk, int parent, const char *directory, const ch
 	}
 }
 
+/* A mount of the host's, a subvolume: the sandbox could write there, too. Not where the kernel shows what it has, nor
+ * where a look would mount something. */
+static bool has_files_of_users(int parent, const char *name)
+{
+	static const unsigned long others[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		DEVPTS_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, AUTOFS_SUPER_MAGIC };
+	struct statfs fs;
+	cleanup_fd int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return fd < 0 && errno != ENOENT;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if ((unsigned long)fs.f_type == others[i])
+			return false;
+	return true;
+}
+
 static void look_at(struct walk *walk, struct guard_place *place, int parent, const struct dirent *entry)
 {
 	const char *name = entry->d_name;
@@ -124,10 +164,11 @@ static void look_at(struct walk *walk, struct guard_place *place, int parent, co
 
 	if (!cares && !walk->set_id && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
 		return;
-	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != walk->device)
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (S_ISDIR(st.st_mode)) {
-		str_list_addf(&walk->pending, "%s%s%s", place->path, *place->path ? "/" : "", name);
+		if (st.st_dev == walk->device || has_files_of_users(parent, name))
+			str_list_addf(&walk->pending, "%s%s%s", place->path, *place->path ? "/" : "", name);
 		return;
 	}
 	if (walk->set_id && S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) &&
@@ -148,9 +189,10 @@ static void look_into(struct walk *walk, const char *directory)
 		walk->unseen += errno != ENOENT;
 		return;
 	}
-	for (const struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			look_at(walk, &place, dirfd(dir), entry);
+	const struct dirent *entry;
+	while ((entry = dir_next(dir)))
+		look_at(walk, &place, dirfd(dir), entry);
+	walk->unseen += errno && errno != ENOENT;
 	if (walk->guard)
 		guard_check_leave(walk->guard, &place, dirfd(dir));
 }
@@ -201,7 +243,21 @@ static bool has_own_clock(int fd)
 	return false;
 }
 
-static void sweep_tree(const char *path, struct task *task)
+/* The numbers that follow a directory in the mark. @at: the directory; set to the next one */
+static json_t *covered_below(const char **at, const char *end)
+{
+	json_t *covered = json_object();
+
+	while ((*at += strlen(*at) + 1) < end && **at != '/') {
+		char *path;
+		unsigned long long ino = strtoull(*at, &path, 10);
+		if (*path == ' ')
+			json_object_set_new(covered, path + 1, json_integer((json_int_t)ino));
+	}
+	return covered;
+}
+
+static void sweep_tree(const char *path, const json_t *covered, struct task *task)
 {
 	struct stat st;
 
@@ -213,6 +269,7 @@ static void sweep_tree(const char *path, struct task *task)
 	struct guard_check check = { .root_path = path,
 		.root = root,
 		.known = known_root(task->record, path),
+		.covered = covered,
 		.move = strcmp(json_string_value(json_object_get(task->record, "mode")) ?: "", "on") == 0,
 		.begin = task->begin,
 		.since = earlier(task->begin, has_own_clock(root) ? SKEW_S : 0, TICK_NS),
@@ -282,8 +339,12 @@ json_t *sweep(int dir, const struct state *state)
 	if (fd >= 0 && fstat(fd, &st) == 0 && (text = read_file(fd, MARK_MAX, &size))) {
 		task.set_id = strcmp(text, mark_set_id) == 0;
 		task.begin = st.st_mtim;
-		for (const char *path = text + strlen(text) + 1; path < text + size; path += strlen(path) + 1)
-			sweep_tree(path, &task);
+		for (const char *at = text + strlen(text) + 1; at < text + size;) {
+			const char *path = at;
+			json_t *covered = covered_below(&at, text + size);
+			sweep_tree(path, covered, &task);
+			json_decref(covered);
+		}
 		result = report(&task);
 	}
 	unlinkat(dir, mark, 0);

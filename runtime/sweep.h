@@ -32,7 +32,8 @@ bool sweep_is_due(int dir);
  * away
  * @dir:	the sandbox's directory
  *
- * Symbolic links are not followed, other file systems not entered. What was found and done is said on stderr.
+ * Symbolic links are not followed. File systems that are mounted in a mount are looked at as well, as the sandbox could
+ * write there, but for those without files of users. What was found and done is said on stderr.
  *
  * Return: what the guard found, for status.json: mode, findings (path, why, action); NULL without a guard. The caller
  * owns the reference.

@@ -187,3 +187,14 @@ void raise_open_files(void)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
+
+const struct dirent *dir_next(DIR *dir)
+{
+	const struct dirent *entry;
+
+	do {
+		errno = 0;
+		entry = readdir(dir);
+	} while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+	return entry;
+}

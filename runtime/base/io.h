@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* base/io.h: whole reads and writes, bounded files. Every descriptor made here is close-on-exec. */
 #pragma once
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -47,6 +48,10 @@ int fd_close_range(unsigned first, unsigned last);
 
 /** pipe_pair() - pipe2(O_CLOEXEC) with an error object. */
 int pipe_pair(int ends[2], struct azm_err *err);
+
+/** dir_next() - readdir(3) without "." and "..". Return: NULL at the end with errno 0, after a failure with its errno.
+ */
+const struct dirent *dir_next(DIR *dir);
 
 /** raise_open_files() - let this process have as many descriptors as its hard limit allows. */
 void raise_open_files(void);

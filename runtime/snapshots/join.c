@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <search.h>
 #include <stdio.h>
@@ -249,6 +250,33 @@ static void free_twin(void *item)
 	free(twin);
 }
 
+/* The directory a path below the target lies in, by steps that the kernel takes. Return: descriptor, -1 with errno;
+ * @path is what is left of it */
+static int short_of(int top, const char **path)
+{
+	cleanup_fd int at = -1;
+
+	while (strlen(*path) >= PATH_MAX) {
+		char part[PATH_MAX];
+		memcpy(part, *path, sizeof part - 1);
+		part[sizeof part - 1] = '\0';
+		char *slash = strrchr(part, '/'); /* no component is that long */
+		if (!slash) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		*slash = '\0';
+		int next = openat(at < 0 ? top : at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0)
+			return -1;
+		if (at >= 0)
+			close(at);
+		at = next;
+		*path += slash - part + 1;
+	}
+	return at >= 0 ? steal_fd(&at) : dup(top);
+}
+
 /* The first name of a file is remembered, the others are linked to it. Return: 1 when it was, 0 when it is to be made
  */
 static int link_twin(struct joining *j, const char *name, const struct stat *st, int target)
@@ -265,7 +293,9 @@ static int link_twin(struct joining *j, const char *name, const struct stat *st,
 	if (*found == twin)
 		return 0;
 	free_twin(twin);
-	return linkat(j->top, (*found)->path, target, name, 0) < 0 ? -1 : 1;
+	const char *first = (*found)->path;
+	cleanup_fd int in = short_of(j->top, &first);
+	return in < 0 || linkat(in, first, target, name, 0) < 0 ? -1 : 1;
 }
 
 static int place_object(

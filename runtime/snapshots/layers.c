@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/tree.h"
 #include "idmap.h"
 #include "snapshots/join.h"
@@ -109,14 +110,16 @@ int uppers_list(int dir, struct uppers *uppers, struct azm_err *err)
 	cleanup_dir DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	if (!list)
 		return err_sys(err, "list", "the sandbox's directory");
-	for (const struct dirent *entry; (entry = readdir(list));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(list))) {
 		size_t digits = str_starts(entry->d_name, "volume-") ? strspn(entry->d_name + 7, "0123456789") : 0;
 		if (!digits || strcmp(entry->d_name + 7 + digits, "-upper") != 0)
 			continue;
 		str_list_add(&uppers->in_sandbox, entry->d_name);
 		str_list_addf(&uppers->in_layer, "volume-%.*s", (int)digits, entry->d_name + 7);
 	}
-	return 0;
+	/* One that is not seen would not be part of the snapshot. */
+	return errno ? err_sys(err, "list", "the sandbox's directory") : 0;
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
@@ -236,12 +239,9 @@ static int references_of_sandboxes(
 	/* Half-made and half-removed ones, too: those may have processes. What cannot be looked at may use any layer.
 	 */
 	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
+		const struct dirent *entry = dir_next(dir);
 		if (!entry)
 			return errno ? err_sys(err, "list sandboxes", NULL) : 0;
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
 		cleanup_fd int one =
 			openat(state->sandboxes, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (one < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
@@ -289,14 +289,15 @@ static int sweep(void *context, struct azm_err *err)
 
 	if (!dir)
 		return err_sys(err, "list layers", NULL);
-	for (const struct dirent *entry; (entry = readdir(dir));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(dir))) {
 		struct azm_err more = { 0 };
 		if (!is_id(entry->d_name, strlen(entry->d_name)) || str_list_sorted_has(s->used, entry->d_name))
 			continue;
 		if (tree_remove_at(s->layers->dir, entry->d_name, result ? &more : err) < 0)
 			result = -1;
 	}
-	return result;
+	return errno && result == 0 ? err_sys(err, "list layers", NULL) : result;
 }
 
 static size_t count_unused(const struct sweep *s)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/tree.h"
 #include "idmap.h"
 #include "snapshots/join.h"
@@ -36,8 +37,11 @@ static int make_next(void *context, struct azm_err *err)
 			return -1;
 		if (mkdirat(b->dir, next, 0755) < 0 || fchmodat(b->dir, next, 0755, 0) < 0)
 			return err_sys(err, "make directory", next);
-		cleanup_fd int from = path ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 		cleanup_fd int to = openat(b->dir, next, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		cleanup_fd int from = path ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		/* A volume that the snapshot did not have is empty. */
+		if (to < 0 || (path && from < 0 && errno != ENOENT))
+			return err_sys(err, "open directory", to < 0 ? next : path);
 		if (from >= 0 && layer_like(from, to, err) < 0)
 			return -1;
 	}
@@ -102,10 +106,11 @@ static int list_prefixed(int dir, const char *prefix, struct str_list *names, st
 
 	if (!list)
 		return err_sys(err, "list", "the sandbox's directory");
-	for (const struct dirent *entry; (entry = readdir(list));)
+	const struct dirent *entry;
+	while ((entry = dir_next(list)))
 		if (is_prefixed(entry->d_name, prefix))
 			str_list_add(names, entry->d_name);
-	return 0;
+	return errno ? err_sys(err, "list", "the sandbox's directory") : 0;
 }
 
 static int put_next(int dir, const char *next, struct azm_err *err)

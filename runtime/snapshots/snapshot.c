@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/tree.h"
 #include "disk.h"
 #include "idmap.h"
@@ -205,9 +206,8 @@ static bool is_unchanged(const struct taking *t)
 		if (!dir || fstat(fd, &st) < 0 || stat(frozen, &below) < 0 || st.st_mode != below.st_mode ||
 			st.st_uid != below.st_uid || st.st_gid != below.st_gid)
 			return false;
-		for (const struct dirent *entry; (entry = readdir(dir));)
-			if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-				return false;
+		if (dir_next(dir) || errno)
+			return false;
 	}
 	return true;
 }

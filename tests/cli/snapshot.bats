@@ -279,6 +279,26 @@ order_is_kept() { # TAG: whether the files of `probe order` in it are of one mom
 	is host "$(cat "$BATS_TEST_TMPDIR/ws/file")"
 }
 
+@test "what cannot be listed or opened is an error, and the sandbox is what it was" {
+	local layer
+	mkdir "$BATS_TEST_TMPDIR/ws"
+	azm run -d --name "$NAME" --rootfs "$ROOTFS" -v "$BATS_TEST_TMPDIR/ws:/ws:overlay" -- /bin/probe sleep-forever
+	azm exec "$NAME" sh -c 'echo one >/ws/one'
+	azm stop -t 0 "$NAME" >/dev/null
+	azm snapshot "$NAME" "$TAG-1"
+	refused 125 'Input/output error' "$BUILD/tests/deny" getdents64=EIO "$AZM" snapshot "$NAME" "$TAG-2"
+	refused 125 'Input/output error' "$BUILD/tests/deny" getdents64=EIO "$AZM" rollback "$NAME" "$TAG-1"
+	layer=$(echo "$AZM_STATE_DIR"/layers/*/volume-[0-9]*)
+	mv "$layer" "$layer.away"
+	: >"$layer"
+	refused 125 'Not a directory' azm rollback "$NAME" "$TAG-1"
+	rm "$layer"
+	mv "$layer.away" "$layer"
+	azm rollback "$NAME" "$TAG-1"
+	azm start "$NAME"
+	is one "$(azm exec "$NAME" cat /ws/one)"
+}
+
 @test "many snapshots do not make a deep stack" {
 	background "$NAME" >/dev/null
 	azm exec "$NAME" sh -c 'rm -r /opt/a; echo 0 >/count'

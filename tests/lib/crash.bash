@@ -21,8 +21,8 @@ setup() {
 	NAME=$(new_name)
 	export NAME AZM_STATE_DIR=$BATS_TEST_TMPDIR/state
 	RUN="'$AZM' run -d --name $NAME --rootfs '$ROOTFS' -v '$WORKSPACE:/workspace' -p 0:80 -- /bin/probe sleep-forever >/dev/null 2>&1"
-	# It writes all the time, in an order.
-	RUN_ORDER="'$AZM' run -d --name $NAME --rootfs '$ROOTFS' -- /bin/sh -c 'mkdir -p /order; exec /bin/probe order /order' >/dev/null 2>&1;
+	# It writes all the time, in an order; started again, where that would fail, it does not.
+	RUN_ORDER="'$AZM' run -d --name $NAME --rootfs '$ROOTFS' -- /bin/sh -c 'mkdir /order && exec /bin/probe order /order; exec /bin/probe sleep-forever' >/dev/null 2>&1;
 		until '$AZM' exec $NAME /bin/probe order-began /order >/dev/null 2>&1; do :; done"
 	SERVER="'$AZM' run -d --name $NAME --rootfs '$ROOTFS' -v '$WORKSPACE:/workspace' >/dev/null 2>&1"
 	STOP="'$AZM' stop -t 5 $NAME >/dev/null 2>&1"

@@ -306,6 +306,26 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	azm rm "$name"
 }
 
+@test "what the host gave up is moved aside, too, when something older takes its place" {
+	local name
+	name=$(new_name)
+	git init -q .
+	mkdir old oldhooks
+	echo evil >old/settings.json
+	echo evil >oldhooks/pre-commit
+	printf '[core]\n\tfsmonitor = evil\n' >oldconfig
+	background "$name" --workspace "$WORK"
+	rmdir .claude
+	rm -r .git/hooks .git/config
+	azm exec -w /workspace "$name" /bin/sh -c 'mv old .claude; mv oldhooks .git/hooks; touch .git/hooks/pre-commit; mv oldconfig .git/config; touch .git/config'
+	azm stop -t 0 "$name"
+	wait_for 10 [ ! -e .claude ]
+	is evil "$(cat .claude.azm-quarantined/settings.json)"
+	is evil "$(cat .git/hooks/pre-commit.azm-quarantined)"
+	[ ! -e .git/hooks/pre-commit ] && [ ! -e .git/config ] && [ -e .git/config.azm-quarantined ]
+	azm rm "$name"
+}
+
 @test "a second file of the same name is quarantined beside the first" {
 	run in_work 'echo 1 > .mise.toml'
 	run in_work 'echo 2 > .mise.toml'
@@ -484,4 +504,22 @@ for name in "docker.sock", "other.sock", "keyring":
 	rm -f .mise* tool
 	run sandbox --user 1000 --workspace "$WORK" -w /workspace -- /bin/sh -c 'echo x > .mise.toml'
 	has "$output" '.mise.toml moved aside'
+}
+
+@test "t-w4: file systems that are mounted in the workspace are looked at as well" {
+	mkdir "$BATS_TEST_TMPDIR/run" mounted proc
+	chmod 700 "$BATS_TEST_TMPDIR/run"
+	XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run AZM_STATE_DIR=$BATS_TEST_TMPDIR/state AZM_KEEPER_GRACE=0 run timeout 60 \
+		unshare --user --map-current-user --keep-caps --mount --pid --fork --mount-proc --kill-child sh -ec '
+		mount -t tmpfs -o mode=755 tmpfs mounted
+		mount -t proc proc proc
+		mkdir mounted/sub
+		setpriv --ambient-caps=-all --inh-caps=-all "$AZM" run --rm --rootfs "$ROOTFS" --workspace "$0" -w /workspace -- \
+			/bin/sh -c "cp /bin/busybox mounted/sub/tool; chmod 4755 mounted/sub/tool; stat -c \"inside %a\" mounted/sub/tool"
+		stat -c "outside %a" mounted/sub/tool' "$WORK" 3>&-
+	has "$output" '^inside 4755$'
+	has "$output" 'took the set-id bits from .*/mounted/sub/tool'
+	has "$output" '^outside 755$'
+	has_not "$output" 'could not be looked at'
+	is 0 "$status"
 }

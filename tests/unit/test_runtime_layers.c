@@ -179,6 +179,42 @@ static void a_copy_is_the_same_and_nobody_else_s(void **state)
 	assert_memory_equal(value, "content", 7);
 }
 
+static void names_of_one_file_are_one_file_however_deep(void **state)
+{
+	enum { LEVELS = 20, LENGTH = 250 }; /* more than a path may have */
+	struct azm_err err = { 0 };
+	char name[LENGTH + 1] = { 0 };
+	struct stat a, b;
+
+	(void)state;
+	memset(name, 'd', LENGTH);
+	directory("deep");
+	put_text("deep/shallow", "twin");
+	cleanup_fd int at = open_directory("deep");
+	for (int i = 0; i < LEVELS; i++) {
+		assert_return_code(mkdirat(at, name, 0755), errno);
+		int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_return_code(next, errno);
+		close(at);
+		at = next;
+	}
+	cleanup_fd int first = openat(at, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_return_code(first, errno);
+	assert_return_code(linkat(at, "a", at, "b", 0), errno);
+	assert_ok(join_into_out(JOIN_COPY, (const char *const[]){ "deep", NULL }, &err), &err);
+
+	cleanup_fd int out = open_directory("out");
+	for (int i = 0; i < LEVELS; i++) {
+		int next = openat(out, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_return_code(next, errno);
+		close(out);
+		out = next;
+	}
+	assert_return_code(fstatat(out, "a", &a, 0), errno);
+	assert_return_code(fstatat(out, "b", &b, 0), errno);
+	assert_true(a.st_ino == b.st_ino && a.st_nlink == 2);
+}
+
 static void links_of_a_layer_are_not_followed(void **state)
 {
 	struct azm_err err = { 0 };
@@ -322,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(a_union_is_a_layer_of_its_own),
 		ROW(a_copy_is_the_same_and_nobody_else_s),
+		ROW(names_of_one_file_are_one_file_however_deep),
 		ROW(links_of_a_layer_are_not_followed),
 		ROW(directories_too_deep_are_an_error),
 		ROW(differences_are_said_as_docker_says_them),

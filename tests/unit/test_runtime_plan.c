@@ -19,7 +19,7 @@ static char empty[] = "", name[] = "box", image[] = "/img/rootfs", upper[] = "/s
 static struct plan whole_plan(void)
 {
 	static struct host_path lowers[] = { { image, 1, 2, S_IFDIR }, { work, 3, UINT64_MAX, S_IFDIR } };
-	static struct guarded guarded[] = { { name, true, NULL }, { target, false, hosts } };
+	static struct guarded guarded[] = { { name, true, NULL, 0 }, { target, false, hosts, 0 } };
 	static struct volume volumes[] = {
 		{ VOLUME_OVERLAY, { image, 4, 5, S_IFDIR }, { upper, 6, 7, S_IFDIR }, { work, 8, 9, S_IFDIR }, target,
 			true, true, false, 0, 0, guarded, 2, lowers, 2 },
