@@ -236,6 +236,8 @@ static int mark_for_sweep(const struct supervisor *s, struct azm_err *err)
 	return shared && (set_id || strcmp(s->config->guard, "off") != 0) ? sweep_mark(s->dir, mounts, set_id, err) : 0;
 }
 
+/* The sandbox comes as early as it can: what azm-init is to know is put together while the kernel starts it on another
+ * processor. */
 static int spawn(struct supervisor *s, struct azm_err *err)
 {
 	/* A network that the user made may be wide for others. */
@@ -243,13 +245,13 @@ static int spawn(struct supervisor *s, struct azm_err *err)
 	const struct identity *identity = &s->launch.identity;
 
 	s->status.wide = wide;
-	if (launch_finish(s->config, s->state, wide, s->status.address, s->network.gateway, &s->launch, err) < 0 ||
-		mark_for_sweep(s, err) < 0)
-		return -1;
 	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
 		return -1;
 	streams_close_child(&s->stdio);
 	s->status.pid = s->child.pid;
+	if (launch_finish(s->config, s->state, wide, s->status.address, s->network.gateway, &s->launch, err) < 0 ||
+		mark_for_sweep(s, err) < 0 || control_open(&s->control, s->state, s->config->name, err) < 0)
+		return -1;
 	if (idmap_sandbox(s->child.pid, identity->uid, identity->gid, wide, err) < 0 ||
 		cgroup_add(&s->cgroup, s->child.pid, err) < 0)
 		return -1;
@@ -360,8 +362,6 @@ int supervisor_start(struct supervisor *s, struct azm_err *err)
 	if (streams_open(&s->streams, config->interactive, config->tty, s->foreground, s->dir, &s->stdio, err) < 0 ||
 		log_limits_parse(&config->log_opts, &s->streams.log.limits, err) < 0 ||
 		cgroup_make(config, config->name, &s->cgroup, err) < 0 || published_open(s, err) < 0)
-		return -1;
-	if (control_open(&s->control, s->state, config->name, err) < 0)
 		return -1;
 	if (egress_prepare(s, err) < 0 || (wants_pasta(s) && pasta_prepare(&s->pasta, s->dir, err) < 0))
 		return -1;
