@@ -143,7 +143,7 @@ static int make_directory(struct layer *l, const char *name, mode_t mode, struct
 	}
 	struct stat st;
 	cleanup_fd int fd = openat(l->parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchmod(fd, mode) < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0))
 		return err_sys(l->err, "make directory", name);
 	if (l->target->overlay)
 		number_set_add(&l->said, layer_inode(l, &st));

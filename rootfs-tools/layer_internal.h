@@ -14,6 +14,8 @@
 
 #define WHITEOUT ".wh."
 
+enum { ABOVE_MAX = 64 };
+
 struct layer {
 	struct layer_target *target;
 	struct stream *stream;
@@ -23,10 +25,16 @@ struct layer {
 
 	char directory[PATH_MAX]; /* of the last entry; what `parent` is */
 	int parent;		  /* O_PATH; -1 */
-	bool stale;		  /* something was removed: its path may lead elsewhere by now */
-	bool marked;		  /* `directories` has it */
-	bool existed;		  /* something had the entry's name already */
-	bool inherited;		  /* layer_overlay_inherit() has seen the directory */
+	struct {
+		int fd;
+		size_t length;
+	} above[ABOVE_MAX]; /* directories on the way to it, the topmost first, and how much of `directory` names them
+			     */
+	unsigned above_count;
+	bool stale;	/* something was removed: its path may lead elsewhere by now */
+	bool marked;	/* `directories` has it */
+	bool existed;	/* something had the entry's name already */
+	bool inherited; /* layer_overlay_inherit() has seen the directory */
 	uint64_t parent_inode, root_inode;
 	uint64_t key;			     /* of the hash */
 	struct number_set made, directories; /* what this layer has made, and where */
@@ -45,7 +53,7 @@ char *layer_split(char *path, char **directory);
  * errno. */
 int layer_enter(struct layer *l, const char *directory, bool make);
 
-/** layer_forget_parent() - close l->parent. */
+/** layer_forget_parent() - close l->parent, and the directories on the way to it. */
 void layer_forget_parent(struct layer *l);
 
 /** layer_clear_name() - remove whatever has the name in l->parent. Return: 0, -1 with the layer's error set. */

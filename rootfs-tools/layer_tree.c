@@ -4,8 +4,11 @@
  * Theory of operation
  *
  * A path is split into its directory, which is resolved inside the tree, links included, and made when it is missing,
- * and its last component, which is never followed. Entries come in directory order, so the descriptor of the last
- * directory is kept; removing anything that could be part of a path forgets it.
+ * and its last component, which is never followed. Entries come in directory order, so the descriptors of the last
+ * directory and of those on the way to it are kept; removing anything that could be part of a path forgets them all.
+ * From one of them the next directory is a step or two away: a step names one component and follows no link
+ * (O_NOFOLLOW), and what was made since a directory was resolved cannot have changed where its path leads, so a step
+ * ends where the resolver would. Where a link is on the way, or anything else is in it, the resolver does it all.
  *
  * Whiteouts hide what the layers below have, not what this one brings, and may come after it. So each name this layer
  * makes is remembered, as 64 bits of a keyed hash of its directory's inode and its name; and each directory that has
@@ -45,16 +48,20 @@ static uint64_t name_hash(const struct layer *l, uint64_t directory, const char 
 /* The directory and all above it now have something of this layer's. */
 static void mark_directories(struct layer *l)
 {
-	cleanup_fd int fd = openat(l->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd = -1;
+	uint64_t inode = l->parent_inode;
 	struct stat st;
 
-	while (fd >= 0 && fstat(fd, &st) == 0 && !number_set_has(&l->directories, layer_inode(l, &st))) {
-		number_set_add(&l->directories, layer_inode(l, &st));
-		if (st.st_ino == l->root_inode)
+	while (!number_set_has(&l->directories, inode)) {
+		number_set_add(&l->directories, inode);
+		if (inode == l->root_inode)
 			break;
-		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(fd);
+		int above = openat(fd < 0 ? l->parent : fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		cleanup_close_fd(&fd);
 		fd = above;
+		if (fd < 0 || fstat(fd, &st) < 0)
+			break;
+		inode = layer_inode(l, &st);
 	}
 	l->marked = true;
 }
@@ -75,11 +82,23 @@ bool layer_is_ours(const struct layer *l, uint64_t directory, const char *name)
 
 /* ---- directories and last components --------------------------------------------------------------------------- */
 
-void layer_forget_parent(struct layer *l)
+static void forget_above(struct layer *l, size_t length)
+{
+	while (l->above_count > 0 && l->above[l->above_count - 1].length > length)
+		close(l->above[--l->above_count].fd);
+}
+
+static void set_parent(struct layer *l, int fd)
 {
 	cleanup_close_fd(&l->parent);
-	l->parent = -1;
+	l->parent = fd;
 	l->stale = l->marked = l->inherited = false;
+}
+
+void layer_forget_parent(struct layer *l)
+{
+	forget_above(l, 0);
+	set_parent(l, -1);
 }
 
 /* Take "", "." and ".." out of a path, in place; what would lead above the root stays there. */
@@ -124,8 +143,7 @@ static int keep_parent(struct layer *l, int fd, const char *directory)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	layer_forget_parent(l);
-	l->parent = fd;
+	set_parent(l, fd);
 	l->parent_inode = layer_inode(l, &st);
 	memcpy(l->directory, directory, strlen(directory) + 1);
 	return 0;
@@ -177,13 +195,78 @@ static int make_directories(int root, const char *directory)
 	return -1;
 }
 
+/* How much of a path is the way of another one, too, in whole components. */
+static size_t common_way(const char *path, const char *other)
+{
+	size_t common = 0;
+
+	for (size_t i = 0;; i++) {
+		bool ends = path[i] == '/' || !path[i];
+		if (ends && (other[i] == '/' || !other[i]))
+			common = i;
+		if (path[i] != other[i] || !path[i])
+			return common;
+	}
+}
+
+static int step(int from, const char *name, bool make)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(from, name, flags);
+
+	if (fd < 0 && errno == ENOENT && make && mkdirat(from, name, 0755) == 0)
+		fd = openat(from, name, flags);
+	return fd;
+}
+
+/* From the nearest directory that is kept to @directory, a clean path, keeping those in between. Return: its
+ * descriptor; -1 where there is more to it than names of directories. */
+static int walk_from_above(struct layer *l, const char *directory, bool make)
+{
+	char name[NAME_MAX + 1];
+	size_t done = l->parent < 0 ? 0 : common_way(l->directory, directory);
+
+	forget_above(l, done);
+	if (done > 0 && !l->directory[done] && l->above_count < ABOVE_MAX) {
+		l->above[l->above_count].length = done;
+		l->above[l->above_count++].fd = steal_fd(&l->parent);
+	}
+	for (;;) {
+		int from = l->target->root;
+		done = 0;
+		if (l->above_count > 0) {
+			from = l->above[l->above_count - 1].fd;
+			done = l->above[l->above_count - 1].length;
+		}
+		if (!directory[done])
+			return l->above[--l->above_count].fd;
+		const char *next = directory + done + (done > 0);
+		size_t length = strcspn(next, "/");
+		if (length >= sizeof name || l->above_count == ABOVE_MAX)
+			return -1;
+		memcpy(name, next, length);
+		name[length] = '\0';
+		int fd = step(from, name, make);
+		if (fd < 0)
+			return -1;
+		l->above[l->above_count].length = (size_t)(next - directory) + length;
+		l->above[l->above_count++].fd = fd;
+	}
+}
+
 /* Make l->parent the directory of that path. */
 int layer_enter(struct layer *l, const char *directory, bool make)
 {
 	if (l->parent >= 0 && !l->stale && strcmp(directory, l->directory) == 0)
 		return 0;
-	int fd = make ? make_directories(l->target->root, directory)
-		      : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
+	if (l->stale)
+		layer_forget_parent(l);
+	int fd = walk_from_above(l, directory, make);
+	if (fd < 0) {
+		layer_forget_parent(l);
+		fd = make ? make_directories(l->target->root, directory)
+			  : resolve_in_root(l->target->root, directory, O_PATH | O_DIRECTORY);
+	}
 	return fd < 0 ? -1 : keep_parent(l, fd, directory);
 }
 

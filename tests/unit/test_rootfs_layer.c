@@ -181,6 +181,38 @@ static void what_was_there_is_replaced_but_not_followed(void **state)
 	assert_false(there(w, "dir/x"));
 }
 
+static void directories_are_found_again_whatever_came_in_their_way(void **state)
+{
+	struct world *w = *state;
+	struct azm_err err = { 0 };
+	char deep[400] = "";
+
+	for (size_t i = 0; i + 3 < sizeof deep; i += 2)
+		memcpy(deep + i, "d/f", sizeof "d/f");
+	const struct item up_and_down[] = { { "a/b/c/one", S_IFREG | 0644, "", NULL, 0 },
+		{ "a/b/two", S_IFREG | 0644, "", NULL, 0 }, { "a/bc/three", S_IFREG | 0644, "", NULL, 0 },
+		{ "a/b/c/d/e/four", S_IFREG | 0644, "", NULL, 0 }, { "five", S_IFREG | 0644, "", NULL, 0 },
+		{ deep, S_IFREG | 0644, "", NULL, 0 }, { "d/six", S_IFREG | 0644, "", NULL, 0 }, { 0 } };
+	assert_applies(w, up_and_down);
+	for (const struct item *item = up_and_down; item->path; item++)
+		assert_int_equal(mode_of(w, item->path), S_IFREG | 0644);
+
+	assert_applies(
+		w, (const struct item[]){ { "a/b/c/first", S_IFREG | 0644, "", NULL, 0 },
+			   { "x/y", S_IFDIR | 0755, NULL, NULL, 0 }, { "a/b/c/second", S_IFREG | 0644, "", NULL, 0 },
+			   { "a/b", S_IFLNK | 0777, NULL, "../x", 0 }, { "a/b/c/third", S_IFREG | 0644, "", NULL, 0 },
+			   { "a/b/y/fourth", S_IFREG | 0644, "", NULL, 0 },
+			   { "a/out", S_IFLNK | 0777, NULL, "../../../..", 0 },
+			   { "a/out/new/fifth", S_IFREG | 0644, "", NULL, 0 }, { 0 } });
+	assert_true(there(w, "x/c/third") && there(w, "x/y/fourth") && there(w, "new/fifth"));
+	assert_true(!there(w, "x/c/first") && !there(w, "x/c/second"));
+	assert_int_equal(faccessat(w->dir, "new", F_OK, 0), -1);
+
+	assert_int_equal(
+		apply(w, (const struct item[]){ { "five/no", S_IFREG | 0644, "", NULL, 0 }, { 0 } }, &err), -1);
+	assert_true(err_is(&err, ENOTDIR));
+}
+
 static void whiteouts_hide_what_is_below_and_only_that(void **state)
 {
 	struct world *w = *state;
@@ -288,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(files_links_and_directories_are_made),
 		TEST(what_was_there_is_replaced_but_not_followed),
+		TEST(directories_are_found_again_whatever_came_in_their_way),
 		TEST(whiteouts_hide_what_is_below_and_only_that),
 		TEST(a_whiteout_of_nothing_is_an_error),
 		TEST(owners_and_modes_are_remembered),
