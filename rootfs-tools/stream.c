@@ -12,7 +12,8 @@
  * Hashing has no thread: whoever would have to wait, the producer for room or the caller for data, hashes a buffer
  * instead. A third thread takes its time from both others where there are two processors, also from the one that
  * everything waits for; so both have something to do whichever is the slower one, the caller in a stretch of small
- * files, the producer in one of large files.
+ * files, the producer in one of large files. The ring of what comes out is long enough for such stretches, and of huge
+ * pages where the kernel has some: thousands of page faults less. What is read needs no stock.
  *
  * A pipe may give nothing for as long as it likes: the producer waits for it in poll(2), together with a descriptor
  * that stream_close() makes readable.
@@ -32,14 +33,23 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-enum { BUFFER = 256 * 1024, RING = 24, MEMORY = 2 * RING * BUFFER, LEFT_MAX = 64 << 20, BLOCK = 512, TICK_MS = 200 };
+enum {
+	BUFFER = 256 * 1024,
+	PACKED_RING = 8, /* powers of two */
+	PLAIN_RING = 64,
+	MEMORY = (PACKED_RING + PLAIN_RING) * BUFFER,
+	LEFT_MAX = 64 << 20,
+	BLOCK = 512,
+	TICK_MS = 200
+};
 
 struct line {
 	unsigned char *ring;
-	size_t used[RING];     /* bytes in each */
-	uint64_t made, hashed; /* positions */
-	struct hasher *hasher; /* NULL: nobody wants to know */
-	bool hashing;	       /* somebody is at the buffer at `hashed` */
+	uint64_t mask;		 /* buffers in it, less one */
+	size_t used[PLAIN_RING]; /* bytes in each */
+	uint64_t made, hashed;	 /* positions */
+	struct hasher *hasher;	 /* NULL: nobody wants to know */
+	bool hashing;		 /* somebody is at the buffer at `hashed` */
 };
 
 struct stream {
@@ -65,13 +75,13 @@ struct stream {
 
 static unsigned char *buffer_at(const struct line *line, uint64_t position)
 {
-	return line->ring + position % RING * BUFFER;
+	return line->ring + (position & line->mask) * BUFFER;
 }
 
 static void publish(struct stream *s, struct line *line, size_t size)
 {
 	pthread_mutex_lock(&s->lock);
-	line->used[line->made % RING] = size;
+	line->used[line->made & line->mask] = size;
 	line->made++;
 	if (line == &s->packed)
 		s->consumed += size;
@@ -95,7 +105,7 @@ static bool hash_one(struct stream *s)
 	if (!is_to_hash(line) || line->hashing || s->closing)
 		return false;
 	line->hashing = true;
-	size_t size = line->used[line->hashed % RING];
+	size_t size = line->used[line->hashed & line->mask];
 	pthread_mutex_unlock(&s->lock);
 	hasher_add(line->hasher, buffer_at(line, line->hashed), size);
 	pthread_mutex_lock(&s->lock);
@@ -141,7 +151,8 @@ struct production {
 static unsigned char *wait_for_room(struct stream *s, const struct line *line, const uint64_t *reader)
 {
 	pthread_mutex_lock(&s->lock);
-	while (!s->closing && (line->made - *reader >= RING || (line->hasher && line->made - line->hashed >= RING)))
+	while (!s->closing &&
+		(line->made - *reader > line->mask || (line->hasher && line->made - line->hashed > line->mask)))
 		if (!hash_one(s))
 			pthread_cond_wait(&s->changed, &s->lock);
 	bool wanted = !s->closing;
@@ -300,7 +311,7 @@ ssize_t stream_peek(struct stream *s, const void **data, struct azm_err *err)
 	}
 	/* Nobody but this thread moves `read`, and what was made or has ended stays so. */
 	pthread_mutex_lock(&s->lock);
-	size_t size = s->read == s->plain.made ? 0 : s->plain.used[s->read % RING];
+	size_t size = s->read == s->plain.made ? 0 : s->plain.used[s->read & s->plain.mask];
 	*data = buffer_at(&s->plain, s->read);
 	if (size == 0 && s->error.code)
 		*err = s->error;
@@ -375,7 +386,10 @@ struct stream *stream_new(const struct stream_source *source, struct azm_err *er
 		s->memory = NULL;
 	if (s->memory) {
 		s->packed.ring = s->memory;
-		s->plain.ring = s->memory + RING * BUFFER;
+		s->packed.mask = PACKED_RING - 1;
+		s->plain.ring = s->memory + PACKED_RING * BUFFER;
+		s->plain.mask = PLAIN_RING - 1;
+		(void)madvise(s->memory, MEMORY, MADV_HUGEPAGE);
 	}
 	if (!s->memory || s->wake < 0)
 		err_sys(err, "allocate buffers", NULL);

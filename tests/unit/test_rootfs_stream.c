@@ -315,7 +315,7 @@ static int read_all(const struct stream_source *source, size_t *size, struct azm
 
 static void a_blob_is_read_and_verified(void **state)
 {
-	enum { LARGE = 9 << 20 }; /* more than the rings hold */
+	enum { LARGE = 17 << 20 }; /* more than the rings hold */
 	unsigned char *plain = malloc(LARGE), *packed = malloc(LARGE);
 	struct azm_err err = { 0 };
 	size_t size;
