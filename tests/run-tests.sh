@@ -8,11 +8,13 @@
 # shares the machine with a few others unless it says `# runner: alone`; `# runner: subuid` gives it a user with sub-ids, `# runner: cgroup` a
 # delegated cgroup.
 #
+# AZM_TEST_PATH is looked at first for programs: a bats that is newer than the system's.
+#
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed and something passed.
 # Processes and mounts that are left at the end are a failure. With AZM_MUST_WORK=1 a skip is a failure too, unless
 # tests/allowed-skips lists it with its reason.
 set -u -o pipefail
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL=C PATH=${AZM_TEST_PATH:+$AZM_TEST_PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 jobs=${AZM_TEST_JOBS:-$(($(nproc) + 1))} # half of their time they wait
 default_limit=${AZM_TEST_TIMEOUT:-300}

@@ -26,7 +26,7 @@ run_suites() {
 	local scope=$1
 	shift
 	# shellcheck disable=SC2016 # expanded in the scope
-	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1800 AZM_TEST_TIMEOUT=7200 AZM_LIMIT=600 PATH=$PATH &&
+	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1800 AZM_TEST_TIMEOUT=7200 AZM_LIMIT=600 AZM_TEST_PATH=/azm/bats/bin &&
 		$scope sh -c '${scope:+export AZM_CGROUP=/sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup);} tests/run-tests.sh build $*'" </dev/null
 }
 
