@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
+# runner: timeout=600
 # shellcheck disable=SC2154 # stderr is set by run
 # The layered store: unpack --store, run --rootfs azm:NAME, ls, rm, gc, df, diff. Whatever hostile images do to a tree
 # (unpack.bats) they do not do to layers either: what the layers show together is what unpacking into one tree gives.

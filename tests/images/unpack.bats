@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
+# runner: timeout=600
 # azm-rootfs unpack: every form of archive, and class I of the threats: what hostile images do.
 #
 # Images are made by lib/make_images.py. Whatever a case does, the directory beside the target, which hostile names and

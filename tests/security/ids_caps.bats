@@ -207,6 +207,7 @@ check_caps() { # EFFECTIVE: the five sets of $output
 	for name in azm-sandbox azm-rootfs; do
 		as_other "$dir/$name"
 		has "$output" "^$name: start: the program must not be set-uid"
-		is 1 "$(grep -c . <<<"$output")" 'lines said'
+		# Of a sanitizer build: that leaks cannot be looked for in such a process.
+		is 1 "$(grep -vc '^==[0-9]*==' <<<"$output")" 'lines said'
 	done
 }
