@@ -79,8 +79,9 @@ static int explain(int upper, const char *upper_path, struct azm_err *err)
 					poor_uppers[i].name);
 	switch (err->code) {
 	case EPERM:
-		return err_hint(err, "overlay in a user namespace needs Linux 5.11 or newer; "
-				     "use --rootfs-mode read-only, or direct, which changes the image, on a copy of it (cp -a)");
+		return err_hint(err,
+			"overlay in a user namespace needs Linux 5.11 or newer; "
+			"use --rootfs-mode read-only, or direct, which changes the image, on a copy of it (cp -a)");
 	case ENODEV:
 		return err_hint(err, "this kernel has no overlay module loaded: `modprobe overlay` as root");
 	case EINVAL:

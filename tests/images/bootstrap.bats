@@ -264,7 +264,8 @@ make_sources() { # DIR
 	start_bootstrap "$BATS_TEST_TMPDIR/here/image"
 	stop_in TERM install
 	is 143 "$stopped" status
-	is 0 "$(jq -s 'map(.bytes) | max' "$JSON")" 'bytes downloaded'
+	# What the first run had when it was stopped; where the machine is slow, this one may have got further since.
+	is 0 "$(jq -s '.[:map(.phase == "install") | index(true) + 1] | map(.bytes) | max' "$JSON")" 'bytes downloaded'
 	is '' "$(left_in "$BATS_TEST_TMPDIR/here")" left
 	is '' "$(temporary_left)" 'temporary files'
 }
