@@ -467,7 +467,7 @@ int command_cp(int argc, char **argv)
 {
 	struct azm_err err = { 0 };
 	struct cp_options options = { 0 };
-	struct cp cp = { .options = &options, .base = { .dir = AT_FDCWD } };
+	struct cp cp = { .options = &options, .host = "", .base = { .dir = AT_FDCWD } };
 	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
 	int first = options_parse(program_find(the_program(), "cp"), &options, argc, argv, &err);
 
