@@ -238,22 +238,28 @@ int workload_fork(const struct plan *plan, struct workload *workload, struct azm
 	return 0;
 }
 
-int workload_release(const struct plan *plan, struct workload *workload, struct azm_err *err)
+/* The child may have failed before it was released, and its reason is the one to be told. */
+static int hear_of_exec(const struct workload *workload, struct azm_err *err)
 {
 	struct azm_err failure;
 
+	if (read_full(workload->failed, &failure, sizeof failure) != (ssize_t)sizeof failure)
+		return 0;
+	*err = failure;
+	return -1;
+}
+
+int workload_release(const struct plan *plan, struct workload *workload, struct azm_err *err)
+{
 	/* As Docker: a missing working directory is made, by root and not by the command's user. */
 	if (plan->make_cwd && plan->cwd && access(plan->cwd, F_OK) < 0 && errno == ENOENT)
 		make_directories(plan->cwd);
-	if (write_full(workload->release, "r", 1) < 0)
-		return err_sys(err, "start the command", NULL);
+	int result = write_full(workload->release, "r", 1) < 0 ? err_sys(err, "start the command", NULL) : 0;
 	close(workload->release);
-	if (read_full(workload->failed, &failure, sizeof failure) == (ssize_t)sizeof failure) {
-		*err = failure;
-		return -1;
-	}
+	if (hear_of_exec(workload, err) < 0)
+		result = -1;
 	close(workload->failed);
-	return 0;
+	return result;
 }
 
 int workload_terminal(struct azm_err *err)

@@ -184,3 +184,14 @@ same_as_usual() { # OUTPUT
 		has_not "$(azm ps -a 2>/dev/null)" "$NAME"
 	done
 }
+
+@test "a command that fails while its root is still being built is refused with its own reason" {
+	local mounts=() number
+	for number in {1..60}; do
+		mounts+=(--tmpfs "/m/$number")
+	done
+	# Of the three processes only the one that will be the command calls it.
+	run --separate-stderr "$BUILD/tests/deny" setsid=ENOSYS "$REAL" run --rm --name "$NAME" --rootfs "$ROOTFS" "${mounts[@]}" -- /bin/true
+	is 125 "$status"
+	has "$stderr" '^azm-sandbox: make a session: Function not implemented'
+}
