@@ -24,10 +24,12 @@ make_internet() { # [--postgres]
 		return 1
 	fi
 	INTERNET_PID=$(pgrep -P "$starter")
+	# A host of its own has sockets of its own: a plain user's other suites have keepers in another pid namespace.
+	mkdir -m 0700 "$BATS_FILE_TMPDIR/run"
 	# A descendant of that pid namespace's init would outlive nothing: killing it kills all.
 	cat >"$BATS_FILE_TMPDIR/azm" <<-END
 		#!/bin/sh
-		exec nsenter --preserve-credentials -U -n -m -p -t $INTERNET_PID -- '$AZM' "\$@"
+		XDG_RUNTIME_DIR='$BATS_FILE_TMPDIR/run' exec nsenter --preserve-credentials -U -n -m -p -t $INTERNET_PID -- '$AZM' "\$@"
 	END
 	chmod +x "$BATS_FILE_TMPDIR/azm"
 	export INTERNET INTERNET_PID
