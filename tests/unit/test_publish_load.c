@@ -56,6 +56,27 @@ static void thousands_of_idle_connections_cost_little(void **state)
 		close(fds[i]);
 }
 
+/* What was abandoned before it was accepted comes and goes long after, one descriptor at a time: being back for a
+ * moment is not the end of it, nor is being above for a moment a leak. And a turn that accepted as many as one may has
+ * yet to make the socket for the next. So another connection is served first, and all is asked with one look, again and
+ * again.
+ */
+static bool comes_back_to(const struct world *world, uint32_t files)
+{
+	uint32_t now = 0;
+
+	for (int i = 0; i < DEADLINE_S * 100; i++) {
+		cleanup_fd int fd = reach(world, ECHO);
+		expect_echo(fd);
+		now = world_ask(world, 'f');
+		if (now == files + 2)
+			return true;
+		poll(NULL, 0, 10);
+	}
+	print_message("%u descriptors, and two of a connection, became %u\n", files, now);
+	return false;
+}
+
 static void connections_leave_nothing_behind(void **state)
 {
 	struct world *world = *state;
@@ -76,9 +97,7 @@ static void connections_leave_nothing_behind(void **state)
 			memory = world_ask(world, 'm');
 	}
 	expect_echo(first);
-	for (int i = 0; i < DEADLINE_S * 1000 && world_ask(world, 'f') > files; i++)
-		poll(NULL, 0, 1);
-	assert_int_equal(world_ask(world, 'f'), files);
+	assert_true(comes_back_to(world, files));
 	assert_true(world_ask(world, 'm') <= memory + 256);
 }
 
@@ -109,9 +128,7 @@ static void ten_thousand_connections_opened_and_abandoned_leave_nothing(void **s
 			reset(fds[j]);
 	}
 	expect_echo(first);
-	for (int i = 0; i < DEADLINE_S * 1000 && world_ask(world, 'f') > files; i++)
-		poll(NULL, 0, 1);
-	assert_int_equal(world_ask(world, 'f'), files);
+	assert_true(comes_back_to(world, files));
 	assert_true(world_ask(world, 'm') <= memory + ROOM_KIB);
 }
 
