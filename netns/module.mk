@@ -1,21 +1,9 @@
 # The sandbox's network: keeper, bridge, veth (libnl), packet filter (libnftnl), publishing, egress. NETNS_LIBS comes
 # last on a link line.
-#
-# libnftnl calls libmnl, which has no archive in Debian before release 13: mnl/mnl.c is the part of it that is called.
-# What else libnftnl refers to takes messages apart, and asks the kernel in ways of its own.
-HAVE_MNL := $(filter /%,$(shell $(CC) -print-file-name=libmnl.a))
-MNL_SRC  := $(if $(HAVE_MNL),,netns/mnl/mnl.c)
-MNL_OBJ  := $(MNL_SRC:%.c=$(O)/obj/%.o)
-MNL_NOT_CALLED := attr_get_payload attr_get_payload_len attr_get_str attr_get_type attr_get_u8 attr_get_u16 attr_get_u32 \
-	attr_get_u64 attr_next attr_ok attr_parse attr_parse_nested attr_type_valid attr_validate nlmsg_batch_current \
-	nlmsg_batch_head nlmsg_batch_next nlmsg_batch_size nlmsg_batch_start nlmsg_batch_stop socket_bind socket_close \
-	socket_get_portid socket_open socket_recvfrom socket_sendto
-MNL_LIBS := $(if $(HAVE_MNL),-l:libmnl.a,$(MNL_NOT_CALLED:%=-Wl$(comma)--defsym=mnl_%=0))
-
-NETNS_SRC  := $(wildcard netns/*.c) $(MNL_SRC)
+NETNS_SRC  := $(wildcard netns/*.c)
 NETNS_OBJ  := $(NETNS_SRC:%.c=$(O)/obj/%.o)
 # Names in other scripts take libidn2. The name functions of libresolv are in the C library since glibc 2.34.
-NETNS_LIBS := -l:libnl-3.a -l:libnftnl.a $(MNL_LIBS) -l:libidn2.a -l:libunistring.a -lresolv -lm $(OLD_LIBC_LIBS)
+NETNS_LIBS := -l:libnl-3.a -l:libnftnl.a -lmnl -l:libidn2.a -l:libunistring.a -lresolv -lm $(OLD_LIBC_LIBS)
 
 $(O)/obj/netns/%.o: AZM_CFLAGS += -isystem /usr/include/libnl3
 

@@ -1,7 +1,15 @@
 # azm-sandbox is a static program: starts faster than with ld.so, and a copy runs on any host of the same architecture.
-# Position independent all the same, because it reads what strangers send. Sanitizers cannot be linked statically.
-# The linker warns of getaddrinfo(): netns/resolver_helper.c lives with it. Nobody calls what of libnl uses NSS.
-STATIC_PIE := -static-pie -Wl,--defsym=getprotobyname=0,--defsym=getprotobynumber=0
+# Position independent all the same, because it reads what strangers send. Sanitizers cannot be linked statically, and
+# SHARED=1 is for who wants the system's libraries. The linker warns of getaddrinfo(): netns/resolver_helper.c lives with
+# it. Nobody calls what of libnl uses NSS.
+STATIC_PIE := -static-pie -Wl,--defsym=getprotobyname=0,--defsym=getprotobynumber=0 -L$(O)
+# Debian has an archive of libmnl since release 13, and an older one is given that.
+ifeq ($(SAN)$(SHARED)$(filter /%,$(shell $(CC) -print-file-name=libmnl.a)),)
+$(O)/azm-sandbox: | $(O)/libmnl.a
+endif
+$(O)/libmnl.a:
+	.ci/fetch-libmnl.sh $@
+
 include runtime/doctor/module.mk
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/copy/*.c runtime/snapshots/*.c)
@@ -20,7 +28,7 @@ $(O)/gen/embed_tags.h: $(O)/azm-init $(O)/azm-runtime-server
 $(O)/obj/runtime/embed.o: $(O)/gen/embed_tags.h
 
 $(O)/azm-sandbox: $(RUNTIME_OBJ) $(DOCTOR_OBJ) $(MOUNT_HOST_OBJ) $(SECCOMP_OBJ) $(NETNS_OBJ) $(BASE_OBJ)
-	$(CC) $(AZM_LDFLAGS) $(if $(SAN),-pie,$(STATIC_PIE)) -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS)
+	$(CC) $(AZM_LDFLAGS) $(if $(SAN)$(SHARED),-pie,$(STATIC_PIE)) -o $@ $^ $(RUNTIME_LIBS) $(DOCTOR_LIBS) $(NETNS_LIBS)
 PROGRAMS += $(O)/azm-sandbox
 
 # Unit tests: all of it but the program and its commands.

@@ -1,5 +1,5 @@
 DOCTOR_OBJ  := $(patsubst %.c,$(O)/obj/%.o,$(wildcard runtime/doctor/*.c))
-DOCTOR_LIBS := -l:libjansson.a $(MNL_LIBS)
+DOCTOR_LIBS := -l:libjansson.a -lmnl
 
 # Refuses system calls to a command; the tests of every folder may use it.
 DENY := $(O)/tests/deny
@@ -13,6 +13,6 @@ TESTS += $(DOCTOR_TESTS)
 # All but the command, which belongs to the program.
 DOCTOR_TEST_OBJ := $(filter-out %/command.o,$(DOCTOR_OBJ))
 
-$(DOCTOR_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(DOCTOR_TEST_OBJ) $(O)/obj/runtime/idmap.o $(MNL_OBJ) $(BASE_OBJ) | $(DENY)
+$(DOCTOR_TESTS): $(O)/tests/%: $(O)/obj/tests/unit/%.o $(DOCTOR_TEST_OBJ) $(O)/obj/runtime/idmap.o $(BASE_OBJ) | $(DENY)
 	@mkdir -p $(@D)
 	$(CC) $(AZM_LDFLAGS) -pie -o $@ $^ $(DOCTOR_LIBS) -lcmocka

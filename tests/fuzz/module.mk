@@ -33,10 +33,11 @@ $(O)/obj/fuzz/seccomp/builtin.o $(O)/obj/fuzz/seccomp/profile_cache.o: $(SECCOMP
 # Thin archives: names of files repeat between folders.
 $(O)/obj/fuzz/fuzzed.a: $(FUZZED_SRC:%.c=$(O)/obj/fuzz/%.o)
 $(O)/obj/tests/fuzz/fuzzed.a: $(FUZZED_SRC:%.c=$(O)/obj/%.o)
-$(O)/obj/fuzz/fuzzed.a $(O)/obj/tests/fuzz/fuzzed.a:
+# The directories: a source that is no more is to leave the archive.
+$(O)/obj/fuzz/fuzzed.a $(O)/obj/tests/fuzz/fuzzed.a: $(sort $(dir $(FUZZED_SRC)))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) qcsT $@ $^
+	$(AR) qcsT $@ $(filter %.o,$^)
 
 $(FUZZ_NAMES:%=$(O)/obj/fuzz/fuzz_%): $(O)/obj/fuzz/fuzz_%: $(O)/obj/fuzz/tests/fuzz/fuzz_%.o $(O)/obj/fuzz/fuzzed.a
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined $(call fuzz_wraps,$*) -o $@ $^ $(FUZZ_LIBS)
