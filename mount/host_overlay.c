@@ -21,18 +21,34 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
+#include "mount/handle.h"
 #include "mount/overlay.h"
 
 enum { STACK_SIZE = 128 << 10 };
 
 struct order {
+	/* What is to be made: descriptor of its root, -1 with @err. */
+	int (*make)(const struct order *order);
 	const struct host_path *lowers, *upper, *work;
 	size_t count;
+	const char *options; /* of a tmpfs */
 	uint64_t attributes;
 	struct azm_err *err;
 	unsigned uid, gid;
 	int root;
 };
+
+static int make_overlay(const struct order *o)
+{
+	return overlay_new(o->lowers, o->count, o->upper, o->work, o->attributes, o->err);
+}
+
+static int make_tmpfs(const struct order *o)
+{
+	int mnt = mnt_new("tmpfs", o->options, o->attributes);
+
+	return mnt < 0 ? err_sys(o->err, "mount", "tmpfs") : mnt;
+}
 
 static int map_self(const struct order *order)
 {
@@ -51,23 +67,25 @@ static int child(void *context)
 
 	if (map_self(order) < 0)
 		return 1;
-	int mnt = overlay_new(order->lowers, order->count, order->upper, order->work, order->attributes, order->err);
+	int mnt = order->make(order);
 	if (mnt < 0)
 		return 1;
 	order->root = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (order->root < 0)
-		err_sys(order->err, "open", "an overlay");
+		err_sys(order->err, "open", "a new file system");
 	close(mnt);
 	return order->root < 0;
 }
 
-int host_overlay(const struct host_path *lowers, size_t count, const struct host_path *upper,
-	const struct host_path *work, uint64_t attributes, struct azm_err *err)
+static int carry_out(struct order order, struct azm_err *err)
 {
 	const int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD;
-	struct order order = { lowers, upper, work, count, attributes, err, geteuid(), getegid(), -1 };
 	cleanup_free char *stack = xcalloc(1, STACK_SIZE);
 
+	order.err = err;
+	order.uid = geteuid();
+	order.gid = getegid();
+	order.root = -1;
 	err_clear(err);
 	pid_t pid = clone(child, stack + STACK_SIZE, flags, &order);
 	if (pid < 0) {
@@ -77,8 +95,26 @@ int host_overlay(const struct host_path *lowers, size_t count, const struct host
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (order.root < 0 && !err->code)
-		return err_msg(err, ECHILD, "mount overlay", NULL, "the child was killed");
+		return err_msg(err, ECHILD, "mount", "a file system", "the child was killed");
 	return order.root;
+}
+
+int host_overlay(const struct host_path *lowers, size_t count, const struct host_path *upper,
+	const struct host_path *work, uint64_t attributes, struct azm_err *err)
+{
+	const struct order order = { .make = make_overlay,
+		.lowers = lowers,
+		.count = count,
+		.upper = upper,
+		.work = work,
+		.attributes = attributes };
+
+	return carry_out(order, err);
+}
+
+int host_tmpfs(const char *options, uint64_t attributes, struct azm_err *err)
+{
+	return carry_out((struct order){ .make = make_tmpfs, .options = options, .attributes = attributes }, err);
 }
 
 /* ---- a trial --------------------------------------------------------------------------------------------------- */

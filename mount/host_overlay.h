@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* mount/host_overlay.h: overlays for programs outside of every sandbox, which may not mount. */
+/* mount/host_overlay.h: overlays, and trees in memory, for programs outside of every sandbox, which may not mount. */
 #pragma once
 #include "mount/mount.h"
 
@@ -15,6 +15,9 @@
  */
 [[gnu::nonnull(1, 6)]] int host_overlay(const struct host_path *lowers, size_t count, const struct host_path *upper,
 	const struct host_path *work, uint64_t attributes, struct azm_err *err);
+
+/** host_tmpfs() - the same with a file system in memory. @options: tmpfs(5), as mnt_new() takes them */
+[[gnu::nonnull]] int host_tmpfs(const char *options, uint64_t attributes, struct azm_err *err);
 
 /**
  * overlay_trial() - whether a file system can carry the writable layer of an overlay, by trying: copying up, hiding,

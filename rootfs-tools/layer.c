@@ -30,6 +30,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "mount/mount.h"
+#include "rootfs-tools/content_book.h"
 #include "rootfs-tools/layer_xattrs.h"
 #include "rootfs-tools/scratch.h"
 
@@ -73,6 +74,26 @@ static void set_xattrs(const struct layer *l, int fd, mode_t mode, struct owner 
 	}
 }
 
+static int tick(void *context, struct azm_err *err)
+{
+	return stream_tick(((struct layer *)context)->stream, err);
+}
+
+/* Of a file that keeps nothing but its size. Return: as content_digest() */
+static int note_content(struct layer *l, int fd)
+{
+	struct digest digest;
+	struct stat st;
+	int result = content_digest(l->archive, l->entry, &digest, tick, l, l->err);
+
+	if (result != 0)
+		return result;
+	if (fstat(fd, &st) < 0 || ftruncate(fd, archive_entry_size(l->entry)) < 0)
+		return err_sys(l->err, "make file", archive_entry_pathname(l->entry));
+	content_book_put(l->target->contents, st.st_ino, &digest);
+	return 0;
+}
+
 static int write_data(struct layer *l, int fd)
 {
 	const void *data;
@@ -80,9 +101,6 @@ static int write_data(struct layer *l, int fd)
 	la_int64_t offset, end = 0;
 	int result;
 
-	if ((uint64_t)archive_entry_size(l->entry) > l->target->size_left)
-		return err_msg(l->err, EFBIG, "unpack", archive_entry_pathname(l->entry), "the files are too large");
-	l->target->size_left -= (uint64_t)archive_entry_size(l->entry);
 	while ((result = archive_read_data_block(l->archive, &data, &size, &offset)) == ARCHIVE_OK) {
 		while (size > 0) {
 			ssize_t n = pwrite(fd, data, size, offset);
@@ -103,6 +121,16 @@ static int write_data(struct layer *l, int fd)
 	return 0;
 }
 
+static int make_content(struct layer *l, int fd)
+{
+	const uint64_t size = (uint64_t)archive_entry_size(l->entry);
+
+	if (size > l->target->size_left)
+		return err_msg(l->err, EFBIG, "unpack", archive_entry_pathname(l->entry), "the files are too large");
+	l->target->size_left -= size;
+	return l->target->contents ? note_content(l, fd) : write_data(l, fd);
+}
+
 static int make_file(struct layer *l, const char *name, mode_t mode, struct owner *owner)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -117,7 +145,7 @@ static int make_file(struct layer *l, const char *name, mode_t mode, struct owne
 	}
 	if (fd < 0)
 		return err_sys(l->err, "make file", name);
-	int result = S_ISREG(owner->mode) ? write_data(l, fd) : 0; /* a device is an empty file */
+	int result = S_ISREG(owner->mode) ? make_content(l, fd) : 0; /* a device is an empty file */
 	if (result != 0)
 		return result;
 	set_xattrs(l, fd, mode, owner);

@@ -8,6 +8,7 @@
 #include "rootfs-tools/stream.h"
 
 struct recorded_tree; /* layer_write.h */
+struct content_book;  /* content_book.h */
 
 /* The tree of a layer that is kept by itself is an overlay's root: what the layer changes goes to its upper directory,
  * whiteouts too. */
@@ -25,6 +26,7 @@ struct layer_target {
 	struct owner_log *owners;      /* where owners and modes are remembered */
 	int scratch;		       /* directory for a temporary file */
 	const char *below;	       /* put everything into this directory of it, clean, without '/' in front; NULL */
+	struct content_book *contents; /* files have no content on disk, only their size: its digest goes there; NULL */
 	const struct owner *owner;     /* whose everything is, whatever the tar says (uid and gid); NULL */
 	bool whiteouts;		       /* the tar is a layer of several; else .wh. files are files */
 	uint64_t size_left;	       /* most bytes all files may still have, holes counted; counted down */

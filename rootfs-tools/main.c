@@ -185,9 +185,9 @@ static const struct command commands[] = {
 			"record.\n\nverify DIR SRC compares an unpacked image with what it was unpacked from and "
 			"prints a "
 			"line for every difference:\ntype, content, mode, owner, device, link, attributes, time (but "
-			"directories'). SRC is unpacked once more for that,\nin $TMPDIR or /var/tmp. Exit status 1: "
-			"there "
-			"are differences.",
+			"directories'). SRC is read for that, nothing is\nwritten (where the kernel has no "
+			"private memory file system with attributes, before Linux 6.6, empty files\nin $TMPDIR or "
+			"/var/tmp). Exit status 1: there are differences.",
 	},
 	{ .name = NULL },
 };

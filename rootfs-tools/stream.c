@@ -299,14 +299,21 @@ static bool wait_a_tick(struct stream *s)
 	return true;
 }
 
+int stream_tick(struct stream *s, struct azm_err *err)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t consumed = s->consumed;
+	pthread_mutex_unlock(&s->lock);
+	return s->source.tick ? s->source.tick(s->source.context, consumed, err) : 0;
+}
+
 ssize_t stream_peek(struct stream *s, const void **data, struct azm_err *err)
 {
 	for (bool there = false; !there;) {
 		pthread_mutex_lock(&s->lock);
 		there = wait_a_tick(s);
-		uint64_t consumed = s->consumed;
 		pthread_mutex_unlock(&s->lock);
-		if (s->source.tick && s->source.tick(s->source.context, consumed, err) < 0)
+		if (stream_tick(s, err) < 0)
 			return -1;
 	}
 	/* Nobody but this thread moves `read`, and what was made or has ended stays so. */

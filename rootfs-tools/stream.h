@@ -50,6 +50,9 @@ struct stream;
 /** stream_peek() - what stream_next() will give, without taking it. */
 [[gnu::nonnull]] ssize_t stream_peek(struct stream *stream, const void **data, struct azm_err *err);
 
+/** stream_tick() - call source->tick, for a reader that is busy with something else. Return: what it does */
+[[gnu::nonnull]] int stream_tick(struct stream *stream, struct azm_err *err);
+
 /** stream_codec() - what compression was found; call it after the first stream_peek() or stream_next(). */
 [[gnu::nonnull]] enum codec stream_codec(const struct stream *stream);
 

@@ -3,22 +3,25 @@
  *
  * Both trees are written as layers, each by a thread into a pipe, and read entry by entry. Entries come in one order,
  * sorted within each directory, so two readers side by side see what only one of them has. Nothing is kept of what was
- * compared.
+ * compared. The files that are wanted are empty, as large as they should be; what should be in them is known by digest.
  */
 #include "rootfs-tools/tree_compare.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "mount/mount.h"
 
 enum { BUFFER = 64 * 1024, WHAT_MAX = 128 };
 
@@ -32,7 +35,6 @@ struct side {
 	int result;
 	struct archive *archive;
 	struct archive_entry *entry; /* NULL: at the end */
-	char *buffer;
 };
 
 static void *write_thread(void *argument)
@@ -51,7 +53,6 @@ static int start(struct side *s, const struct recorded_tree *tree, struct azm_er
 	int ends[2];
 
 	s->source = (struct layer_write_source){ .tree = *tree };
-	s->buffer = xcalloc(1, BUFFER);
 	if (pipe_pair(ends, err) < 0)
 		return -1;
 	s->reader = ends[0];
@@ -76,7 +77,6 @@ static int stop(struct side *s, int result, struct azm_err *err)
 	cleanup_close_fd(&s->reader);
 	if (s->runs)
 		pthread_join(s->thread, NULL);
-	free(s->buffer);
 	if (s->runs && s->result < 0 && !err_is(&s->err, EPIPE)) {
 		*err = s->err;
 		return -1;
@@ -128,33 +128,27 @@ static bool same_xattrs(struct archive_entry *a, struct archive_entry *b)
 	return same;
 }
 
-/* What there is of the content, up to a bufferful. */
-static ssize_t read_data(struct side *s)
+static int tick(void *context, struct azm_err *err)
 {
-	size_t had = 0;
-	ssize_t n = 1;
-
-	while (had < BUFFER && (n = archive_read_data(s->archive, s->buffer + had, BUFFER - had)) > 0)
-		had += (size_t)n;
-	return n < 0 ? -1 : (ssize_t)had;
+	return context ? job_tick(context, 0, err) : 0;
 }
 
 /* Return: 1 they are the same, 0, -1. */
-static int same_content(struct side *a, struct side *b, struct tree_comparison *c, struct azm_err *err)
+static int same_content(struct side *a, const struct side *b, const struct tree_comparison *c, struct azm_err *err)
 {
-	ssize_t size, other;
+	const char *path = archive_entry_pathname(b->entry);
+	struct digest digest;
+	struct stat st;
 
-	do {
-		size = read_data(a);
-		other = read_data(b);
-		if (size < 0 || other < 0)
-			return err_msg(err, EINVAL, "read", archive_entry_pathname(a->entry), "it cannot be read");
-		if (size != other || memcmp(a->buffer, b->buffer, (size_t)size) != 0)
-			return 0;
-		if (c->job && job_tick(c->job, 0, err) < 0)
-			return -1;
-	} while (size == BUFFER);
-	return 1;
+	if (archive_entry_size(a->entry) != archive_entry_size(b->entry))
+		return 0;
+	cleanup_fd int fd = resolve_in_root(c->wanted.root, path, O_PATH | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "look at", path);
+	int result = content_digest(a->archive, a->entry, &digest, tick, c->job, err);
+	if (result > 0)
+		return err_msg(err, EINVAL, "read", path, "it cannot be read");
+	return result < 0 ? -1 : content_book_is(c->contents, st.st_ino, &digest);
 }
 
 static void add(char what[static WHAT_MAX], bool same, const char *name)

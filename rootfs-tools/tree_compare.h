@@ -3,11 +3,13 @@
 #pragma once
 #include <stdint.h>
 
+#include "rootfs-tools/content_book.h"
 #include "rootfs-tools/job.h"
 #include "rootfs-tools/layer_write.h"
 
 struct tree_comparison {
 	struct recorded_tree found, wanted;
+	const struct content_book *contents; /* of `wanted`, whose files have none on disk */
 	struct job *job;
 	/* Called for each difference: "missing", "added", or what is another: "type", "mode", "owner", "content" ...
 	 * separated by ", ". The path is not sanitised. */

@@ -5,21 +5,26 @@
  * decompresses to. Layers in the store are trees, their tars are gone: each is written as a layer again, into nowhere,
  * and has to be one that can be, every attribute and record of it understood.
  *
- * An unpacked image is compared with what it was made of: SRC is unpacked once more, into a scratch directory, and then
- * both trees are written as layers, of which every difference is listed (tree_compare.h). So owners, modes and devices
- * that are only remembered are compared as well.
+ * An unpacked image is compared with what it was made of: SRC is unpacked once more, into memory and without what is in
+ * its files, of which the digests are kept. Then both trees are written as layers, and every difference is listed
+ * (tree_compare.h). So owners, modes and devices that are only remembered are compared as well, and layers mean what
+ * they mean to `unpack`. On disk nothing is written. Where there is no file system in memory for it, the tree without
+ * content is made in a scratch directory.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <linux/mount.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "mount/host_overlay.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/image_input.h"
@@ -158,21 +163,35 @@ static void compare_configs(struct verify *v, const struct image_input *found, c
 	report(v, "image.json", "content");
 }
 
-/* The source once more, in a directory that is removed again. */
+/* A tree that nobody else sees and that ends with us, as no scratch directory does. Before Linux 6.6 a file in memory
+ * has no attributes. Return: -1: there is none. */
+static int memory_directory(void)
+{
+	struct azm_err ignored = { 0 };
+	cleanup_fd int fd = host_tmpfs(
+		"mode=0700,size=512m,nr_inodes=4m", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &ignored);
+
+	return fd < 0 || fsetxattr(fd, "user.trial", "", 0, 0) < 0 ? -1 : steal_fd(&fd);
+}
+
+/* @scratch: where the source's tree is made. */
 static int compare_with(
 	struct verify *v, struct image_input *found, struct image_input *wanted, int scratch, struct azm_err *err)
 {
+	[[gnu::cleanup(content_book_free)]] struct content_book contents = { 0 };
 	cleanup_fd int root = -1;
 
 	if (mkdirat(scratch, "rootfs", 0755) < 0 ||
 		(root = openat(scratch, "rootfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_sys(err, "make", "rootfs");
-	struct layer_target target = {
-		.root = root, .owners = owner_log_new(scratch, err), .scratch = scratch, .size_left = MAX_SIZE
-	};
+	struct layer_target target = { .root = root,
+		.owners = owner_log_new(scratch, err),
+		.scratch = scratch,
+		.contents = &contents,
+		.size_left = MAX_SIZE };
 	if (!target.owners)
 		return -1;
-	progress_phase(&v->job.progress, "unpack", "unpacking the source", 0, 60);
+	progress_phase(&v->job.progress, "unpack", "reading the source", 0, 60);
 	int result = image_input_flatten(wanted, &target, &v->job, err);
 	if (result == 0)
 		result = owner_log_save(target.owners, root, scratch, err);
@@ -180,9 +199,12 @@ static int compare_with(
 	struct owner_book *book = result == 0 ? owner_book_open(scratch, err) : NULL;
 	if (!book)
 		return -1;
-	struct tree_comparison comparison = {
-		.found = found->layers[0], .wanted = { root, book }, .job = &v->job, .report = report, .context = v
-	};
+	struct tree_comparison comparison = { .found = found->layers[0],
+		.wanted = { root, book },
+		.contents = &contents,
+		.job = &v->job,
+		.report = report,
+		.context = v };
 	progress_phase(&v->job.progress, "compare", "comparing", 60, 100);
 	v->job.total = 0;
 	result = tree_compare(&comparison, err);
@@ -206,10 +228,14 @@ static int verify_against(
 		err_msg(err, EINVAL, "verify", v->operands[0], "only an unpacked image is compared with its source");
 		return err_hint(err, "%s verify SRC alone reads every blob", rootfs_program.name);
 	}
+	cleanup_fd int memory = memory_directory();
 	if (image_input_open(v->operands[1], options, &v->job, &wanted, err) < 0 ||
-		staging_begin(path, &staging, err) < 0)
+		(memory < 0 && staging_begin(path, &staging, err) < 0))
 		return -1;
-	return compare_with(v, found, &wanted, staging.fd, err);
+	int result = compare_with(v, found, &wanted, memory < 0 ? staging.fd : memory, err);
+	return result < 0 && memory >= 0 && err_is(err, ENOSPC)
+		       ? err_hint(err, "the names in SRC are kept in memory, at most 4 million of them")
+		       : result;
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */

@@ -180,6 +180,15 @@ make_hostile() {
 	is "$(grep -c '' <<<"$output")" 8
 	run -1 tool verify --json changed "$LAYOUT"
 	is "$(jq '.differences | length' <<<"$output")" 8
+	local differences=$output
+	# Nothing is written: there is no place for it.
+	run -1 env TMPDIR=/proc "$ROOTFS_TOOL" verify --json changed "$LAYOUT"
+	is "$output" "$differences"
+	# Where no file system in memory can be had, one is needed for names, not for content.
+	local -a without=(unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh)
+	refused 125 '/proc' "${without[@]}" env TMPDIR=/proc "$ROOTFS_TOOL" verify -q changed "$LAYOUT"
+	run -1 "${without[@]}" "$ROOTFS_TOOL" verify --json changed "$LAYOUT"
+	is "$output" "$differences"
 	refused 125 'only an unpacked image' tool verify -q "$LAYOUT" "$LAYOUT"
 	is "$(find . "${TMPDIR:-/var/tmp}" -maxdepth 1 -name 'azm-rootfs-verify*' -user "$(id -u)" | wc -l)" 0
 }

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/tree.h"
+#include "rootfs-tools/content_book.h"
 #include "rootfs-tools/layer.h"
 
 struct world {
@@ -303,6 +304,30 @@ static void files_too_large_are_refused(void **state)
 	assert_true(err_is(&err, EFBIG));
 }
 
+static void content_is_known_by_its_digest_alone(void **state)
+{
+	struct world *w = *state;
+	struct content_book book = { 0 };
+	struct hasher *hasher = hasher_new(DIGEST_SHA256);
+	struct digest digest, empty;
+	struct stat st;
+
+	hasher_add(hasher, "newer", 5);
+	hasher_end(hasher, &digest);
+	hasher_end(hasher_new(DIGEST_SHA256), &empty);
+	w->target.contents = &book;
+	assert_applies(
+		w, (const struct item[]){ { "x", S_IFREG | 0644, "old", NULL, 0 },
+			   { "x", S_IFREG | 0444, "newer", NULL, 0 }, { "y", S_IFREG | 0644, "", NULL, 0 }, { 0 } });
+	assert_int_equal(fstatat(w->root, "x", &st, 0), 0);
+	assert_int_equal(st.st_size, 5);
+	assert_int_equal(st.st_blocks, 0);
+	assert_true(content_book_is(&book, st.st_ino, &digest) && !content_book_is(&book, st.st_ino, &empty));
+	assert_int_equal(fstatat(w->root, "y", &st, 0), 0);
+	assert_true(content_book_is(&book, st.st_ino, &empty));
+	content_book_free(&book);
+}
+
 static void marks_are_files_where_there_are_no_layers(void **state)
 {
 	struct world *w = *state;
@@ -327,6 +352,7 @@ int main(void)
 		TEST(a_directory_given_back_to_root_is_roots),
 		TEST(a_number_in_use_again_has_no_old_owner),
 		TEST(files_too_large_are_refused),
+		TEST(content_is_known_by_its_digest_alone),
 		TEST(marks_are_files_where_there_are_no_layers),
 	};
 
