@@ -78,7 +78,8 @@ boot() { # GUEST
 	case $1 in *-selinux) security='security=selinux selinux=1 enforcing=0' ;; esac
 	[ -z "${AZM_VM_README-}" ] || network=user,model=virtio-net-pci
 	rm -f "$1/result.log"
-	timeout "$limit" qemu-system-x86_64 -accel "$accel" -cpu max -smp "${AZM_VM_CPUS:-2}" -m 2048 -nodefaults -no-reboot -display none \
+	# Emulated walks of five page table levels cost more than of four.
+	timeout "$limit" qemu-system-x86_64 -accel "$accel" -cpu max,la57=off -smp "${AZM_VM_CPUS:-2}" -m 2048 -nodefaults -no-reboot -display none \
 		-nic "$network" -kernel "$1/kernel" -initrd "$1/initrd" \
 		-append "root=/dev/vda rw quiet console=ttyS0 mitigations=off systemd.mask=serial-getty@ttyS0.service azm.hosts=${AZM_VM_HOSTS-yes} azm.suites=${suites%,} azm.readme=${AZM_VM_README-} $security" \
 		-drive file="$1/disk.img",if=virtio,format=raw,snapshot=on \

@@ -21,12 +21,19 @@ without_overlays() {
 	chmod 755 "$program"
 }
 
+limits='export AZM_TEST_LIMIT=1800 AZM_TEST_TIMEOUT=7200 AZM_LIMIT=600 AZM_TEST_PATH=/azm/bats/bin'
+
+# Started by root they run as ids without a login, and there is a second user.
+run_from_root() { # SUITE...
+	(cd "$AZM_GUEST_TREE" && eval "$limits" && tests/run-tests.sh build "$@" </dev/null)
+}
+
 # run_suites SCOPE SUITE...: those that want a cgroup get the one that systemd delegates to a scope of the user's.
 run_suites() {
 	local scope=$1
 	shift
 	# shellcheck disable=SC2016 # expanded in the scope
-	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && export AZM_TEST_LIMIT=1800 AZM_TEST_TIMEOUT=7200 AZM_LIMIT=600 AZM_TEST_PATH=/azm/bats/bin &&
+	su -l alice -s /bin/bash -c "cd $AZM_GUEST_TREE && $limits &&
 		$scope sh -c '${scope:+export AZM_CGROUP=/sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup);} tests/run-tests.sh build $*'" </dev/null
 }
 
@@ -71,8 +78,16 @@ if [ -n "$(word hosts)" ]; then
 fi
 read -ra suites <<<"$(word suites)"
 [[ ${#suites[@]} -eq 0 || $(uname -r) != 5.10.* ]] || without_overlays
-own=() delegated=()
+own=() delegated=() from_root=()
 for suite in "${suites[@]}"; do
+	if [ "$suite" = unit ]; then
+		mapfile -t -O ${#own[@]} own < <(cd "$AZM_GUEST_TREE" && find build -type f -perm -u+x -name 'test_*' | sort)
+		continue
+	fi
+	if [[ $suite == root:* ]]; then
+		from_root+=("tests/${suite#root:}.bats")
+		continue
+	fi
 	suite=tests/$suite.bats
 	# Without a machine there is no systemd to ask.
 	if [ -z "${AZM_GUEST_WORDS+set}" ] && grep -q '^# runner:.*cgroup' "$AZM_GUEST_TREE/$suite"; then
@@ -83,6 +98,7 @@ for suite in "${suites[@]}"; do
 done
 [ ${#own[@]} -eq 0 ] || run_suites '' "${own[@]}" || failed=1
 [ ${#delegated[@]} -eq 0 ] || run_suites 'systemd-run --user --scope -q -p Delegate=yes' "${delegated[@]}" || failed=1
+[ ${#from_root[@]} -eq 0 ] || run_from_root "${from_root[@]}" || failed=1
 if [ -n "$(word readme)" ]; then
 	readme || failed=1
 fi
