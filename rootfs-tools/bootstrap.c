@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "mount/mount.h"
 #include "rootfs-tools/bundle.h"
@@ -315,10 +316,7 @@ static void say_done(const struct bootstrap *b, const struct progress *progress,
 			"packages", (int)summary->packages, "disk_bytes", (json_int_t)summary->disk, "downloaded_bytes",
 			(json_int_t)progress->bytes, "server", b->server_found != NULL, "elapsed",
 			progress_seconds(progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else if (progress->style != PROGRESS_QUIET) {
 		fprintf(stderr, "%s: %s: %u packages, %.0f MiB on disk, %.1f MiB downloaded, %.0f s\n",
 			rootfs_program.name, b->target, summary->packages, (double)summary->disk / (1 << 20),

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "mount/mount.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
@@ -332,11 +333,8 @@ static void say_step(const struct build *build, const struct instruction *in, co
 		json_t *object = json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:f}", "phase", "step", "step",
 			(int)build->step, "of", (int)build->steps, "line", (int)in->line, "text", text, "state", state,
 			"seconds", seconds);
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 		fflush(stdout);
-		json_decref(object);
 	} else if (build->style != PROGRESS_QUIET && strcmp(state, "start") == 0) {
 		fprintf(stderr, "%s: [%u/%u] %s\n", rootfs_program.name, build->step, build->steps, text);
 	} else if (build->style != PROGRESS_QUIET && strcmp(state, "cached") == 0) {

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "mount/mount.h"
 #include "rootfs-tools/build.h"
 #include "rootfs-tools/bundle.h"
@@ -181,10 +182,7 @@ static void say_done(const struct build *build, const struct stage *stage, const
 		json_t *object = json_pack("{s:s, s:s*, s:s*, s:I, s:I, s:f}", "phase", "done", "path",
 			build->operands[1], "name", name, "layers", (json_int_t)stage->layers.count, "files",
 			(json_int_t)files, "elapsed", progress_seconds(&build->job.progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else if (build->style != PROGRESS_QUIET) {
 		fprintf(stderr, "%s: %s%s%s: %zu layers, %.1f s\n", rootfs_program.name,
 			build->operands[1] ? build->operands[1] : "", build->operands[1] && name ? ", " : "",

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
@@ -431,10 +432,7 @@ static void say_done(const struct commit *c)
 		json_t *object = json_pack("{s:s, s:s, s:s*, s:I, s:f}", "phase", "done", "path", c->operands[1],
 			"digest", *digest ? digest : NULL, "files", (json_int_t)c->files, "elapsed",
 			progress_seconds(&c->job.progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else if (c->style != PROGRESS_QUIET) {
 		fprintf(stderr, "%s: %s: %s%s%" PRIu64 " files, %.1f s\n", rootfs_program.name, c->operands[1], digest,
 			*digest ? ", " : "", c->files, progress_seconds(&c->job.progress));

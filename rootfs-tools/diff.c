@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/layer_lower.h"
 #include "rootfs-tools/layer_xattrs.h"
@@ -148,8 +149,8 @@ static void tell_path(struct diff *d, char kind, size_t length)
 	str_sanitise(path);
 	if (d->json) {
 		json_t *object = json_pack("{s:s, s:s}", "kind", word, "path", path);
-		fputs(d->count ? ",\n " : "[\n ", stdout);
-		json_dumpf(object, stdout, JSON_COMPACT);
+		cleanup_free char *text = json_escaped(object, JSON_COMPACT);
+		printf("%s%s", d->count ? ",\n " : "[\n ", text ? text : "null");
 		json_decref(object);
 	} else {
 		printf("%c %s\n", kind, path);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
@@ -152,10 +153,7 @@ static void say_done(const struct exporting *e)
 		json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "phase", "done", "path", e->out.path,
 			"format", image_format_name(e->format), "digest", digest, "layers", (json_int_t)e->layers,
 			"bytes", (json_int_t)e->bytes, "elapsed", progress_seconds(&e->job.progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else if (e->style != PROGRESS_QUIET) {
 		fprintf(stderr, "%s: %s: %s, %zu layers, %.1f MiB, %.1f s\n", rootfs_program.name, e->out.path, digest,
 			e->layers, (double)e->bytes / (1 << 20), progress_seconds(&e->job.progress));

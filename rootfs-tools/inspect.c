@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
@@ -177,7 +178,7 @@ static void print_value(const char *title, const json_t *value)
 	if (json_is_string(value) && json_string_length(value) > 0) {
 		print_line(title, json_string_value(value));
 	} else if (json_is_array(value) && json_array_size(value) > 0) {
-		cleanup_free char *text = json_dumps(value, JSON_ENSURE_ASCII);
+		cleanup_free char *text = json_escaped(value, 0);
 		print_line(title, text ? text : "");
 	}
 }
@@ -267,8 +268,7 @@ static int show_image(const struct inspect *n, const struct image_input *in, str
 	}
 	json_t *image = describe(n, in, config);
 	if (n->show == SHOW_JSON) {
-		json_dumpf(image, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-		putchar('\n');
+		json_print(json_incref(image), JSON_INDENT(2), stdout);
 	} else {
 		print_text(image);
 	}

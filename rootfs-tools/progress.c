@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/json_out.h"
 #include "base/str.h"
 
 enum { REDRAW_MS = 200, BAR_WIDTH = 24, DEFAULT_COLUMNS = 80 };
@@ -97,11 +98,9 @@ static void draw_json(const struct progress *progress)
 	if (object && seconds_left(progress) >= 0)
 		json_object_set_new(object, "left", json_real((double)(long)(seconds_left(progress) * 10) / 10));
 	if (object) {
-		json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 		fflush(stdout);
 	}
-	json_decref(object);
 }
 
 static void draw(struct progress *progress)

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "base/tree.h"
 #include "rootfs-tools/bundle.h"
@@ -254,10 +255,7 @@ static void say_done(const struct push *p)
 		json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:f}", "phase", "done", "name", name, "digest",
 			digest, "layers", (json_int_t)p->layers, "layers_there", (json_int_t)p->there, "elapsed",
 			progress_seconds(&p->job.progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else {
 		if (p->style != PROGRESS_QUIET)
 			fprintf(stderr, "%s: %s: %zu layers, %zu of them were there, %.1f s\n", rootfs_program.name,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_out.h"
 #include "rootfs-tools/blob_cache.h"
 #include "rootfs-tools/build_cache.h"
 #include "rootfs-tools/commands.h"
@@ -63,13 +64,6 @@ const struct option_row df_options[] = {
 	{ 0, "json", NULL, set_json, "one object" },
 	OPTIONS_END,
 };
-
-static void print_json(json_t *value)
-{
-	json_dumpf(value, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(value);
-}
 
 static int finish(const struct azm_err *err, int result)
 {
@@ -206,7 +200,7 @@ int ls_main(int argc, char **argv)
 		json_t *list = json_array();
 		for (size_t i = 0; i < contents.image_count; i++)
 			json_array_append_new(list, image_json(&contents, &contents.images[i]));
-		print_json(list);
+		json_print(list, JSON_INDENT(2), stdout);
 	} else if (result >= 0) {
 		list_images(&contents);
 	}
@@ -286,7 +280,7 @@ int df_main(int argc, char **argv)
 		add_up(&store, &contents, &totals);
 	}
 	if (result >= 0 && options.json)
-		print_json(df_json(&store, &contents, &totals));
+		json_print(df_json(&store, &contents, &totals), JSON_INDENT(2), stdout);
 	else if (result == 0)
 		print_df(&store, &contents, &totals);
 	free_contents(&contents);
@@ -364,10 +358,12 @@ int gc_main(int argc, char **argv)
 	if (result == 0)
 		result = collect(&store, &options, &removed, &err);
 	if (result >= 0 && options.json)
-		print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "layers", (json_int_t)removed.layers,
-			"size", (json_int_t)removed.bytes, "blobs", (json_int_t)removed.blobs, "blobs_size",
-			(json_int_t)removed.blob_bytes, "build_caches", (json_int_t)removed.caches, "build_caches_size",
-			(json_int_t)removed.cache_bytes, "busy", (json_int_t)removed.busy));
+		json_print(
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "layers", (json_int_t)removed.layers, "size",
+				(json_int_t)removed.bytes, "blobs", (json_int_t)removed.blobs, "blobs_size",
+				(json_int_t)removed.blob_bytes, "build_caches", (json_int_t)removed.caches,
+				"build_caches_size", (json_int_t)removed.cache_bytes, "busy", (json_int_t)removed.busy),
+			JSON_INDENT(2), stdout);
 	else if (result >= 0)
 		printf("%" PRIu64 " layers removed, %s; %" PRIu64 " downloads removed, %s; %" PRIu64
 		       " build caches removed, %s\n",

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
@@ -228,10 +229,7 @@ static void say_done(const struct unpack *u, const char *path)
 			"files", (json_int_t)u->target.files, "layers", (json_int_t)u->layers, "bytes",
 			(json_int_t)u->job.progress.bytes, "config_digest", *digest ? digest : NULL, "elapsed",
 			progress_seconds(&u->job.progress));
-		if (object)
-			json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	} else if (u->style != PROGRESS_QUIET) {
 		fprintf(stderr, "%s: %s: %" PRIu64 " files, %zu layers, %.1f MiB read, %.1f s\n", rootfs_program.name,
 			path, u->target.files, u->layers, (double)u->job.progress.bytes / (1 << 20),

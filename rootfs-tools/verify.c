@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "mount/host_overlay.h"
 #include "rootfs-tools/bundle.h"
@@ -264,10 +265,7 @@ static void say_done(const struct verify *v)
 		json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:O}", "source", v->operands[0], "good",
 			v->differences == 0, "layers", (json_int_t)v->layers, "files", (json_int_t)v->files,
 			"differences", v->found);
-		if (object)
-			json_dumpf(object, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-		putchar('\n');
-		json_decref(object);
+		json_print(object, JSON_INDENT(2), stdout);
 	} else if (v->style != PROGRESS_QUIET) {
 		if (v->count == 2)
 			fprintf(stderr, "%s: %s: %" PRIu64 " files, %" PRIu64 " differences\n", rootfs_program.name,

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "commands.h"
 
 /* Uid 0 of the first user namespace: an outer container's root is not. */
@@ -78,11 +79,7 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 
 void print_json(json_t *value)
 {
-	cleanup_free char *text = json_dumps(value, JSON_INDENT(2));
-
-	if (text)
-		puts(text);
-	json_decref(value);
+	json_print(value, JSON_INDENT(2), stdout);
 }
 
 json_t *sandbox_status(const struct state *state, const char *name, struct azm_err *err)

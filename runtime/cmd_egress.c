@@ -275,11 +275,11 @@ static int egress_one(const struct state *state, const char *name, void *context
 	json_t *object = collect(name, dir, err);
 	if (!object)
 		return -1;
-	cleanup_free char *text = json_dumps(object, JSON_INDENT(2));
-	if (options->json)
-		puts(text ? text : "");
-	else
-		print_egress(object);
+	if (options->json) {
+		print_json(object);
+		return 0;
+	}
+	print_egress(object);
 	json_decref(object);
 	return 0;
 }

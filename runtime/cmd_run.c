@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "commands.h"
 #include "control.h"
 #include "run_options.h"
@@ -34,7 +35,7 @@ struct reporting {
 
 static void write_line(int fd, json_t *object)
 {
-	cleanup_free char *text = json_dumps(object, JSON_COMPACT);
+	cleanup_free char *text = json_escaped(object, JSON_COMPACT);
 	cleanup_free char *line = text ? xasprintf("%s\n", text) : NULL;
 
 	if (line)

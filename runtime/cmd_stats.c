@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/json_out.h"
 #include "commands.h"
 #include "members.h"
 
@@ -241,10 +242,8 @@ static void print_samples(const struct samples *now, const struct samples *befor
 		else
 			print_row(&now->items[i], cpu);
 	}
-	if (options->json) {
-		cleanup_free char *text = json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		puts(text ? text : "[]");
-	}
+	if (options->json)
+		json_print(json_incref(list), JSON_COMPACT | JSON_REAL_PRECISION(6), stdout);
 	json_decref(list);
 }
 

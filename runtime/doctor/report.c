@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_out.h"
 #include "base/names.h"
 #include "doctor/apparmor.h"
 
@@ -247,8 +248,5 @@ int report_json(const struct doctor_report *report, FILE *out)
 	json_object_set_new(object, "missing", missing);
 	json_object_set_new(object, "host", json_host(report->host));
 	json_object_set_new(object, "probes", probes);
-	int result = json_dumpf(object, out, JSON_INDENT(2));
-	fputc('\n', out);
-	json_decref(object);
-	return result;
+	return json_print(object, JSON_INDENT(2), out);
 }

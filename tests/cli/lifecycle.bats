@@ -165,12 +165,16 @@ ps_row() { # NAME: its object in ps -a --json
 }
 
 @test "inspect says what was asked for and what became of it" {
-	background "$NAME" --label team=red -e SHOWN=1
+	local c1=$'\302\233' del=$'\177'
+	background "$NAME" --label team=red --label "café=${c1}31m$del" -e SHOWN=1
 	run --separate-stderr azm inspect "$NAME"
 	is 0 "$status" status
 	jq -e . <<<"$output" >/dev/null
 	has "$output" "$ROOTFS"
 	has "$output" 'team.*red'
+	# What a terminal would obey is escaped, what people read is not.
+	has_not "$output" "[$c1$del]"
+	has "$output" 'café=\\u009B31m\\u007F'
 	refused 125 'no such sandbox|not found' azm inspect no-such-sandbox
 }
 

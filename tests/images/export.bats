@@ -116,9 +116,10 @@ facts() { # DIR
 	run tool inspect "$BATS_TEST_TMPDIR/hostile"
 	is 0 "$status"
 	has "$output" 'Labels +.*evil'
-	[ "$(tr -d '\11\12\40-\176' <<<"$output" | wc -c)" -eq 0 ]
+	[ "$(tr -d '\11\12\40-\176\303\251' <<<"$output" | wc -c)" -eq 0 ]
 	run tool inspect --json "$BATS_TEST_TMPDIR/hostile"
-	[ "$(tr -d '\12\40-\176' <<<"$output" | wc -c)" -eq 0 ]
+	[ "$(tr -d '\12\40-\176\303\251' <<<"$output" | wc -c)" -eq 0 ]
+	has "$output" 'René \\u009B31m\\u007F'
 	is "$(jq -r '.config.Labels | keys[0] | explode[4]' <<<"$output")" 27
 	run tool inspect --config "$BATS_TEST_TMPDIR/hostile"
 	has "$output" 'u001b'
@@ -129,7 +130,7 @@ facts() { # DIR
 
 make_hostile() {
 	mkdir -p "$BATS_TEST_TMPDIR/hostile/rootfs"
-	printf '{"architecture":"amd64","os":"linux","author":"\\u009b31m","config":{"Labels":{"evil\\u001b]0;x\\u0007":"\\u001b[2J"},"Env":["A=\\u001bc"]}}' \
+	printf '{"architecture":"amd64","os":"linux","author":"Ren\303\251 \\u009b31m\177","config":{"Labels":{"evil\\u001b]0;x\\u0007":"\\u001b[2J"},"Env":["A=\\u001bc"]}}' \
 		>"$BATS_TEST_TMPDIR/hostile/image.json"
 }
 

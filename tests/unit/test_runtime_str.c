@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_out.h"
 #include "base/str.h"
 #include "tests/unit/runtime_fixture.h"
 
@@ -140,12 +141,43 @@ static void lists_are_null_terminated_and_keep_empty_pieces(void **state)
 	str_list_free(&list);
 }
 
+static void json_does_not_drive_a_terminal_and_stays_readable(void **state)
+{
+	static const struct {
+		const char *text, *json;
+	} rows[] = {
+		{ "plain", "\"plain\"" },
+		{ "caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x99\x82", "\"caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x99\x82\"" },
+		{ "\x1b[m\n", "\"\\u001B[m\\n\"" }, /* jansson's own */
+		{ "a\x7f"
+		  "b\x7f",
+			"\"a\\u007Fb\\u007F\"" },
+		{ "\xc2\x80\xc2\x9b\xc2\x9f", "\"\\u0080\\u009B\\u009F\"" },
+		{ "\xc2\xa0\xc3\x9b", "\"\xc2\xa0\xc3\x9b\"" },	   /* the first after C1; another first byte */
+		{ "\xe2\x82\x9b", "\"\xe2\x82\x9b\"" },		   /* the end of a longer one */
+		{ "\\u009b \\\x7f", "\"\\\\u009b \\\\\\u007F\"" }, /* after a backslash of the text's own */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *value = json_string(rows[i].text);
+		cleanup_free char *text = json_escaped(value, JSON_ENCODE_ANY);
+		assert_string_equal(text, rows[i].json);
+		json_t *again = json_loads(text, JSON_DECODE_ANY, NULL);
+		assert_true(json_equal(again, value));
+		json_decref(again);
+		json_decref(value);
+	}
+	assert_null(json_escaped(NULL, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_digits_within_their_bound),
 		cmocka_unit_test(sizes_have_dockers_units_and_fit_a_file),
 		cmocka_unit_test(nothing_that_drives_a_terminal_is_left),
+		cmocka_unit_test(json_does_not_drive_a_terminal_and_stays_readable),
 		cmocka_unit_test(lists_are_null_terminated_and_keep_empty_pieces),
 	};
 
