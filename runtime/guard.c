@@ -55,8 +55,6 @@ enum {
 	SCAN_DIRECTORIES = 128,
 };
 
-static const char record_file[] = "guard.json";
-
 static int guard_top(struct plan_root *p, const char *top, bool may_hold)
 {
 	for (const struct guard_rule *rule = guard_rules; rule->name; rule++) {
@@ -231,8 +229,8 @@ static int plan_all(const struct config *config, struct plan_root *list, size_t 
 		result = plan_volume(&list[i], roots);
 	json_t *record = json_pack("{s:s, s:o}", "mode", config->guard, "roots", roots);
 	if (result == 0)
-		result = record ? json_save_at(record, dir, record_file, err)
-				: err_msg(err, ENOMEM, "write", record_file, "no memory");
+		result = record ? json_save_at(record, dir, GUARD_RECORD, err)
+				: err_msg(err, ENOMEM, "write", GUARD_RECORD, "no memory");
 	json_decref(record);
 	for (size_t i = 0; result == 0 && i < count; i++)
 		result = list[i].fd < 0 ? 0 : make_held(&list[i]);
@@ -279,47 +277,4 @@ void guard_close(struct guard *guard)
 	}
 	free(guard->locks);
 	*guard = (struct guard){ 0 };
-}
-
-json_t *guard_record(int dir)
-{
-	struct azm_err ignored = { 0 };
-
-	return faccessat(dir, record_file, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? NULL
-									  : json_load_at(dir, record_file, &ignored);
-}
-
-/* The held names of one directory. */
-static void release_in(const struct state *state, int root, const char *directory, const json_t *names)
-{
-	char name[NAME_MAX + 1];
-	const char **list = xcalloc(json_array_size(names) + 1, sizeof *list);
-	cleanup_fd int above = *directory ? resolve_parent(root, directory, name) : -1;
-	cleanup_fd int parent =
-		*directory ? (above < 0 ? -1 : openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
-			   : openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	for (size_t i = 0; i < json_array_size(names); i++)
-		list[i] = json_string_value(json_array_get(names, i));
-	if (parent >= 0)
-		guard_hold_release(state, parent, list);
-	free(list);
-}
-
-void guard_release(const json_t *record, const struct state *state)
-{
-	size_t i;
-	json_t *root, *names;
-	const char *directory;
-
-	json_array_foreach(json_object_get(record, "roots"), i, root)
-	{
-		const char *path = json_string_value(json_object_get(root, "path"));
-		cleanup_fd int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-		json_object_foreach(json_object_get(root, "held"), directory, names)
-		{
-			if (fd >= 0)
-				release_in(state, fd, directory, names);
-		}
-	}
 }

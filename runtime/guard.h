@@ -37,8 +37,17 @@ int guard_prepare(const struct config *config, const struct state *state, int di
 /** guard_close() - let go of the held names; whoever lets go last may remove them. */
 void guard_close(struct guard *guard);
 
-/** guard_record() - guard.json of a sandbox's directory; NULL without. The caller owns the reference. */
-json_t *guard_record(int dir);
+/* What was there before, in the sandbox's directory. */
+#define GUARD_RECORD "guard.json"
+
+/** guard_record() - it, read. Return: the caller owns the reference; NULL without, or with @err set when it is spoiled */
+json_t *guard_record(int dir, struct azm_err *err);
+
+/** guard_record_root() - the entry of a spoiled record for a directory. @covered: what was in it, by path. */
+json_t *guard_record_root(const char *path, const json_t *covered);
+
+/** guard_record_again() - what stands in for a spoiled record. @roots: its entries, taken over. */
+json_t *guard_record_again(int dir, json_t *roots);
 
 /** guard_release() - remove the held names of a record, but for those another running sandbox still needs. */
 void guard_release(const json_t *record, const struct state *state);

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "guard.h"
 #include "idmap.h"
 #include "resources.h"
 #include "spare.h"
@@ -308,7 +309,7 @@ static bool has_file(int sandboxes, const char *name, const char *file)
 static bool may_be_due(int sandboxes, const char *name)
 {
 	return name[0] == '.' || has_file(sandboxes, name, "remove-me") || !has_file(sandboxes, name, "status.json") ||
-	       has_file(sandboxes, name, "sweep") || has_file(sandboxes, name, "guard.json");
+	       has_file(sandboxes, name, "sweep") || has_file(sandboxes, name, GUARD_RECORD);
 }
 
 /* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet swept. */

@@ -103,7 +103,7 @@ int sweep_mark(int dir, const struct mount_plan *mounts, bool set_id, struct azm
 bool sweep_is_due(int dir)
 {
 	return faccessat(dir, mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-	       faccessat(dir, "guard.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	       faccessat(dir, GUARD_RECORD, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static struct timespec earlier(struct timespec time, long seconds, long nanoseconds)
@@ -316,39 +316,88 @@ static void say(const json_t *findings, unsigned more, bool all)
 static json_t *report(const struct task *task)
 {
 	const char *mode = json_string_value(json_object_get(task->record, "mode"));
+	bool lost = json_is_true(json_object_get(task->record, "lost"));
 
 	if (!mode)
 		return NULL;
-	bool all = strcmp(mode, "report") == 0;
+	bool all = lost || strcmp(mode, "report") == 0;
 	say(task->findings, task->more - (all ? 0 : task->more_daily), all);
-	return json_pack("{s:s, s:O, s:i}", "mode", mode, "findings", task->findings, "more", (int)task->more);
+	json_t *object =
+		json_pack("{s:s, s:O, s:i}", "mode", mode, "findings", task->findings, "more", (int)task->more);
+	if (lost)
+		json_object_set_new(object, "record_lost", json_true());
+	return object;
+}
+
+/* The mark's text: its time and kind go into the task. Return: allocated; NULL without */
+static char *read_mark(int dir, struct task *task, size_t *size)
+{
+	struct stat st;
+	cleanup_fd int fd = openat(dir, mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char *text = fd < 0 || fstat(fd, &st) < 0 ? NULL : read_file(fd, MARK_MAX, size);
+
+	if (text) {
+		task->set_id = strcmp(text, mark_set_id) == 0;
+		task->begin = st.st_mtim;
+	} else if (errno != ENOENT) {
+		fprintf(stderr,
+			"azm-sandbox: warning: which directories a sandbox could write to cannot be read (%s: %s): "
+			"look for set-id files and for git hooks in them yourself\n",
+			mark, strerror(errno));
+	}
+	return text;
+}
+
+/* A guard whose record cannot be read must not pass for none. @text: the mark's, NULL without. */
+static json_t *without_record(int dir, const char *text, size_t size, struct azm_err *why)
+{
+	json_t *roots = json_array();
+	size_t covers = 0;
+
+	for (const char *at = text ? text + strlen(text) + 1 : NULL; at && at < text + size;) {
+		const char *path = at;
+		json_t *covered = covered_below(&at, text + size);
+		covers += json_object_size(covered);
+		json_array_append_new(roots, guard_record_root(path, covered));
+		json_decref(covered);
+	}
+	if (!why->code && !covers) { /* there was no guard */
+		json_decref(roots);
+		return NULL;
+	}
+	str_sanitise(why->reason);
+	fprintf(stderr, "azm-sandbox: warning: guard: what it knew of a sandbox's directories is lost (%s: %s): %s\n",
+		GUARD_RECORD, *why->reason ? why->reason : strerror(why->code ? why->code : ENOENT),
+		text ? "what has changed is listed, and new names are not moved aside: look at them before your tools "
+		       "do"
+		     : "empty directories may be left that held names, until the next sandbox there ends");
+	return guard_record_again(dir, roots);
 }
 
 json_t *sweep(int dir, const struct state *state)
 {
-	struct stat st;
 	size_t size = 0;
-	cleanup_free char *text = NULL;
-	json_t *record = guard_record(dir);
-	struct task task = { .record = record, .findings = json_array() };
+	struct azm_err why = { 0 };
+	struct task task = { .findings = json_array() };
+	cleanup_free char *text = read_mark(dir, &task, &size);
+	json_t *record = guard_record(dir, &why);
 	json_t *result = NULL;
 
+	if (!record)
+		record = without_record(dir, text, size, &why);
 	if (record)
 		guard_release(record, state);
-	cleanup_fd int fd = openat(dir, mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && fstat(fd, &st) == 0 && (text = read_file(fd, MARK_MAX, &size))) {
-		task.set_id = strcmp(text, mark_set_id) == 0;
-		task.begin = st.st_mtim;
-		for (const char *at = text + strlen(text) + 1; at < text + size;) {
-			const char *path = at;
-			json_t *covered = covered_below(&at, text + size);
-			sweep_tree(path, covered, &task);
-			json_decref(covered);
-		}
-		result = report(&task);
+	task.record = record;
+	for (const char *at = text ? text + strlen(text) + 1 : NULL; at && at < text + size;) {
+		const char *path = at;
+		json_t *covered = covered_below(&at, text + size);
+		sweep_tree(path, covered, &task);
+		json_decref(covered);
 	}
+	if (text)
+		result = report(&task);
 	unlinkat(dir, mark, 0);
-	unlinkat(dir, "guard.json", 0);
+	unlinkat(dir, GUARD_RECORD, 0);
 	json_decref(task.findings);
 	json_decref(record);
 	return result;

@@ -366,6 +366,48 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	is '' "$output"
 }
 
+@test "a guard.json that is damaged or gone is no guard that was not there" {
+	local name damage record
+	name=$(new_name)
+	export AZM_STATE_DIR=$BATS_TEST_TMPDIR/state
+	record=$AZM_STATE_DIR/sandboxes/$name/guard.json
+	make_project
+	remember_tree
+	for damage in 'truncate -s 40' 'truncate -s 0' 'chmod 0' 'rm' 'ln -sf /dev/null'; do
+		background "$name" --workspace "$WORK"
+		azm exec -w /workspace "$name" /bin/sh -c 'git init -q evil; mkdir -p evil/.git/hooks .zed
+			echo "#!/bin/sh" > evil/.git/hooks/pre-commit; echo {} > .zed/tasks.json'
+		printf '#!/bin/sh\n' >.git/hooks/mine
+		if [ "$damage" = rm ]; then
+			$damage "$record"
+			run azm stop -t 0 "$name"
+			is true "$(azm inspect "$name" | jq .[0].guard.record_lost)"
+			output=$(azm inspect "$name" | jq -r '.[0].guard.findings[] | .path + " " + .action')
+			has "$output" '/.zed/tasks.json listed'
+		else
+			kill -KILL "$(supervisor_of "$name")"
+			wait_for 10 is_not_running "$name"
+			$damage "$record"
+			run azm gc
+			is 0 "$status" "$damage"
+			has "$output" 'warning: guard: what it knew .* is lost \(guard.json: .*\): what has changed is listed'
+			has "$output" '/.zed/tasks.json changed while'
+			has "$output" '/.git/hooks/mine changed while'
+		fi
+		has "$output" 'evil/.git/hooks/pre-commit moved aside'
+		rm -rf evil .zed .git/hooks/mine
+		same_tree
+		azm rm -f "$name"
+	done
+	background "$name" --workspace "$WORK"
+	kill -KILL "$(supervisor_of "$name")"
+	wait_for 10 is_not_running "$name"
+	chmod 0 "${record%/*}/sweep"
+	run azm gc
+	has "$output" 'warning: which directories a sandbox could write to cannot be read \(sweep: Permission denied\)'
+	same_tree
+}
+
 @test "a start that is killed at any moment leaves no held name behind, after gc" {
 	local step pid name
 	name=$(new_name)
