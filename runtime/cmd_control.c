@@ -196,6 +196,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 		lock = steal_fd(&again); /* NOLINT(clang-analyzer-deadcode.DeadStores): held to the end */
 	}
 	cgroup_remove_rest(dir);
+	sandbox_settle(state, name, dir);
 	if (sandbox_remove_mapped(state, name, err) < 0 || layers_gc(state, err) < 0)
 		return -1;
 	socket_files_reclaim(state);

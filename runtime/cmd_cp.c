@@ -458,6 +458,8 @@ static int copy(const struct state *state, struct cp *cp, struct azm_err *err)
 	cleanup_fd int pidfd = target;
 	if ((lock < 0 && pidfd < 0) || config_load(&config, dir, err) < 0)
 		return err->code ? -1 : err_msg(err, EPROTO, "enter sandbox", cp->name, "it did not answer");
+	if (lock >= 0)
+		sandbox_settle(state, cp->name, dir);
 	settle_host_path(cp, &config);
 	signal(SIGPIPE, SIG_IGN);
 	return lock < 0 ? copy_running(state, cp, pidfd, err) : copy_stopped(state, cp, &config, dir, err);

@@ -330,6 +330,7 @@ static int start_one(const struct state *state, const char *name, void *context,
 	int lock = lock_to_start(state, name, dir, err);
 	if (lock < 0)
 		return -1;
+	sandbox_settle(state, name, dir);
 	if (rollback_finish(dir, err) < 0 || config_load(&config, dir, err) < 0)
 		return err_wrap(err, "start", name);
 	if (options->again)

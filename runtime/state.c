@@ -312,6 +312,24 @@ static bool may_be_due(int sandboxes, const char *name)
 	       has_file(sandboxes, name, "sweep") || has_file(sandboxes, name, GUARD_RECORD);
 }
 
+/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */
+static void do_mapped(struct job *job)
+{
+	struct azm_err ignored = { 0 };
+	struct subids subids = subids_find();
+
+	if (!subids.usable || idmap_in_child(&subids, do_job, job, &ignored) < 0)
+		do_job(job, &ignored);
+}
+
+void sandbox_settle(const struct state *state, const char *name, int dir)
+{
+	struct job job = { .state = state, .name = name, .dir = dir, .sweep = true };
+
+	if (sweep_is_due(dir))
+		do_mapped(&job);
+}
+
 /* A directory whose lock nobody holds: half-made, to be removed at its end, or not yet swept. */
 static void reclaim_one(const struct state *state, const char *name)
 {
@@ -330,10 +348,7 @@ static void reclaim_one(const struct state *state, const char *name)
 	cgroup_remove_rest(dir);
 	/* Asked again: until now it may have been starting, and have run and ended since. */
 	struct job job = { .state = state, .name = name, .dir = dir, .sweep = true, .remove = is_rest(dir, name) };
-	/* What sub-ids own in the layer and in the mounts can only be removed or changed from inside their map. */
-	struct subids subids = subids_find();
-	if (!subids.usable || idmap_in_child(&subids, do_job, &job, &ignored) < 0)
-		do_job(&job, &ignored);
+	do_mapped(&job);
 }
 
 void state_reclaim(const struct state *state)

@@ -76,6 +76,14 @@ int sandbox_directory(int dir, const char *name, struct host_path *path, struct 
 /** sandbox_lock() - take the lock of a sandbox that does not run. Return: descriptor, -1 (EWOULDBLOCK: it runs). */
 int sandbox_lock(int dir, struct azm_err *err);
 
+/**
+ * sandbox_settle() - look at what a killed supervisor left in the user's directories (sweep.h), if nobody has yet
+ *
+ * To be called by whoever locked a sandbox and is about to mount its directories anew, or to remove the sandbox: what
+ * is known of them is lost then.
+ */
+void sandbox_settle(const struct state *state, const char *name, int dir);
+
 /** sandbox_running() - whether a supervisor holds the lock. */
 bool sandbox_running(int dir);
 

@@ -366,6 +366,30 @@ pyvenv.cfg pip.conf .npmrc .yarnrc .cargo'
 	is '' "$output"
 }
 
+@test "after a crash start, cp and rm look first, too: nothing is lost by what they mount or remove" {
+	local name verb
+	name=$(new_name)
+	make_project
+	remember_tree
+	for verb in start cp rm; do
+		background "$name" --workspace "$WORK"
+		azm exec -w /workspace "$name" /bin/sh -c 'git init -q evil; mkdir -p evil/.git/hooks .zed
+			echo "#!/bin/sh" > evil/.git/hooks/pre-commit; echo {} > .zed/tasks.json'
+		kill -KILL "$(supervisor_of "$name")"
+		wait_for 10 is_not_running "$name"
+		case $verb in
+		cp) run azm cp "$name:/etc/passwd" "$BATS_TEST_TMPDIR" ;;
+		*) run azm "$verb" "$name" ;;
+		esac
+		is 0 "$status" "$verb"
+		has "$output" 'evil/.git/hooks/pre-commit moved aside'
+		has "$output" '/.zed moved aside'
+		azm rm -f "$name"
+		rm -rf evil .zed*
+		same_tree
+	done
+}
+
 @test "a guard.json that is damaged or gone is no guard that was not there" {
 	local name damage record
 	name=$(new_name)
