@@ -133,10 +133,10 @@ static int parse(struct commit *c, int argc, char **argv, struct azm_err *err)
 /* Nothing of it runs, or it does not start, while the image is written. */
 static int keep_still(struct commit *c, const struct state *state, int dir, struct azm_err *err)
 {
-	c->lock = sandbox_lock(dir, err);
+	c->lock = sandbox_lock(dir, "an image is being made of it", err);
 	if (c->lock >= 0)
 		return rollback_finish(dir, err);
-	if (!err_is(err, EWOULDBLOCK))
+	if (!err_is(err, EWOULDBLOCK) || sandbox_busy(dir, "commit", c->name, err))
 		return -1;
 	err_clear(err);
 	return c->pause ? hold_begin(state, c->name, dir, &c->hold, err) : 0;

@@ -47,7 +47,8 @@ static json_t *ask_running(const struct state *state, const char *name, int dir,
 	json_t *answer = NULL;
 
 	for (unsigned pause_ms = 1; !answer; pause_ms *= pause_ms < LONGEST_PAUSE_MS ? 2 : 1) {
-		bool running = sandbox_running(dir);
+		struct azm_err ignored = { 0 };
+		bool running = sandbox_running(dir) && !sandbox_busy(dir, "", name, &ignored);
 		answer = control_ask(state, name, json_incref(request), NULL, err);
 		if (!answer && (!running || !(err_is(err, ECONNREFUSED) || err_is(err, ECONNRESET))))
 			break;
@@ -173,7 +174,7 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 
 	if (dir < 0)
 		return force && err_is(err, ENOENT) ? 0 : -1;
-	cleanup_fd int lock = sandbox_lock(dir, err);
+	cleanup_fd int lock = sandbox_lock(dir, "it is being removed", err);
 	/* A removal that was killed before its last step left the empty directory. */
 	if (lock < 0 && err_is(err, ENOENT) && unlinkat(state->sandboxes, name, AT_REMOVEDIR) == 0) {
 		err_clear(err);
@@ -181,6 +182,8 @@ static int rm_one(const struct state *state, const char *name, void *context, st
 		return 0;
 	}
 	if (lock < 0 && !err_is(err, EWOULDBLOCK))
+		return -1;
+	if (lock < 0 && !force && sandbox_busy(dir, "remove", name, err))
 		return -1;
 	if (lock < 0 && !force) {
 		err_msg(err, EBUSY, "remove", name, "it is running");
@@ -222,7 +225,7 @@ static void reclaim_cgroups(const struct state *state)
 	for (size_t i = 0; i < count; i++) {
 		struct azm_err ignored = { 0 };
 		cleanup_fd int dir = sandbox_open(state, names[i], &ignored);
-		cleanup_fd int lock = dir < 0 ? -1 : sandbox_lock(dir, &ignored);
+		cleanup_fd int lock = dir < 0 ? -1 : sandbox_lock(dir, NULL, &ignored);
 		if (lock >= 0)
 			cgroup_remove_rest(dir);
 		free(names[i]);

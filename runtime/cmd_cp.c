@@ -432,13 +432,17 @@ static int find_files(const struct state *state, const char *name, int dir, int 
 	int64_t end = clock_ms() + LOCK_PATIENCE_MS;
 
 	for (;;) {
-		int lock = sandbox_lock(dir, err);
+		int lock = sandbox_lock(dir, "it is being copied from or to", err);
 		if (lock >= 0 || !err_is(err, EWOULDBLOCK))
 			return lock;
 		err_clear(err);
 		json_decref(control_ask(state, name, json_pack("{s:s}", "op", "enter"), target, err));
-		if (*target >= 0 || !err_is(err, ECONNREFUSED) || clock_ms() >= end)
+		if (*target >= 0 || !err_is(err, ECONNREFUSED))
 			return -1;
+		if (clock_ms() >= end) {
+			(void)sandbox_busy(dir, "copy", name, err);
+			return -1;
+		}
 		err_clear(err);
 		nanosleep(&moment, NULL);
 	}

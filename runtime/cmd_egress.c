@@ -110,12 +110,12 @@ static int edit_config(int dir, const struct egress_options *options, struct azm
 static int change(
 	const struct state *state, const char *name, int dir, const struct egress_options *options, struct azm_err *err)
 {
-	cleanup_fd int lock = sandbox_lock(dir, err);
+	cleanup_fd int lock = sandbox_lock(dir, NULL, err);
 
 	/* One that does not run will start with them. */
 	if (lock >= 0)
 		return edit_config(dir, options, err);
-	if (!err_is(err, EWOULDBLOCK))
+	if (!err_is(err, EWOULDBLOCK) || sandbox_busy(dir, "change what it may reach", name, err))
 		return -1;
 	err_clear(err);
 	return change_running(state, name, options, err);

@@ -305,10 +305,12 @@ static int lock_to_start(const struct state *state, const char *name, int dir, s
 
 	for (;;) {
 		struct azm_err ignored = { 0 };
-		int lock = sandbox_lock(dir, err);
+		int lock = sandbox_lock(dir, NULL, err);
 		if (lock >= 0 || !err_is(err, EWOULDBLOCK))
 			return lock;
 		cleanup_fd int supervisor = control_connect(state, name, &ignored);
+		if (supervisor < 0 && clock_ms() >= end && sandbox_busy(dir, "start", name, err))
+			return -1;
 		if (supervisor >= 0 || clock_ms() >= end)
 			return err_msg(err, EEXIST, "start", name, "it is running already");
 		err_clear(err);

@@ -267,10 +267,10 @@ int command_fork(int argc, char **argv)
 static int lock_stopped(const struct invocation *in, int dir, bool *stopped, struct azm_err *err)
 {
 	const char *name = in->operands[0];
-	int lock = sandbox_lock(dir, err);
+	int lock = sandbox_lock(dir, "it is being rolled back", err);
 
 	*stopped = false;
-	if (lock >= 0 || !err_is(err, EWOULDBLOCK))
+	if (lock >= 0 || !err_is(err, EWOULDBLOCK) || sandbox_busy(dir, "roll back", name, err))
 		return lock;
 	if (!in->options.restart) {
 		err_msg(err, EBUSY, "roll back", name, "it is running, and its processes have files of it open");
@@ -404,7 +404,7 @@ static int open_now(const struct invocation *in, const struct config *config, st
 
 static int settle(int dir, struct azm_err *err)
 {
-	cleanup_fd int lock = sandbox_lock(dir, err);
+	cleanup_fd int lock = sandbox_lock(dir, NULL, err);
 	bool running = lock < 0 && err_is(err, EWOULDBLOCK);
 
 	err_clear(err);

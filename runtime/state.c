@@ -66,7 +66,7 @@ int sandbox_directory(int dir, const char *name, struct host_path *path, struct 
 }
 
 /* Only who makes a directory makes its lock: a new one in a directory that is just being removed would be nobody's. */
-static int lock_file(int dir, int flags, struct azm_err *err)
+static int lock_file(int dir, int flags, const char *doing, struct azm_err *err)
 {
 	struct stat st;
 	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
@@ -77,12 +77,30 @@ static int lock_file(int dir, int flags, struct azm_err *err)
 		return err_sys(err, "lock", NULL);
 	if (st.st_nlink == 0) /* removed between the two calls, and its directory with it */
 		return err_code(err, ENOENT, "lock", NULL);
+	/* What is left of somebody before us would be taken for ours. */
+	if (st.st_size > 0 && ftruncate(fd, 0) < 0)
+		return err_sys(err, "lock", NULL);
+	if (doing && write_full(fd, doing, strlen(doing)) < 0)
+		return err_sys(err, "lock", NULL);
 	return steal_fd(&fd);
 }
 
-int sandbox_lock(int dir, struct azm_err *err)
+int sandbox_lock(int dir, const char *doing, struct azm_err *err)
 {
-	return lock_file(dir, 0, err);
+	return lock_file(dir, 0, doing, err);
+}
+
+bool sandbox_busy(int dir, const char *step, const char *name, struct azm_err *err)
+{
+	char text[64];
+	cleanup_fd int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t size = fd < 0 ? -1 : read_full(fd, text, sizeof text);
+
+	if (size <= 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return false;
+	err_msg(err, EBUSY, step, name, "%.*s", (int)size, text);
+	err_hint(err, "try again when that is done");
+	return true;
 }
 
 bool sandbox_running(int dir)
@@ -115,7 +133,7 @@ int sandbox_create(const struct state *state, char **temporary, int *lock, struc
 		cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dir < 0)
 			continue; /* reclaimed by somebody between the two calls */
-		cleanup_fd int held = lock_file(dir, spare ? 0 : O_CREAT, err);
+		cleanup_fd int held = lock_file(dir, spare ? 0 : O_CREAT, NULL, err);
 		/* A spare whose giver still holds the lock is left to be reclaimed. */
 		if (held < 0 || (!spare && make_layer(dir) < 0))
 			continue;
@@ -340,7 +358,7 @@ static void reclaim_one(const struct state *state, const char *name)
 	cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0 || (!is_rest(dir, name) && !sweep_is_due(dir)))
 		return;
-	cleanup_fd int lock = sandbox_lock(dir, &ignored);
+	cleanup_fd int lock = sandbox_lock(dir, NULL, &ignored);
 	if (err_is(&ignored, ENOENT)) /* killed before it had a lock, or about to have one: then this fails */
 		unlinkat(state->sandboxes, name, AT_REMOVEDIR);
 	if (lock < 0 || !is_named(state, name, dir))

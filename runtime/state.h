@@ -73,8 +73,16 @@ int sandbox_open(const struct state *state, const char *name, struct azm_err *er
  */
 int sandbox_directory(int dir, const char *name, struct host_path *path, struct azm_err *err);
 
-/** sandbox_lock() - take the lock of a sandbox that does not run. Return: descriptor, -1 (EWOULDBLOCK: it runs). */
-int sandbox_lock(int dir, struct azm_err *err);
+/**
+ * sandbox_lock() - take the lock of a sandbox that does not run
+ * @doing:	what takes long while it is held, as "it is being ...": others are told; NULL
+ *
+ * Return: descriptor, -1 (EWOULDBLOCK: it runs, or another command has it)
+ */
+int sandbox_lock(int dir, const char *doing, struct azm_err *err);
+
+/** sandbox_busy() - whether a command has the lock that said what it does, and no supervisor: then @err says so. */
+bool sandbox_busy(int dir, const char *step, const char *name, struct azm_err *err);
 
 /**
  * sandbox_settle() - look at what a killed supervisor left in the user's directories (sweep.h), if nobody has yet

@@ -340,7 +340,7 @@ static int prepare(struct taking *t, struct azm_err *err)
 /* Return: 0, -1 with @err set; ECONNREFUSED when it ended, or EWOULDBLOCK when it was started, in between */
 static int take_once(struct taking *t, struct azm_err *err)
 {
-	cleanup_fd int lock = sandbox_lock(t->dir, err);
+	cleanup_fd int lock = sandbox_lock(t->dir, "a snapshot of it is being taken", err);
 	bool running = lock < 0 && err_is(err, EWOULDBLOCK);
 
 	if (lock < 0 && !running)

@@ -187,6 +187,29 @@ nothing_held() { azm gc && [ ! -e work/.vscode ]; }
 	azm rm "$name"
 }
 
+@test "while a stopped sandbox is copied to, other commands say that, and not that it runs" {
+	local name
+	name=$(new_name)
+	mkdir -p work/.git
+	mkfifo stream
+	stopped "$name" --workspace work
+	spawn said sh -c 'exec "$0" cp - "$1:/root" <>stream' "$AZM" "$name"
+	wait_for 10 test -e work/.vscode
+	refused 125 "start $name: it is being copied from or to" azm start "$name"
+	has "$stderr" 'hint: try again'
+	refused 125 'it is being copied' azm rm "$name"
+	refused 125 'it is being copied' azm commit "$name" image
+	azm stop "$name"
+	is exited "$(state_of "$name")"
+	kill -KILL "$SPAWNED"
+	wait "$SPAWNED" || true
+	# What the killed command said is not taken for the supervisor's.
+	wait_for 10 azm start "$name"
+	refused 125 'running already' azm start "$name"
+	refused 125 'it is running' azm rm "$name"
+	azm rm -f "$name"
+}
+
 @test "symbolic links: kept, with -L followed; a link as DST leads to its file" {
 	azm cp -q tree/sub/link "$NAME:$IN/link"
 	is ../one "$(inside readlink "$IN/link")"

@@ -334,7 +334,7 @@ static void a_lock_is_held_by_one_and_ends_with_its_process(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid_t child = fork();
 	if (child == 0) {
-		if (sandbox_lock(dir, &err) < 0)
+		if (sandbox_lock(dir, NULL, &err) < 0)
 			_exit(1);
 		(void)!write(ready[1], "x", 1);
 		for (;;)
@@ -343,13 +343,13 @@ static void a_lock_is_held_by_one_and_ends_with_its_process(void **state)
 	char byte;
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_true(sandbox_running(dir));
-	assert_refused(sandbox_lock(dir, &err), &err, EWOULDBLOCK);
+	assert_refused(sandbox_lock(dir, NULL, &err), &err, EWOULDBLOCK);
 	state_reclaim(&store);
 	assert_int_equal(access("state/sandboxes/box", F_OK), 0);
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_false(sandbox_running(dir));
-	int lock = sandbox_lock(dir, &err);
+	int lock = sandbox_lock(dir, NULL, &err);
 	assert_true(lock >= 0);
 	close(lock);
 	close(ready[0]);
@@ -375,7 +375,7 @@ static void what_crashed_runs_left_is_reclaimed_and_nothing_else(void **state)
 	make_box(&store, "to-go-later");
 	put_text("state/sandboxes/to-go-later/remove-me", "");
 	cleanup_fd int running = sandbox_open(&store, "to-go-later", &err);
-	cleanup_fd int held = sandbox_lock(running, &err);
+	cleanup_fd int held = sandbox_lock(running, NULL, &err);
 	assert_true(held >= 0);
 	cleanup_fd int half = sandbox_create(&store, &half_made, &lock, &err);
 	assert_true(half >= 0);
