@@ -270,8 +270,21 @@ static int copy_out(struct cursor *cursor)
 	return timed && fflush(stdout) != 0 ? -1 : 0;
 }
 
-/* Where the last @lines lines of a file begin; what is still missing of them in *@lines. */
-static off_t tail_start(int fd, off_t size, uint64_t *lines)
+/* A line may go on from one file to the next. */
+static bool ends_within_line(const struct cursor *cursor, unsigned number)
+{
+	char name[LOG_NAME], last;
+	struct stat st;
+
+	log_name(name, number, false);
+	cleanup_fd int fd = openat(cursor->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
+	       last != '\n';
+}
+
+/* Where the last @lines of the lines that begin in a file do; what is still missing of them in *@lines.
+ * @whole: the file begins with the beginning of a line */
+static off_t tail_start(int fd, off_t size, bool whole, uint64_t *lines)
 {
 	char buffer[8192];
 	off_t at = size;
@@ -289,7 +302,7 @@ static off_t tail_start(int fd, off_t size, uint64_t *lines)
 				return at + (off_t)i;
 		}
 	}
-	*lines -= size > 0; /* the first line has none before it */
+	*lines -= whole && size > 0; /* the first line has none before it */
 	return 0;
 }
 
@@ -302,7 +315,8 @@ static int go_to_start(struct cursor *cursor, unsigned oldest)
 	for (unsigned number = 0; lines != CONFIG_UNSET && number <= oldest; number++) {
 		if (cursor_open(cursor, number) < 0 || fstat(cursor->fd, &st) < 0)
 			return -1;
-		off_t start = lines ? tail_start(cursor->fd, st.st_size, &lines) : st.st_size;
+		bool whole = number == oldest || !ends_within_line(cursor, number + 1);
+		off_t start = lines ? tail_start(cursor->fd, st.st_size, whole, &lines) : st.st_size;
 		if (lines == 0 || number == oldest) {
 			cursor->offset = lseek(cursor->fd, start, SEEK_SET);
 			return (int)number;

@@ -147,10 +147,12 @@ with_rootfs() { # DIR: a run that would succeed if the directory were good
 }
 
 @test "-v with .. in the target stays inside the sandbox or is refused" {
+	local name
+	name=$(new_name)
 	mkdir "$BATS_TEST_TMPDIR/data"
-	run --separate-stderr sandbox -v "$BATS_TEST_TMPDIR/data:/a/../../../../../tmp/x" -- /bin/sh -c 'mountpoint -q /tmp/x'
+	run --separate-stderr sandbox -v "$BATS_TEST_TMPDIR/data:/a/../../../../../tmp/$name" -- /bin/mountpoint -q "/tmp/$name"
 	[ "$status" -eq 0 ] || { is 125 "$status" && one_message; }
-	[ ! -e /tmp/x ] || [ -z "$(find /tmp/x -maxdepth 0 -newer "$ROOTFS/etc/issue")" ]
+	[ ! -e "/tmp/$name" ]
 }
 
 @test "-v with a symlink as target follows it inside the sandbox only" {

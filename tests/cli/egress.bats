@@ -55,19 +55,19 @@ pushed' "$output"
 	run client pypi.test sh -ec 'cd /tmp; python3 -m pip install -q --disable-pip-version-check --no-cache-dir \
 		--root-user-action ignore --cert /etc/ssl/certs/ca-certificates.crt -i https://pypi.test/simple --target /tmp/t azm-hello
 		PYTHONPATH=/tmp/t python3 -m azm_hello'
-	is 'hello from pip' "$(tail -1 <<<"$output")"
+	has "$output" '^hello from pip$'
 }
 
 @test "npm installs from a registry" {
 	run client npm.test sh -ec 'mkdir /tmp/t && cd /tmp/t && export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 		npm install --silent --no-audit --no-fund --no-update-notifier --fetch-retries 0 --registry https://npm.test/ azm-hello >&2
 		node -e "require(\"azm-hello\")"'
-	is 'hello from npm' "$(tail -1 <<<"$output")"
+	has "$output" '^hello from npm$'
 }
 
 @test "apt: update and install from a repository" {
 	run client deb.test sh -ec 'apt-get -q update >&2 && apt-get -q -y install azm-hello >&2 && cat /opt/azm-hello/said'
-	is 'hello from apt' "$(tail -1 <<<"$output")"
+	has "$output" '^hello from apt$'
 }
 
 @test "psql and redis-cli talk to their servers" {

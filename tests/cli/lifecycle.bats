@@ -193,7 +193,7 @@ ps_row() { # NAME: its object in ps -a --json
 	spawn "$BATS_TEST_TMPDIR/out" "$AZM" logs -f "$NAME"
 	local pid=$SPAWNED
 	wait_for 10 grep -q first "$BATS_TEST_TMPDIR/out"
-	azm exec "$NAME" touch /tmp/go
+	let_go "$NAME" /tmp/go
 	wait_for 10 sh -c "! kill -0 $pid"
 	has "$(cat "$BATS_TEST_TMPDIR/out")" '^last$'
 }
@@ -258,7 +258,7 @@ ps_row() { # NAME: its object in ps -a --json
 	background "$NAME" -- /bin/sh -c 'while ! [ -e /tmp/go ]; do usleep 20000; done; exit 6'
 	spawn "$BATS_TEST_TMPDIR/out" "$AZM" wait "$NAME"
 	local pid=$SPAWNED
-	azm exec "$NAME" touch /tmp/go
+	let_go "$NAME" /tmp/go
 	wait "$pid"
 	is 6 "$(cat "$BATS_TEST_TMPDIR/out")"
 	is 6 "$(azm wait "$NAME")"
@@ -300,7 +300,7 @@ ps_row() { # NAME: its object in ps -a --json
 
 @test "--rm with -d removes the sandbox when it ends" {
 	background "$NAME" --rm -- /bin/sh -c 'while ! [ -e /tmp/go ]; do usleep 20000; done'
-	azm exec "$NAME" touch /tmp/go
+	let_go "$NAME" /tmp/go
 	wait_for 10 sh -c "! '$AZM' inspect '$NAME'"
 }
 

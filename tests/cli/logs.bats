@@ -31,12 +31,25 @@ directory() { dirname "$(inspect "$NAME" upper)"; }
 	is '' "$(azm logs --tail 0 "$NAME")"
 }
 
+@test "--tail counts a line that goes on in the next file as one" {
+	background "$NAME" --log-opt max-size=10k --log-opt max-file=3 -- /bin/true
+	wait_for 10 ended
+	printf 'one\ntwo\nthr' >"$(directory)/log.2"
+	printf 'ee-and-a-' >"$(directory)/log.1"
+	printf 'half\nfour\n' >"$(directory)/log"
+	is four "$(azm logs --tail 1 "$NAME")"
+	is "$(printf 'three-and-a-half\nfour')" "$(azm logs --tail 2 "$NAME")"
+	is "$(printf 'two\nthree-and-a-half\nfour')" "$(azm logs --tail 3 "$NAME")"
+	is "$(printf 'one\ntwo\nthree-and-a-half\nfour')" "$(azm logs --tail 4 "$NAME")"
+	is "$(printf 'one\ntwo\nthree-and-a-half\nfour')" "$(azm logs --tail 5 "$NAME")"
+}
+
 @test "logs -f misses nothing across rotations" {
 	background "$NAME" --log-opt max-size=64k --log-opt max-file=20 -- /bin/sh -c \
 		'while ! [ -e /go ]; do usleep 10000; done; i=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i + 1)); done'
 	spawn "$BATS_TEST_TMPDIR/out" "$AZM" logs -f "$NAME"
 	local pid=$SPAWNED
-	azm exec "$NAME" touch /go
+	let_go "$NAME" /go
 	wait_for 30 sh -c "! kill -0 $pid"
 	is 20000 "$(wc -l <"$BATS_TEST_TMPDIR/out")"
 	awk '$2 != NR - 1 { print; exit 1 }' "$BATS_TEST_TMPDIR/out"
@@ -47,7 +60,7 @@ directory() { dirname "$(inspect "$NAME" upper)"; }
 	wait_for 10 sh -c "'$AZM' logs '$NAME' | grep -q first"
 	local before after
 	after=$(date +%s.%N)
-	azm exec "$NAME" touch /go
+	let_go "$NAME" /go
 	wait_for 10 ended
 	before=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 	run azm logs -t "$NAME"
