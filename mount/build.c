@@ -78,16 +78,27 @@ static int freeze_root(const struct build *b, struct azm_err *err)
 	return err_sys(err, "make read-only", "/");
 }
 
-int mount_build(const struct mount_plan *plan, int proc, int *rootfd, struct azm_err *err)
+static int begin_beside(const struct mount_beside *beside, mode_t mask, struct azm_err *err)
+{
+	if (!beside)
+		return 0;
+	umask(mask);
+	int result = beside->begin(beside->context, err);
+	umask(0);
+	return result;
+}
+
+int mount_build(
+	const struct mount_plan *plan, int proc, const struct mount_beside *beside, int *rootfd, struct azm_err *err)
 {
 	[[gnu::cleanup(build_close)]] struct build b = { .plan = plan, .root = -1, .kit = -1, .null = -1 };
 	[[gnu::cleanup(restore_umask)]] mode_t mask = umask(0); /* the modes asked for are the modes made */
-	(void)mask;
 
 	b.null = open_host_null(err);
 	if (b.null < 0 || become_slave(err) < 0 || make_root(&b, err) < 0)
 		return -1;
-	if (proc_make(&b, proc, err) < 0 || dev_make(&b, err) < 0 || sys_make(&b, err) < 0)
+	if (proc_make(&b, proc, err) < 0 || dev_make(&b, err) < 0 || sys_make(&b, err) < 0 ||
+		begin_beside(beside, mask, err) < 0)
 		return -1;
 	if (etc_files_place(&b, err) < 0 || volumes_place(&b, err) < 0)
 		return -1;

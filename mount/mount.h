@@ -183,17 +183,26 @@ void stack_close(struct stack *stack);
  */
 [[gnu::nonnull]] int mount_proc_ahead(const struct mount_plan *plan);
 
+/* What else is to be begun while a root is made: a process, say, that another processor can run meanwhile. */
+struct mount_beside {
+	int (*begin)(void *context, struct azm_err *err); /* 0, or -1 with @err set, which ends the building */
+	void *context;
+};
+
 /**
  * mount_build() - make the whole root of a sandbox (azm-init side)
  * @plan:	what to make
  * @proc:	what mount_proc_ahead() returned; -1 when it was not asked
+ * @beside:	called once, with the caller's umask, when the kernel's file systems stand in the root and the rest is
+ *		left to be placed; NULL for nothing
  * @rootfd:	set to an O_PATH descriptor of the new root
  * @err:	set on failure, step and path of what failed, with a hint where the cause is known
  *
  * Runs in the new mount namespace with every capability over it. Order: propagation, root, proc, dev, sys, files,
  * volumes, masks, read-only root. Return: 0, or -1
  */
-[[gnu::nonnull]] int mount_build(const struct mount_plan *plan, int proc, int *rootfd, struct azm_err *err);
+[[gnu::nonnull(1, 4, 5)]] int mount_build(
+	const struct mount_plan *plan, int proc, const struct mount_beside *beside, int *rootfd, struct azm_err *err);
 
 /** mount_pivot() - make @rootfd the root and detach the host's tree; the working directory is "/" afterwards. */
 [[gnu::nonnull]] int mount_pivot(int rootfd, struct azm_err *err);

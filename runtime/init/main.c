@@ -7,11 +7,16 @@
  * memfd. From here on everything follows a plan that arrives through a pipe:
  *
  *     wait for the go byte (the id maps are written), read the plan
+ *     hostname, the root and the kernel's file systems in it
  *     fork the workload, which limits the user namespace, drops its privileges and waits
- *     hostname, mounts, pivot_root; report BUILT
+ *     the other mounts, pivot_root; report BUILT
  *     wait for the second go byte (the network and the terminal's size are set)
  *     release the workload, drop own capabilities; report STARTED
  *     reap, forward signals; report EXITED; exit
+ *
+ * The workload is forked half-way through the mounts: it is as long about its part as the rest of them take, and by
+ * then the supervisor, which has wired up the network, leaves it a processor. Forked before them it was put on
+ * azm-init's, and on a host with two the mounts had to wait for it, or it for them (4 % of a start).
  *
  * The pivot comes as late as possible because steps before it use the host's /proc. When process 1 exits the kernel
  * kills the whole pid namespace, and with the last process the mounts, the network and everything else go: there is
@@ -84,13 +89,14 @@ static int read_plan(struct plan *plan, struct azm_err *err)
 	return 0;
 }
 
-static int build(const struct plan *plan, int proc, int user_limits, int *master, struct azm_err *err)
+static int build(const struct plan *plan, int proc, int user_limits, const struct mount_beside *beside, int *master,
+	struct azm_err *err)
 {
 	cleanup_fd int root = -1;
 
 	if (!plan->hostname || sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return err_sys(err, "set the hostname", plan->hostname);
-	if (mount_build(&plan->mount, proc, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
+	if (mount_build(&plan->mount, proc, beside, &root, err) < 0 || root_owned_restore(root, plan, err) < 0)
 		return -1;
 	if (user_limits_end_mounts(user_limits, plan->nested, err) < 0 || mount_pivot(root, err) < 0)
 		return -1;
@@ -158,10 +164,24 @@ static int block_signals(struct azm_err *err)
 	return fd < 0 ? err_sys(err, "watch for children", NULL) : fd;
 }
 
+struct begun {
+	const struct plan *plan;
+	struct workload *workload;
+};
+
+static int begin_workload(void *context, struct azm_err *err)
+{
+	const struct begun *begun = context;
+
+	return workload_fork(begun->plan, begun->workload, err);
+}
+
 static void run_init(const struct plan *plan)
 {
 	struct azm_err err = { 0 };
 	struct workload workload = { .master = -1 };
+	struct begun begun = { .plan = plan, .workload = &workload };
+	const struct mount_beside beside = { .begin = begin_workload, .context = &begun };
 
 	/* First, because its descriptor's number is a fixed one, and because the workload is about to forbid
 	 * namespaces. */
@@ -173,9 +193,7 @@ static void run_init(const struct plan *plan)
 	cleanup_fd int proc = mount_proc_ahead(&plan->mount);
 	workload.user_limits = user_limits_open(proc);
 	/* With a terminal the child has to come later: it takes a copy of the master. */
-	if (!plan->tty && workload_fork(plan, &workload, &err) < 0)
-		fail(&err);
-	if (build(plan, proc, workload.user_limits, &workload.master, &err) < 0)
+	if (build(plan, proc, workload.user_limits, plan->tty ? NULL : &beside, &workload.master, &err) < 0)
 		fail(&err);
 	if (proc >= 0)
 		close(steal_fd(&proc)); /* it stands in its place; this one would lead around its masks */
@@ -236,7 +254,7 @@ static void run_built(const struct plan *plan)
 	cleanup_fd int proc = mount_proc_ahead(&plan->mount);
 	cleanup_fd int user_limits = user_limits_open(proc);
 
-	if (build(plan, proc, user_limits, &master, &err) < 0)
+	if (build(plan, proc, user_limits, NULL, &master, &err) < 0)
 		fail(&err);
 	/* They lead around the masks. */
 	if (proc >= 0)

@@ -259,7 +259,7 @@ void enter(const struct mount_plan *plan)
 	struct azm_err err = { 0 };
 	int root = -1;
 
-	EXPECT_OK(mount_build(plan, -1, &root, &err), &err);
+	EXPECT_OK(mount_build(plan, -1, NULL, &root, &err), &err);
 	EXPECT_OK(mount_pivot(root, &err), &err);
 	close(root);
 }
@@ -274,7 +274,7 @@ struct azm_err refused(const struct mount_plan *plan, int code)
 	pid_t pid = fork();
 	if (pid == 0) {
 		EXPECT(unshare(CLONE_NEWNS) == 0, "%s", strerror(errno));
-		EXPECT(mount_build(plan, -1, &root, err) == -1 && root == -1, "the plan was accepted");
+		EXPECT(mount_build(plan, -1, NULL, &root, err) == -1 && root == -1, "the plan was accepted");
 		_exit(0);
 	}
 	EXPECT(waitpid(pid, &status, 0) == pid);

@@ -110,7 +110,7 @@ static void bind_while_swapped(void *unused)
 	plan.mode = ROOT_DIRECT;
 	one_volume(&plan, VOLUME_BIND, "ws", "/a/b/c");
 	one_file(&plan, "/a/b/hosts", "ours\n", true);
-	if (mount_build(&plan, -1, &root, &err) < 0)
+	if (mount_build(&plan, -1, NULL, &root, &err) < 0)
 		return; /* refused: fine */
 	EXPECT_OK(mount_pivot(root, &err), &err);
 	/* /a/b is the directory or, inside, a link to nowhere: it cannot be more. */

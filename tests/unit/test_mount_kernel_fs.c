@@ -69,7 +69,7 @@ static void see_proc_made_ahead(void *unused)
 	int proc = mount_proc_ahead(&plan), root = -1;
 
 	(void)unused;
-	EXPECT_OK(mount_build(&plan, proc, &root, &err), &err);
+	EXPECT_OK(mount_build(&plan, proc, NULL, &root, &err), &err);
 	EXPECT_OK(mount_pivot(root, &err), &err);
 	EXPECT(exists("/proc/1") && stat("/proc", &placed) == 0);
 	EXPECT(proc < 0 || (fstat(proc, &ahead) == 0 && ahead.st_dev == placed.st_dev), "/proc is another one");
@@ -83,6 +83,59 @@ static void test_proc_made_ahead_is_the_one_that_is_placed(void **state)
 {
 	(void)state;
 	in_namespaces(see_proc_made_ahead, NULL);
+}
+
+struct witness {
+	int calls, result;
+	mode_t mask;
+};
+
+static int look_beside(void *context, struct azm_err *err)
+{
+	struct witness *witness = context;
+
+	witness->calls++;
+	witness->mask = umask(0);
+	umask(witness->mask);
+	return witness->result < 0 ? err_msg(err, ECHILD, "begin", NULL, "it did not want to") : 0;
+}
+
+/* Whoever begins beside it has the caller's umask, not the one that the mounts are made with. */
+static void see_what_is_begun_beside(void *unused)
+{
+	struct mount_plan plan = default_plan();
+	struct azm_err err = { 0 };
+	struct witness witness = { 0 };
+	const struct mount_beside beside = { .begin = look_beside, .context = &witness };
+	int root = -1;
+
+	(void)unused;
+	umask(027);
+	EXPECT_OK(mount_build(&plan, -1, &beside, &root, &err), &err);
+	EXPECT(witness.calls == 1 && witness.mask == 027, "called %d times, umask %o", witness.calls, witness.mask);
+	EXPECT(umask(022) == 027, "the umask afterwards");
+	EXPECT_OK(mount_pivot(root, &err), &err);
+	expect_options("/proc/sys", "ro,nosuid,nodev,noexec");
+}
+
+static void see_a_refusal_beside(void *unused)
+{
+	struct mount_plan plan = default_plan();
+	struct azm_err err = { 0 };
+	struct witness witness = { .result = -1 };
+	const struct mount_beside beside = { .begin = look_beside, .context = &witness };
+	int root = -1;
+
+	(void)unused;
+	EXPECT(mount_build(&plan, -1, &beside, &root, &err) == -1 && root == -1, "the building went on");
+	EXPECT(witness.calls == 1 && err_is(&err, ECHILD), "%s", err.text);
+}
+
+static void test_what_is_begun_beside_the_mounts(void **state)
+{
+	(void)state;
+	in_namespaces(see_what_is_begun_beside, NULL);
+	in_namespaces(see_a_refusal_beside, NULL);
 }
 
 static void see_sizes(void *unused)
@@ -270,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		MOUNT_TEST(test_default_mounts_and_their_options),
 		MOUNT_TEST(test_proc_made_ahead_is_the_one_that_is_placed),
+		MOUNT_TEST(test_what_is_begun_beside_the_mounts),
 		MOUNT_TEST(test_shm_size_and_tty_group),
 		MOUNT_TEST(test_devices_are_the_host_s_verified_six),
 		MOUNT_TEST(test_cgroup_is_read_only),

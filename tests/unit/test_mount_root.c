@@ -275,7 +275,7 @@ static void look_for_the_host(void *fixture)
 	one_file(&plan, "/etc/hosts", "ours\n", true);
 	one_volume(&plan, VOLUME_TMPFS, NULL, "/tmp");
 	size_t before = count_entries("/proc/self/fd");
-	EXPECT_OK(mount_build(&plan, -1, &root, &err), &err);
+	EXPECT_OK(mount_build(&plan, -1, NULL, &root, &err), &err);
 	EXPECT(count_entries("/proc/self/fd") == before + 1, "only the root's descriptor may be left");
 	EXPECT_OK(mount_pivot(root, &err), &err);
 	close(root);
