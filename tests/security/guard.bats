@@ -12,7 +12,9 @@ setup_file() {
 	ln -s ../../bin/git "$ROOTFS/usr/lib/git-core/git"
 	ln -s git "$ROOTFS/usr/bin/git-upload-pack"
 	printf '[user]\n\tname = agent\n\temail = agent@example.org\n[safe]\n\tdirectory = *\n' >"$ROOTFS/root/.gitconfig"
-	export GIT_CONFIG_GLOBAL=$BATS_FILE_TMPDIR/gitconfig
+	# The second is for a git before 2.32.
+	export GIT_CONFIG_GLOBAL=$BATS_FILE_TMPDIR/config/git/config XDG_CONFIG_HOME=$BATS_FILE_TMPDIR/config
+	mkdir -p "$XDG_CONFIG_HOME/git"
 	printf '[user]\n\tname = user\n\temail = user@example.org\n[init]\n\tdefaultBranch = main\n' >"$GIT_CONFIG_GLOBAL"
 }
 setup() {
