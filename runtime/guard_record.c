@@ -38,7 +38,7 @@ static char *directory_of(const char *path, const char *last)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash && strcmp(slash + 1, last) == 0 ? strndup(path, (size_t)(slash - path)) : NULL;
+	return slash && strcmp(slash + 1, last) == 0 ? xasprintf("%.*s", (int)(slash - path), path) : NULL;
 }
 
 json_t *guard_record_root(const char *path, const json_t *covered)

@@ -3,6 +3,7 @@
 #include "volumes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,33 +124,6 @@ struct volume *volume_add(struct mount_plan *plan, const char *target, struct az
 	return volume;
 }
 
-/* The upper's mode is the one of the volume inside: the source's, so that other users inside are let in as there. */
-static int take_mode(const struct volume *volume, struct azm_err *err)
-{
-	struct stat st;
-
-	if (stat(volume->source.path, &st) < 0 || chmod(volume->upper.path, st.st_mode & 01777) < 0)
-		return err_sys(err, "use directory", volume->upper.path);
-	return 0;
-}
-
-static int overlay_layers(struct volume *volume, size_t number, int dir, struct azm_err *err)
-{
-	struct {
-		const char *kind;
-		struct host_path *path;
-	} layers[] = { { "upper", &volume->upper }, { "work", &volume->work } };
-
-	for (size_t i = 0; i < 2; i++) {
-		cleanup_free char *name = xasprintf("volume-%zu-%s", number, layers[i].kind);
-		if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
-			return err_sys(err, "make directory", name);
-		if (sandbox_directory(dir, name, layers[i].path, err) < 0)
-			return -1;
-	}
-	return take_mode(volume, err);
-}
-
 /* Docker's mode words; those about labels and propagation have no meaning here and do no harm. */
 int volume_modes(struct volume *volume, const char *modes, const char *text, struct azm_err *err)
 {
@@ -175,7 +149,7 @@ int volume_modes(struct volume *volume, const char *modes, const char *text, str
 	return 0;
 }
 
-static int add_bind(const char *host, const char *target, const char *modes, const struct state *state, int dir,
+static int add_bind(const char *host, const char *target, const char *modes, const struct state *state,
 	struct mount_plan *plan, struct azm_err *err)
 {
 	struct volume *volume = volume_add(plan, target, err);
@@ -187,11 +161,10 @@ static int add_bind(const char *host, const char *target, const char *modes, con
 		return -1;
 	if (volume->kind == VOLUME_OVERLAY && volume->source.type != S_IFDIR)
 		return err_msg(err, ENOTDIR, "mount", host, "mode overlay needs a directory");
-	return volume->kind == VOLUME_OVERLAY ? overlay_layers(volume, plan->volume_count, dir, err) : 0;
+	return 0;
 }
 
-static int add_volume(
-	const char *text, const struct state *state, int dir, struct mount_plan *plan, struct azm_err *err)
+static int add_volume(const char *text, const struct state *state, struct mount_plan *plan, struct azm_err *err)
 {
 	cleanup_str_list struct str_list parts = { 0 };
 
@@ -200,8 +173,7 @@ static int add_volume(
 		return err_msg(err, EINVAL, "mount", text, "expected HOST:CTR or HOST:CTR:MODE");
 	if (parts.items[0][0] != '/')
 		return 0; /* a volume with a name: named_volumes.c */
-	return add_bind(
-		parts.items[0], parts.items[1], parts.count == 3 ? parts.items[2] : "rw", state, dir, plan, err);
+	return add_bind(parts.items[0], parts.items[1], parts.count == 3 ? parts.items[2] : "rw", state, plan, err);
 }
 
 static int tmpfs_option(struct volume *volume, const char *word, struct azm_err *err)
@@ -273,7 +245,41 @@ static int frozen_layers(const struct config *config, struct volume *volume, str
 	return 0;
 }
 
-static int add_mount(const char *text, const struct state *state, int dir, struct mount_plan *plan, struct azm_err *err)
+static int overlay_directory(int dir, size_t number, const char *kind, struct host_path *path, struct azm_err *err)
+{
+	cleanup_free char *name = xasprintf("volume-%zu-%s", number, kind);
+
+	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "make directory", name);
+	return sandbox_directory(dir, name, path, err);
+}
+
+/* The mode of the volume inside is the upper's: at first that of what it stands on, so that other users inside are let
+ * in as there; later the sandbox's own affair. */
+static int take_mode(const struct volume *volume, struct azm_err *err)
+{
+	const char *below = volume->layer_count ? volume->layers[0].path : volume->source.path;
+	struct stat st;
+
+	if (stat(below, &st) < 0 || chmod(volume->upper.path, st.st_mode & 01777) < 0)
+		return err_sys(err, "use directory", volume->upper.path);
+	return 0;
+}
+
+/* A start that is killed half-way leaves no work directory: then the next one does all of it. */
+static int overlay_layers(
+	const struct config *config, struct volume *volume, size_t number, int dir, struct azm_err *err)
+{
+	cleanup_free char *work = xasprintf("volume-%zu-work", number);
+	bool is_new = faccessat(dir, work, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+
+	if (overlay_directory(dir, number, "upper", &volume->upper, err) < 0 ||
+		frozen_layers(config, volume, err) < 0 || (is_new && take_mode(volume, err) < 0))
+		return -1;
+	return overlay_directory(dir, number, "work", &volume->work, err);
+}
+
+static int add_mount(const char *text, const struct state *state, struct mount_plan *plan, struct azm_err *err)
 {
 	cleanup_mount_option struct mount_option option;
 
@@ -282,7 +288,7 @@ static int add_mount(const char *text, const struct state *state, int dir, struc
 	if (option.type == MOUNT_VOLUME)
 		return 0; /* named_volumes.c */
 	if (option.type == MOUNT_BIND)
-		return add_bind(option.source, option.target, option.read_only ? "ro" : "rw", state, dir, plan, err);
+		return add_bind(option.source, option.target, option.read_only ? "ro" : "rw", state, plan, err);
 	struct volume *volume = volume_add(plan, option.target, err);
 	if (!volume)
 		return -1;
@@ -306,7 +312,7 @@ int volumes_plan(
 {
 	if (config->workspace) {
 		struct azm_err found = { 0 };
-		if (add_bind(config->workspace, config->workspace_target, "rw", state, dir, plan, &found) < 0) {
+		if (add_bind(config->workspace, config->workspace_target, "rw", state, plan, &found) < 0) {
 			*err = found;
 			return err_wrap(err, "mount workspace", config->workspace);
 		}
@@ -314,16 +320,17 @@ int volumes_plan(
 			return err_msg(err, ENOTDIR, "mount workspace", config->workspace, "it is not a directory");
 	}
 	for (size_t i = 0; i < config->volumes.count; i++)
-		if (add_volume(config->volumes.items[i], state, dir, plan, err) < 0)
+		if (add_volume(config->volumes.items[i], state, plan, err) < 0)
 			return -1;
 	for (size_t i = 0; i < config->mounts.count; i++)
-		if (add_mount(config->mounts.items[i], state, dir, plan, err) < 0)
+		if (add_mount(config->mounts.items[i], state, plan, err) < 0)
 			return -1;
 	for (size_t i = 0; i < config->tmpfs.count; i++)
 		if (add_tmpfs(config->tmpfs.items[i], plan, err) < 0)
 			return -1;
 	for (size_t i = 0; i < plan->volume_count; i++)
-		if (plan->volumes[i].kind == VOLUME_OVERLAY && frozen_layers(config, &plan->volumes[i], err) < 0)
+		if (plan->volumes[i].kind == VOLUME_OVERLAY &&
+			overlay_layers(config, &plan->volumes[i], i + 1, dir, err) < 0)
 			return -1;
 	if (plan->volume_count > 1)
 		qsort(plan->volumes, plan->volume_count, sizeof *plan->volumes, by_depth);

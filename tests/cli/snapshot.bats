@@ -266,16 +266,17 @@ order_is_kept() { # TAG: whether the files of `probe order` in it are of one mom
 	mkdir "$BATS_TEST_TMPDIR/ws"
 	echo host >"$BATS_TEST_TMPDIR/ws/file"
 	azm run -d --name "$NAME" --rootfs "$ROOTFS" -v "$BATS_TEST_TMPDIR/ws:/ws:overlay" -- /bin/probe sleep-forever
-	azm exec "$NAME" sh -c 'echo one >/ws/file; echo one >/ws/one'
+	azm exec "$NAME" sh -c 'echo one >/ws/file; echo one >/ws/one; chmod 711 /ws'
 	azm snapshot "$NAME" "$TAG-1"
 	azm stop -t 0 "$NAME" >/dev/null
 	azm snapshot "$NAME" "$TAG-2"
 	azm start "$NAME" >/dev/null
-	azm exec "$NAME" sh -c 'rm /ws/file; echo two >/ws/one'
-	is 'one one' "$(forked "$TAG-1" 'cat /ws/file /ws/one' | xargs)"
+	is 711 "$(azm exec "$NAME" stat -c %a /ws)"
+	azm exec "$NAME" sh -c 'rm /ws/file; echo two >/ws/one; chmod 700 /ws'
+	is 'one one 711' "$(forked "$TAG-1" 'cat /ws/file /ws/one; stat -c %a /ws' | xargs)"
 	is 'one one' "$(forked "$TAG-2" 'cat /ws/file /ws/one' | xargs)"
 	azm rollback --restart "$NAME" "$TAG-2"
-	is 'one one' "$(azm exec "$NAME" cat /ws/file /ws/one | xargs)"
+	is 'one one 711' "$(azm exec "$NAME" sh -c 'cat /ws/file /ws/one; stat -c %a /ws' | xargs)"
 	is host "$(cat "$BATS_TEST_TMPDIR/ws/file")"
 }
 
