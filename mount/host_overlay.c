@@ -180,7 +180,7 @@ static void remove_old_trials(int dir)
 	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
 	int pid;
 
-	for (const struct dirent *entry; list && (entry = readdir(list));)
+	for (const struct dirent *entry; list && (entry = dir_next(list));)
 		if (sscanf(entry->d_name, ".trial-%d", &pid) == 1 && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
 			tree_remove_at(dir, entry->d_name, &ignored);
 }

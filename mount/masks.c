@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "mount/handle.h"
 #include "mount/newapi.h"
 
@@ -85,14 +86,15 @@ static int mask_each_cpu(const struct build *b, const struct mask *mask, const c
 		close(fd);
 		return err_sys(err, "mask", mask->path);
 	}
-	for (const struct dirent *entry; (entry = readdir(cpus)) != NULL;) {
+	const struct dirent *entry;
+	while ((entry = dir_next(cpus))) {
 		if (strncmp(entry->d_name, "cpu", 3) != 0 || entry->d_name[3] < '0' || entry->d_name[3] > '9')
 			continue;
 		snprintf(path, sizeof path, "%.*s%s%s", (int)base, mask->path, entry->d_name, star + 1);
 		if (mask_one(b, path, mask->how, err) < 0)
 			return -1;
 	}
-	return 0;
+	return errno ? err_sys(err, "mask", mask->path) : 0;
 }
 
 int masks_apply(const struct build *b, const struct mask *table, struct azm_err *err)

@@ -107,11 +107,11 @@ static int populate_level(int from, int to, int depth, struct azm_err *err)
 	if (depth > DEPTH_MOST)
 		return err_msg(err, ELOOP, "fill the volume", NULL, "the image's directories lie more than %d deep",
 			DEPTH_MOST);
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-			copy_entry(copy, to, entry->d_name, depth, err) < 0)
+	const struct dirent *entry;
+	while ((entry = dir_next(dir)))
+		if (copy_entry(copy, to, entry->d_name, depth, err) < 0)
 			return -1;
-	return 0;
+	return errno ? err_sys(err, "fill the volume", NULL) : 0;
 }
 
 int populate(int from, int to, struct azm_err *err)

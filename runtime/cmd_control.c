@@ -219,18 +219,16 @@ int command_rm(int argc, char **argv)
 /* Its processes may have been dying still when the first command after its end came by. */
 static void reclaim_cgroups(const struct state *state)
 {
-	size_t count;
-	char **names = sandbox_names(state, &count);
+	cleanup_str_list struct str_list names = { 0 };
+	struct azm_err ignored = { 0 }; /* state_reclaim() has said it */
 
-	for (size_t i = 0; i < count; i++) {
-		struct azm_err ignored = { 0 };
-		cleanup_fd int dir = sandbox_open(state, names[i], &ignored);
+	(void)sandbox_names(state, &names, &ignored);
+	for (size_t i = 0; i < names.count; i++) {
+		cleanup_fd int dir = sandbox_open(state, names.items[i], &ignored);
 		cleanup_fd int lock = dir < 0 ? -1 : sandbox_lock(dir, NULL, &ignored);
 		if (lock >= 0)
 			cgroup_remove_rest(dir);
-		free(names[i]);
 	}
-	free(names);
 }
 
 int command_gc(int argc, char **argv)

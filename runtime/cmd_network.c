@@ -136,15 +136,18 @@ static void print_row(const json_t *object)
 static int list(const struct state *state, const struct network_options *options)
 {
 	static const char *const builtin[] = { "private", "none" };
-	size_t count, builtin_count = sizeof builtin / sizeof *builtin;
-	char **made = network_names(state, &count);
-	json_t *objects = json_array();
+	const size_t builtin_count = sizeof builtin / sizeof *builtin;
+	cleanup_str_list struct str_list made = { 0 };
+	struct azm_err failure = { 0 };
 	int status = 0;
 
+	if (network_names(state, &made, &failure) < 0)
+		return fail_command(&failure);
+	json_t *objects = json_array();
 	if (!options->quiet && !options->json)
 		printf("%-32s %-20s %8s  %s\n", "NAME", "SUBNET", "MEMBERS", "KIND");
-	for (size_t i = 0; i < builtin_count + count; i++) {
-		const char *name = i < builtin_count ? builtin[i] : made[i - builtin_count];
+	for (size_t i = 0; i < builtin_count + made.count; i++) {
+		const char *name = i < builtin_count ? builtin[i] : made.items[i - builtin_count];
 		struct azm_err err = { 0 };
 		json_t *object = options->quiet && !options->json ? NULL : network_json(state, name, &err);
 		if (options->quiet && !options->json)
@@ -160,9 +163,6 @@ static int list(const struct state *state, const struct network_options *options
 	if (options->json)
 		print_json(json_incref(objects));
 	json_decref(objects);
-	for (size_t i = 0; i < count; i++)
-		free(made[i]);
-	free(made);
 	return status;
 }
 

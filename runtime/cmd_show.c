@@ -81,21 +81,20 @@ static bool is_running(const json_t *object)
 	       (strcmp(state, "running") == 0 || strcmp(state, "starting") == 0 || strcmp(state, "paused") == 0);
 }
 
-static json_t *collect(const struct state *state, bool all)
+static json_t *collect(const struct state *state, bool all, struct azm_err *err)
 {
-	size_t count;
-	char **names = sandbox_names(state, &count);
-	json_t *list = json_array();
+	cleanup_str_list struct str_list names = { 0 };
 
-	for (size_t i = 0; i < count; i++) {
+	if (sandbox_names(state, &names, err) < 0)
+		return NULL;
+	json_t *list = json_array();
+	for (size_t i = 0; i < names.count; i++) {
 		struct azm_err ignored = { 0 };
-		json_t *object = sandbox_status(state, names[i], &ignored);
+		json_t *object = sandbox_status(state, names.items[i], &ignored);
 		if (object && (all || is_running(object)))
 			json_array_append(list, object);
 		json_decref(object);
-		free(names[i]);
 	}
-	free(names);
 	return list;
 }
 
@@ -110,7 +109,9 @@ int command_ps(int argc, char **argv)
 	if (options_parse(program_find(the_program(), "ps"), &options, argc, argv, &err) < 0 ||
 		state_open(&state, &err) < 0)
 		return fail_command(&err);
-	json_t *list = collect(&state, options.all);
+	json_t *list = collect(&state, options.all, &err);
+	if (!list)
+		return fail_command(&err);
 	if (options.json) {
 		print_json(list);
 		return fflush(stdout) == 0 ? 0 : EXIT_AZM;

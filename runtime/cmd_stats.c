@@ -251,15 +251,13 @@ static void print_samples(const struct samples *now, const struct samples *befor
 static int look(const struct state *state, char **given, size_t given_count, const struct stats_options *options,
 	struct samples *samples, struct azm_err *err)
 {
-	size_t count = given_count;
-	char **names = given_count ? given : sandbox_names(state, &count);
-	int result = take(state, names, count, given_count > 0, options->all || given_count > 0, samples, err);
+	cleanup_str_list struct str_list all = { 0 };
 
-	for (size_t i = 0; !given_count && i < count; i++)
-		free(names[i]);
-	if (!given_count)
-		free(names);
-	return result;
+	if (given_count)
+		return take(state, given, given_count, true, true, samples, err);
+	return sandbox_names(state, &all, err) < 0
+		       ? -1
+		       : take(state, all.items, all.count, false, options->all, samples, err);
 }
 
 static int report(

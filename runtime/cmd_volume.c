@@ -101,29 +101,30 @@ int command_volume_create(int argc, char **argv)
 
 static int list(const struct state *state, const struct volume_options *options)
 {
-	size_t count;
-	char **names = named_volume_names(state, &count);
-	json_t *objects = json_array();
+	cleanup_str_list struct str_list names = { 0 };
+	struct azm_err failure = { 0 };
 	int status = 0;
 
+	if (named_volume_names(state, &names, &failure) < 0)
+		return fail_command(&failure);
+	json_t *objects = json_array();
 	if (!options->quiet && !options->json)
 		printf("%-32s %-24s %9s\n", "NAME", "CREATED", "SANDBOXES");
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.items[i];
 		struct azm_err err = { 0 };
-		json_t *object = options->quiet && !options->json ? NULL : named_volume_json(state, names[i], &err);
+		json_t *object = options->quiet && !options->json ? NULL : named_volume_json(state, name, &err);
 		if (options->quiet && !options->json)
-			puts(names[i]);
+			puts(name);
 		else if (!object)
 			status = fail_command(&err);
 		else if (options->json)
 			json_array_append(objects, object);
 		else
-			printf("%-32s %-24s %9zu\n", names[i], json_string_value(json_object_get(object, "created")),
+			printf("%-32s %-24s %9zu\n", name, json_string_value(json_object_get(object, "created")),
 				json_array_size(json_object_get(object, "sandboxes")));
 		json_decref(object);
-		free(names[i]);
 	}
-	free(names);
 	if (options->json)
 		print_json(json_incref(objects));
 	json_decref(objects);
@@ -199,7 +200,7 @@ int command_volume_prune(int argc, char **argv)
 	struct azm_err err = { 0 };
 	struct volume_options options = { 0 };
 	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
-	size_t count;
+	cleanup_str_list struct str_list names = { 0 };
 	int status = 0;
 	int first = parse("volume prune", &options, argc, argv, &err);
 
@@ -209,13 +210,12 @@ int command_volume_prune(int argc, char **argv)
 		return fail_command(&err);
 	if (!options.force && !is_sure())
 		return 1;
-	char **names = named_volume_names(&state, &count);
-	for (size_t i = 0; i < count; i++) {
+	if (named_volume_names(&state, &names, &err) < 0)
+		return fail_command(&err);
+	for (size_t i = 0; i < names.count; i++) {
 		struct azm_err failure = { 0 };
-		if (remove_one(&state, names[i], &options, &failure) < 0 && !err_is(&failure, EBUSY))
+		if (remove_one(&state, names.items[i], &options, &failure) < 0 && !err_is(&failure, EBUSY))
 			status = fail_command(&failure);
-		free(names[i]);
 	}
-	free(names);
 	return done(status);
 }

@@ -126,7 +126,8 @@ static int add_tree(const char *host, const char *inside, int depth, struct moun
 		return err_sys(err, "use device", host);
 	if (depth > DEPTH_MOST)
 		return err_msg(err, ELOOP, "use device", host, "directories lie too deep");
-	for (struct dirent *entry; (entry = readdir(dir));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(dir))) {
 		if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			!(S_ISCHR(st.st_mode) || S_ISDIR(st.st_mode)))
 			continue;
@@ -137,7 +138,7 @@ static int add_tree(const char *host, const char *inside, int depth, struct moun
 		if (add_node(below, target, depth + 1, plan, err) < 0)
 			return -1;
 	}
-	return 0;
+	return errno ? err_sys(err, "use device", host) : 0;
 }
 
 static int check_permissions(const char *text, const char *words, struct azm_err *err)

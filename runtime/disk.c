@@ -72,6 +72,8 @@ int disk_check(const struct config *config, struct azm_err *err)
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
+static void measure_below(DIR *dir, unsigned depth, struct disk_report *report);
+
 static void measure(int parent, const char *name, unsigned depth, struct disk_report *report)
 {
 	struct stat st;
@@ -89,9 +91,18 @@ static void measure(int parent, const char *name, unsigned depth, struct disk_re
 	}
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	for (const struct dirent *entry; dir && (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			measure(fd, entry->d_name, depth + 1, report);
+	if (dir)
+		measure_below(dir, depth, report);
+}
+
+static void measure_below(DIR *dir, unsigned depth, struct disk_report *report)
+{
+	const struct dirent *entry;
+
+	while ((entry = dir_next(dir)))
+		measure(dirfd(dir), entry->d_name, depth + 1, report);
+	/* Removed meanwhile is as good as empty. What else cannot be listed could be of any size. */
+	report->unlisted = report->unlisted || (errno && errno != ENOENT);
 }
 
 /* All directories of the sandbox's; what lies beside them is ours. */
@@ -101,15 +112,17 @@ static struct disk_report measure_all(int sandbox)
 	int copy = openat(sandbox, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 
-	for (const struct dirent *entry; dir && (entry = readdir(dir));)
+	const struct dirent *entry;
+	while (dir && (entry = dir_next(dir)))
 		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
 			measure(copy, entry->d_name, 0, &report);
+	report.unlisted = report.unlisted || (errno && errno != ENOENT);
 	return report;
 }
 
 static bool is_too_much(const struct config *config, const struct disk_report *report)
 {
-	return report->too_deep || (config->disk != CONFIG_UNSET && report->bytes > config->disk) ||
+	return report->too_deep || report->unlisted || (config->disk != CONFIG_UNSET && report->bytes > config->disk) ||
 	       (config->disk_inodes != CONFIG_UNSET && report->inodes > config->disk_inodes);
 }
 
@@ -161,6 +174,10 @@ char *disk_reason(const struct config *config, const struct disk_report *report)
 			"azm-sandbox: sandbox \"%s\" is ended: it made more than %d directories in each other, "
 			"which --disk cannot measure\n",
 			config->name, DEPTH_MAX);
+	if (report->unlisted)
+		return xasprintf(
+			"azm-sandbox: sandbox \"%s\" is ended: how much it wrote cannot be measured any more\n",
+			config->name);
 	return xasprintf("azm-sandbox: sandbox \"%s\" is ended: it wrote more than its disk limit allows (%llu MiB in "
 			 "%llu files)\n",
 		config->name, (unsigned long long)(report->bytes >> 20), (unsigned long long)report->inodes);

@@ -30,6 +30,7 @@ enum disk_mode disk_plan(const struct config *config);
 struct disk_report {
 	uint64_t bytes, inodes;
 	bool too_deep; /* there are more directories in each other than it follows */
+	bool unlisted; /* a directory could not be read */
 };
 
 /**

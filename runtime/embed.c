@@ -88,7 +88,7 @@ void embed_remove_others(const struct state *state)
 	int copy = openat(state->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+	for (const struct dirent *entry; dir && (entry = dir_next(dir));) {
 		const char *name = entry->d_name;
 		bool ours = str_starts(name, "azm-init-") || str_starts(name, "azm-runtime-server-");
 		/* A sandbox that still runs one keeps it through its mount. */

@@ -90,7 +90,7 @@ static void read_uuids(struct gpu *gpus, size_t count)
 	cleanup_free char *path = xasprintf("%s/proc/driver/nvidia/gpus", driver_root());
 	cleanup_dir DIR *dir = opendir(path);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+	for (const struct dirent *entry; dir && (entry = dir_next(dir));) {
 		char uuid[64] = "";
 		unsigned minor;
 		cleanup_free char *file = xasprintf("%s/%s/information", path, entry->d_name);
@@ -120,7 +120,7 @@ static size_t find_gpus(struct gpu gpus[GPUS_MOST])
 	size_t count = 0;
 	uint64_t minor;
 
-	for (struct dirent *entry; dir && count < GPUS_MOST && (entry = readdir(dir));)
+	for (const struct dirent *entry; dir && count < GPUS_MOST && (entry = dir_next(dir));)
 		if (str_starts(entry->d_name, "nvidia") &&
 			str_to_u64(entry->d_name + strlen("nvidia"), 1 << 20, &minor))
 			gpus[count++] = (struct gpu){ .minor = (unsigned)minor };

@@ -116,11 +116,8 @@ static bool is_empty(int parent, const char *name)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int entries = 0;
 
-	while (dir && entries <= 2 && readdir(dir))
-		entries++;
-	return dir && entries == 2;
+	return dir && !dir_next(dir) && !errno;
 }
 
 /* Return: whether a directory of the pool has the name now; errno EEXIST when something else has. */
@@ -258,7 +255,7 @@ static void remove_unnamed(struct guard_hold_parent *parent)
 	int fd = openat(parent->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	for (const struct dirent *entry; dir && (entry = readdir(dir));)
+	for (const struct dirent *entry; dir && (entry = dir_next(dir));)
 		if (str_starts(entry->d_name, UNNAMED))
 			remove_held(parent, entry->d_name);
 }

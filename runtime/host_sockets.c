@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 
 enum { ENTRIES_MAX = 4096, NOTES_MAX = 4 };
@@ -93,7 +94,9 @@ static int check_top(const char *directory, int copy, bool refusing, struct azm_
 	int told = 0;
 
 	for (int i = 0; dir && i < ENTRIES_MAX; i++) {
-		const struct dirent *entry = readdir(dir);
+		const struct dirent *entry = dir_next(dir);
+		if (!entry && errno)
+			return err_sys(err, "look for sockets of the host in", directory);
 		if (!entry)
 			break;
 		if ((entry->d_type != DT_SOCK && entry->d_type != DT_UNKNOWN) || is_known(entry->d_name) ||

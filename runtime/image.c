@@ -154,10 +154,7 @@ static bool is_empty(int rootfd)
 	int fd = openat(rootfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return false;
-	return dir != NULL;
+	return dir && !dir_next(dir) && !errno;
 }
 
 int image_add_lower(const char *path, struct image *image, struct azm_err *err)

@@ -75,7 +75,8 @@ int members_list(pid_t init, struct member **list, size_t *count, struct azm_err
 	snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)init);
 	if (stat(path, &inside) < 0 || !proc || stat("/proc/self/ns/pid", &own) < 0)
 		return err_code(err, errno == ENOENT ? ESRCH : errno, "list the sandbox's processes", NULL);
-	for (struct dirent *entry; (entry = readdir(proc));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(proc))) {
 		struct member member;
 		if (!str_to_u64(entry->d_name, INT32_MAX, &pid) || !is_inside((pid_t)pid, &inside, &own) ||
 			!describe((pid_t)pid, &member))
@@ -83,7 +84,7 @@ int members_list(pid_t init, struct member **list, size_t *count, struct azm_err
 		*list = xrealloc(*list, *count + 1, sizeof **list);
 		(*list)[(*count)++] = member;
 	}
-	return 0;
+	return errno ? err_sys(err, "list the sandbox's processes", NULL) : 0;
 }
 
 /* First a descriptor, then the look: what is seen under the number is what the descriptor is of, or both are gone. */

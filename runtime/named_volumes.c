@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/tree.h"
 #include "idmap.h"
 #include "mount_option.h"
@@ -97,21 +98,25 @@ int named_volume_create(const struct state *state, const char *name, const struc
 	return result;
 }
 
-char **named_volume_names(const struct state *state, size_t *count)
+int named_volume_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	struct str_list names = { 0 };
-	struct azm_err ignored = { 0 };
-	int fd = open_volumes(state, false, &ignored);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_str_list struct str_list all = { 0 };
+	struct azm_err why = { 0 };
+	cleanup_fd int dir = open_volumes(state, false, &why);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		if (entry->d_name[0] != '.')
-			str_list_add(&names, entry->d_name);
-	if (!names.items)
-		names.items = xcalloc(1, sizeof *names.items);
-	str_list_sort(&names);
-	*count = names.count;
-	return names.items;
+	if (dir < 0 && err_is(&why, ENOENT))
+		return 0;
+	if (dir < 0) {
+		*err = why;
+		return -1;
+	}
+	if (dir_names(dir, &all) < 0)
+		return err_sys(err, "list volumes in", state->path);
+	for (size_t i = 0; i < all.count; i++)
+		if (all.items[i][0] != '.')
+			str_list_add(names, all.items[i]);
+	str_list_sort(names);
+	return 0;
 }
 
 /* ---- who has it ------------------------------------------------------------------------------------------------ */
@@ -172,23 +177,22 @@ static bool uses(const struct config *config, const char *name)
 	return found;
 }
 
-/* Names of the sandboxes, running or not, that have a volume. */
-static json_t *users(const struct state *state, const char *volume)
+/* Names of the sandboxes, running or not, that have a volume. NULL with @err set */
+static json_t *users(const struct state *state, const char *volume, struct azm_err *err)
 {
-	size_t count;
-	char **names = sandbox_names(state, &count);
-	json_t *list = json_array();
+	cleanup_str_list struct str_list names = { 0 };
 
-	for (size_t i = 0; i < count; i++) {
+	if (sandbox_names(state, &names, err) < 0)
+		return NULL;
+	json_t *list = json_array();
+	for (size_t i = 0; i < names.count; i++) {
 		struct azm_err ignored = { 0 };
 		cleanup_config struct config config;
 		config_init(&config);
-		cleanup_fd int dir = sandbox_open(state, names[i], &ignored);
+		cleanup_fd int dir = sandbox_open(state, names.items[i], &ignored);
 		if (dir >= 0 && config_load(&config, dir, &ignored) == 0 && uses(&config, volume))
-			json_array_append_new(list, json_string(names[i]));
-		free(names[i]);
+			json_array_append_new(list, json_string(names.items[i]));
 	}
-	free(names);
 	return list;
 }
 
@@ -199,9 +203,14 @@ json_t *named_volume_json(const struct state *state, const char *name, struct az
 
 	if (!object)
 		return NULL;
+	json_t *list = users(state, name, err);
+	if (!list) {
+		json_decref(object);
+		return NULL;
+	}
 	cleanup_free char *path = xasprintf("%s/volumes/%s/data", state->path, name);
 	json_object_set_new(object, "mountpoint", json_string(path));
-	json_object_set_new(object, "sandboxes", users(state, name));
+	json_object_set_new(object, "sandboxes", list);
 	return object;
 }
 
@@ -224,7 +233,9 @@ int named_volume_remove(const struct state *state, const char *name, struct azm_
 
 	if (volumes < 0)
 		return -1;
-	json_t *list = users(state, name);
+	json_t *list = users(state, name, err);
+	if (!list)
+		return -1;
 	const char *user = json_string_value(json_array_get(list, 0));
 	if (user)
 		err_msg(err, EBUSY, "remove volume", name, "sandbox \"%s\" has it", user);
@@ -251,11 +262,9 @@ static bool is_empty(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	cleanup_dir DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-	int count = 0;
 
-	while (entries && readdir(entries))
-		count++;
-	return entries && count <= 2;
+	/* What cannot be read is not taken for empty. */
+	return entries && !dir_next(entries) && !errno;
 }
 
 /* The first byte of the lock file: a mark that is taken away through the open descriptor, when the supervisor has given

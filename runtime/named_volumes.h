@@ -31,8 +31,8 @@ int named_volume_create(
 /** named_volume_remove() - EBUSY when a sandbox, running or not, has it. */
 int named_volume_remove(const struct state *state, const char *name, struct azm_err *err);
 
-/** named_volume_names() - all, sorted; allocated with every item. */
-char **named_volume_names(const struct state *state, size_t *count);
+/** named_volume_names() - append all, sorted. Return: 0, -1 with @err set */
+int named_volume_names(const struct state *state, struct str_list *names, struct azm_err *err);
 
 /** named_volume_json() - name, created, labels, mountpoint, and which sandboxes have it; the caller owns it. */
 json_t *named_volume_json(const struct state *state, const char *name, struct azm_err *err);

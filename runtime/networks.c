@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "config.h"
 #include "embed.h"
 #include "netns/netns.h"
@@ -142,36 +143,39 @@ static int load_record(int dir, const char *name, struct network_record *record,
 	return 0;
 }
 
-static void list_records(int dir, struct str_list *names)
+static int list_records(int dir, struct str_list *names, struct azm_err *err)
 {
 	static const char suffix[] = ".json";
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_str_list struct str_list files = { 0 };
 	struct azm_err ignored = { 0 };
 
-	for (struct dirent *entry; entries && (entry = readdir(entries));) {
-		size_t length = strlen(entry->d_name), tail = sizeof suffix - 1;
-		if (length <= tail || strcmp(entry->d_name + length - tail, suffix) != 0)
+	if (dir_names(dir, &files) < 0)
+		return err_sys(err, "list networks", NULL);
+	for (size_t i = 0; i < files.count; i++) {
+		char *name = files.items[i];
+		size_t length = strlen(name), tail = sizeof suffix - 1;
+		if (length <= tail || strcmp(name + length - tail, suffix) != 0)
 			continue;
-		entry->d_name[length - tail] = '\0';
-		if (network_check_name(entry->d_name, &ignored) == 0)
-			str_list_add(names, entry->d_name);
+		name[length - tail] = '\0';
+		if (network_check_name(name, &ignored) == 0)
+			str_list_add(names, name);
 	}
 	str_list_sort(names);
+	return 0;
 }
 
-char **network_names(const struct state *state, size_t *count)
+int network_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	struct str_list names = { 0 };
-	struct azm_err ignored = { 0 };
-	cleanup_fd int dir = open_records(state, LOCK_SH, &ignored);
+	struct azm_err why = { 0 };
+	cleanup_fd int dir = open_records(state, LOCK_SH, &why);
 
-	if (dir >= 0)
-		list_records(dir, &names);
-	if (!names.items)
-		names.items = xcalloc(1, sizeof *names.items);
-	*count = names.count;
-	return names.items;
+	if (dir < 0 && err_is(&why, ENOENT))
+		return 0;
+	if (dir < 0) {
+		*err = why;
+		return -1;
+	}
+	return list_records(dir, names, err);
 }
 
 int network_find(const struct state *state, const char *name, struct network_record *record, struct azm_err *err)
@@ -213,7 +217,8 @@ static int check_networks(int dir, const struct subnet *wanted, struct subnet_li
 {
 	cleanup_str_list struct str_list names = { 0 };
 
-	list_records(dir, &names);
+	if (list_records(dir, &names, err) < 0)
+		return -1;
 	if (names.count >= NETWORKS_MAX)
 		return err_msg(err, EUSERS, "create a network", NULL, "there are %zu already", names.count);
 	for (size_t i = 0; i < names.count; i++) {
@@ -338,19 +343,19 @@ static bool is_member(const struct state *state, const char *sandbox, const char
 	return true;
 }
 
-static json_t *members_json(const struct state *state, const char *network)
+/* NULL with @err set */
+static json_t *members_json(const struct state *state, const char *network, struct azm_err *err)
 {
-	json_t *members = json_array();
-	size_t count;
-	char **names = sandbox_names(state, &count);
+	cleanup_str_list struct str_list names = { 0 };
 
-	for (size_t i = 0; i < count; i++) {
+	if (sandbox_names(state, &names, err) < 0)
+		return NULL;
+	json_t *members = json_array();
+	for (size_t i = 0; i < names.count; i++) {
 		json_t *ip = NULL;
-		if (is_member(state, names[i], network, &ip))
-			json_array_append_new(members, json_pack("{s:s,s:o}", "name", names[i], "ip", ip));
-		free(names[i]);
+		if (is_member(state, names.items[i], network, &ip))
+			json_array_append_new(members, json_pack("{s:s,s:o}", "name", names.items[i], "ip", ip));
 	}
-	free(names);
 	return members;
 }
 
@@ -391,8 +396,8 @@ int network_remove(const struct state *state, const char *name, struct azm_err *
 		err_msg(err, ENOENT, "remove network", name, "no such network");
 		return err_hint(err, "`azm-sandbox network ls` lists them");
 	}
-	json_t *members = members_json(state, name);
-	int result = json_array_size(members) ? busy(name, members, err) : 0;
+	json_t *members = members_json(state, name, err);
+	int result = !members ? -1 : json_array_size(members) ? busy(name, members, err) : 0;
 	json_decref(members);
 	if (result < 0)
 		return -1;
@@ -432,7 +437,12 @@ json_t *network_json(const struct state *state, const char *name, struct azm_err
 		err_code(err, ENOMEM, "show network", name);
 		return NULL;
 	}
+	json_t *members = members_json(state, name, err);
+	if (!members) {
+		json_decref(object);
+		return NULL;
+	}
 	json_object_set_new(object, "builtin", json_boolean(builtin));
-	json_object_set_new(object, "members", members_json(state, name));
+	json_object_set_new(object, "members", members);
 	return object;
 }

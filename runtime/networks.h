@@ -54,8 +54,8 @@ int network_find(const struct state *state, const char *name, struct network_rec
 /** network_remove() - EBUSY with the names while it has members. */
 int network_remove(const struct state *state, const char *name, struct azm_err *err);
 
-/** network_names() - names of all records, sorted; NULL-terminated, allocated with every item. */
-char **network_names(const struct state *state, size_t *count);
+/** network_names() - append the names of all records, sorted. Return: 0, -1 with @err set */
+int network_names(const struct state *state, struct str_list *names, struct azm_err *err);
 
 /** network_subnets() - append the subnets of all records. One that cannot be read is passed over. */
 int network_subnets(const struct state *state, struct subnet_list *list, struct azm_err *err);

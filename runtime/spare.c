@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
 
@@ -48,15 +49,16 @@ static int empty(int parent, const char *name, const char *const *keep)
 
 	if (!dir)
 		return -1;
-	for (const struct dirent *entry; (entry = readdir(dir));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(dir))) {
 		const char *const *kept = keep;
 		while (*kept && strcmp(entry->d_name, *kept) != 0)
 			kept++;
-		if (!*kept && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-			tree_remove_at(fd, entry->d_name, &ignored) < 0)
+		if (!*kept && tree_remove_at(fd, entry->d_name, &ignored) < 0)
 			return -1;
 	}
-	return 0;
+	/* What is not seen would be in the next sandbox. */
+	return errno ? -1 : 0;
 }
 
 /* As it was made: nothing was ever put into it, and none of its attributes was changed. */

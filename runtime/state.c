@@ -181,11 +181,12 @@ static int remove_directory(int sandboxes, const char *name, struct azm_err *err
 	struct azm_err more = { 0 };
 	bool failed = false;
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-			strcmp(entry->d_name, "lock") != 0 &&
-			tree_remove_at(fd, entry->d_name, failed ? &more : err) < 0)
+	const struct dirent *entry;
+	while (dir && (entry = dir_next(dir)))
+		if (strcmp(entry->d_name, "lock") != 0 && tree_remove_at(fd, entry->d_name, failed ? &more : err) < 0)
 			failed = true;
+	if (dir && errno && errno != ENOENT && !failed)
+		return err_sys(err, "list", name);
 	if (failed)
 		return -1;
 	return tree_remove_at(sandboxes, name, err);
@@ -283,20 +284,17 @@ int sandbox_remove_later(const struct state *state, const char *name, int remove
 	return err_msg(err, EIO, "remove", name, "its directory is left to the next command");
 }
 
-char **sandbox_names(const struct state *state, size_t *count)
+int sandbox_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	struct str_list names = { 0 };
-	int copy = openat(state->sandboxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_str_list struct str_list all = { 0 };
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		if (entry->d_name[0] != '.')
-			str_list_add(&names, entry->d_name);
-	if (!names.items)
-		names.items = xcalloc(1, sizeof *names.items);
-	str_list_sort(&names);
-	*count = names.count;
-	return names.items;
+	if (dir_names(state->sandboxes, &all) < 0)
+		return err_sys(err, "list sandboxes in", state->path);
+	for (size_t i = 0; i < all.count; i++)
+		if (all.items[i][0] != '.')
+			str_list_add(names, all.items[i]);
+	str_list_sort(names);
+	return 0;
 }
 
 /* Half-made, to be removed at its end, or without a status: it never ran, its start was killed. */
@@ -374,7 +372,11 @@ void state_reclaim(const struct state *state)
 	int copy = openat(state->sandboxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			reclaim_one(state, entry->d_name);
+	const struct dirent *entry;
+	while (dir && (entry = dir_next(dir)))
+		reclaim_one(state, entry->d_name);
+	/* Who has no descriptors left says that himself. */
+	if (errno && errno != EMFILE && errno != ENFILE)
+		fprintf(stderr, "azm-sandbox: warning: what crashed sandboxes left in %s cannot be listed: %s\n",
+			state->path, strerror(errno));
 }

@@ -20,6 +20,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "mount/mount.h"
 
 struct state {
@@ -121,8 +122,8 @@ int sandbox_remove(const struct state *state, const char *name, struct azm_err *
  * them. */
 int sandbox_remove_mapped(const struct state *state, const char *name, struct azm_err *err);
 
-/** sandbox_names() - all names, sorted; NULL-terminated, allocated with every item. */
-char **sandbox_names(const struct state *state, size_t *count);
+/** sandbox_names() - append all names, sorted. Return: 0, -1 with @err set */
+int sandbox_names(const struct state *state, struct str_list *names, struct azm_err *err);
 
 /** state_reclaim() - remove what crashed runs left: half-made directories and dead sandboxes that were to be removed.
  */

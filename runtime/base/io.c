@@ -198,3 +198,16 @@ const struct dirent *dir_next(DIR *dir)
 	} while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
 	return entry;
 }
+
+int dir_names(int dir, struct str_list *names)
+{
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *list = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!list)
+		return -1;
+	const struct dirent *entry;
+	while ((entry = dir_next(list)))
+		str_list_add(names, entry->d_name);
+	return errno ? -1 : 0;
+}

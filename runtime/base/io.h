@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 /** read_full() - read until @size bytes or end of file, through EINTR. Return: bytes read, -1 with errno. */
 ssize_t read_full(int fd, void *buffer, size_t size);
@@ -52,6 +53,9 @@ int pipe_pair(int ends[2], struct azm_err *err);
 /** dir_next() - readdir(3) without "." and "..". Return: NULL at the end with errno 0, after a failure with its errno.
  */
 const struct dirent *dir_next(DIR *dir);
+
+/** dir_names() - append all names in a directory but "." and ".."; @dir is not used up. Return: 0, -1 with errno */
+int dir_names(int dir, struct str_list *names);
 
 /** raise_open_files() - let this process have as many descriptors as its hard limit allows. */
 void raise_open_files(void);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 enum { MAX_DEPTH = 32 };
 
@@ -120,10 +121,9 @@ static void remove_contents(struct removal *r, int fd, unsigned depth)
 		close(fd);
 		return;
 	}
-	for (struct dirent *entry; (entry = readdir(dir));) {
+	const struct dirent *entry;
+	while ((entry = dir_next(dir))) {
 		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
 		if (entry->d_type != DT_DIR) {
 			int result = unlinkat(fd, name, 0);
 			if (result == 0 || (errno != EISDIR && errno != EPERM)) {
@@ -133,6 +133,8 @@ static void remove_contents(struct removal *r, int fd, unsigned depth)
 		}
 		remove_directory(r, fd, name, depth);
 	}
+	if (errno && errno != ENOENT) /* somebody else removes it, too */
+		keep_first_error(r, "directory");
 }
 
 int tree_remove_at(int dirfd, const char *name, struct azm_err *err)

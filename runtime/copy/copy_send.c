@@ -116,12 +116,9 @@ static int send_directory(struct sender *sender, int fd, int depth, struct azm_e
 	if (depth >= DEPTH_MOST)
 		return err_msg(err, ELOOP, "copy", path, "directories lie more than %d deep", DEPTH_MOST);
 	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
+		const struct dirent *entry = dir_next(dir);
 		if (!entry)
 			return errno ? err_sys(err, "read directory", path) : 0;
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
 		if (length + strlen(entry->d_name) + 2 > TAR_PATH_MOST)
 			return err_code(err, ENAMETOOLONG, "copy below", path);
 		snprintf(path + length, TAR_PATH_MOST - length, "/%s", entry->d_name);

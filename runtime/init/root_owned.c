@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 enum { RULES_MAX = 64 }; /* files looked at in sudoers.d */
 
@@ -85,9 +86,9 @@ static int give_entries(int rootfd, const char *path, struct azm_err *err)
 {
 	int fd = resolve_in_root(rootfd, path, O_RDONLY | O_DIRECTORY);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	const struct dirent *entry;
 
-	for (int seen = 0; dir && seen < RULES_MAX && (entry = readdir(dir)); seen++) {
+	for (int seen = 0; dir && seen < RULES_MAX && (entry = dir_next(dir)); seen++) {
 		cleanup_fd int file = entry->d_name[0] == '.'
 					      ? -1
 					      : openat(dirfd(dir), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -263,8 +263,7 @@ static int references_of_snapshots(
 	if (!dir)
 		return errno == ENOENT ? 0 : err_sys(err, "list snapshots", NULL);
 	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
+		const struct dirent *entry = dir_next(dir);
 		if (!entry)
 			return errno ? err_sys(err, "list snapshots", NULL) : 0;
 		if (entry->d_name[0] == '.') /* half-written by somebody who was killed: nobody else has the lock */
@@ -300,14 +299,15 @@ static int sweep(void *context, struct azm_err *err)
 	return errno && result == 0 ? err_sys(err, "list layers", NULL) : result;
 }
 
-static size_t count_unused(const struct sweep *s)
+static int count_unused(const struct sweep *s, struct azm_err *err)
 {
-	int copy = openat(s->layers->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	size_t count = 0;
+	cleanup_str_list struct str_list names = { 0 };
+	int count = 0;
 
-	for (const struct dirent *entry; dir && (entry = readdir(dir));)
-		count += is_id(entry->d_name, strlen(entry->d_name)) && !str_list_sorted_has(s->used, entry->d_name);
+	if (dir_names(s->layers->dir, &names) < 0)
+		return err_sys(err, "list layers", NULL);
+	for (size_t i = 0; i < names.count; i++)
+		count += is_id(names.items[i], strlen(names.items[i])) && !str_list_sorted_has(s->used, names.items[i]);
 	return count;
 }
 
@@ -329,9 +329,9 @@ int layers_gc(const struct state *state, struct azm_err *err)
 		references_of_snapshots(state, &layers, &used, err) < 0)
 		return -1;
 	str_list_sort(&used);
-	size_t count = count_unused(&job);
-	if (count == 0)
-		return 0;
+	int count = count_unused(&job, err);
+	if (count <= 0)
+		return count;
 	/* Files of sub-ids can only be removed from inside their map. */
 	struct azm_err first = { 0 };
 	struct subids subids = { 0 };
@@ -344,5 +344,5 @@ int layers_gc(const struct state *state, struct azm_err *err)
 		if (idmap_in_child(&subids, sweep, &job, err) < 0)
 			return -1;
 	}
-	return (int)count;
+	return count;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 static void add(struct merged *merged, int *fd)
 {
@@ -40,28 +41,11 @@ void merged_close(struct merged *merged)
 	*merged = (struct merged){ 0 };
 }
 
-static int list(int directory, struct str_list *names, struct azm_err *err)
-{
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir)
-		return err_sys(err, "list directory", NULL);
-	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
-		if (!entry)
-			return errno ? err_sys(err, "list directory", NULL) : 0;
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			str_list_add(names, entry->d_name);
-	}
-}
-
 int merged_names(const struct merged *merged, struct str_list *names, struct azm_err *err)
 {
 	for (size_t i = 0; i < merged->count; i++)
-		if (list(merged->fds[i], names, err) < 0)
-			return -1;
+		if (dir_names(merged->fds[i], names) < 0)
+			return err_sys(err, "list directory", NULL);
 	str_list_sort(names);
 	return 0;
 }

@@ -271,10 +271,9 @@ static void walk(const struct ready *ready, int directory, unsigned depth)
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct stat st;
 
-	for (const struct dirent *entry; dir && !ready->table->full && (entry = readdir(dir));) {
+	for (const struct dirent *entry; dir && !ready->table->full && (entry = dir_next(dir));) {
 		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-			fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (S_ISREG(st.st_mode))
 			walk_file(ready, fd, name, &st);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "snapshots/layers.h"
 #include "snapshots/snapshot.h"
 
@@ -104,15 +105,18 @@ int snapshot_load(const struct state *state, const char *tag, struct snapshot *s
 
 int snapshot_tags(const struct state *state, struct str_list *tags, struct azm_err *err)
 {
-	int fd = open_directory(state, err);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_str_list struct str_list files = { 0 };
+	cleanup_fd int dir = open_directory(state, err);
 
-	if (!dir)
+	if (dir < 0)
 		return -1;
-	for (const struct dirent *entry; (entry = readdir(dir));) {
-		size_t length = strlen(entry->d_name);
-		if (entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0)
-			str_list_addf(tags, "%.*s", (int)length - 5, entry->d_name);
+	if (dir_names(dir, &files) < 0)
+		return err_sys(err, "list snapshots", NULL);
+	for (size_t i = 0; i < files.count; i++) {
+		const char *name = files.items[i];
+		size_t length = strlen(name);
+		if (name[0] != '.' && length > 5 && strcmp(name + length - 5, ".json") == 0)
+			str_list_addf(tags, "%.*s", (int)length - 5, name);
 	}
 	str_list_sort(tags);
 	return 0;

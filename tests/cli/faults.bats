@@ -236,3 +236,23 @@ nothing_left() {
 	wait_for 10 no_new_files || is '' "$(comm -13 "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after")" 'new files'
 	no_processes_left
 }
+
+@test "a directory that cannot be listed is an error, not an empty one" {
+	local command deny=("$BUILD/tests/deny" getdents64=EIO "$AZM")
+	azm volume create "v-$NAME" >/dev/null
+	azm network create "n-$NAME" >/dev/null
+	azm run --name "$NAME" --rootfs "$ROOTFS" -v "v-$NAME:/data" -- /bin/true
+	azm snapshot "$NAME" "s-$NAME" >/dev/null
+	for command in 'ps -a' 'stats --no-stream' 'volume ls' "volume rm v-$NAME" 'volume prune -f' 'network ls' \
+		"network rm n-$NAME" 'network create other' 'snapshots ls'; do
+		# shellcheck disable=SC2086 # words on purpose
+		refused 125 'Input/output error' "${deny[@]}" $command
+	done
+	run "${deny[@]}" gc
+	has "$output" 'warning: what crashed sandboxes left in .* cannot be listed: Input/output error'
+	has "$(azm ps -a)" "^$NAME "
+	azm snapshots rm "s-$NAME" >/dev/null
+	azm rm "$NAME" >/dev/null
+	azm volume rm "v-$NAME" >/dev/null
+	azm network rm "n-$NAME" >/dev/null
+}

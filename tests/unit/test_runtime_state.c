@@ -243,16 +243,15 @@ static int take_name(int number)
 static void of_fifty_runs_with_one_name_one_wins(void **state)
 {
 	struct state store;
-	size_t count;
+	struct azm_err err = { 0 };
+	cleanup_str_list struct str_list names = { 0 };
 
 	(void)state;
 	open_state(&store);
 	assert_int_equal(all_at_once(take_name), 1);
-	char **names = sandbox_names(&store, &count);
-	assert_int_equal(count, 1);
-	assert_string_equal(names[0], "one");
-	free(names[0]);
-	free(names);
+	assert_int_equal(sandbox_names(&store, &names, &err), 0);
+	assert_int_equal(names.count, 1);
+	assert_string_equal(names.items[0], "one");
 	assert_int_equal(access("state/sandboxes/one/winner", F_OK), 0);
 	assert_int_equal(access("state/sandboxes/one/upper", F_OK), 0);
 	state_close(&store);
@@ -290,15 +289,15 @@ static int take_own_name(int number)
 static void reclaiming_takes_nothing_from_a_run_that_begins(void **state)
 {
 	struct state store;
-	size_t count;
+	struct azm_err err = { 0 };
+	cleanup_str_list struct str_list names = { 0 };
 
 	(void)state;
 	open_state(&store);
 	assert_int_equal(all_at_once(take_own_name), MANY);
 	state_reclaim(&store);
-	char **names = sandbox_names(&store, &count);
-	assert_int_equal(count, 0);
-	free(names);
+	assert_int_equal(sandbox_names(&store, &names, &err), 0);
+	assert_int_equal(names.count, 0);
 	state_close(&store);
 }
 
