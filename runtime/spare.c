@@ -84,22 +84,22 @@ static int renew_upper(int dir)
 }
 
 /* An empty log may stay. */
-static int renew_log(int dir)
+static int renew_log(int dir, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? unlinkat(dir, "log", 0) : 0;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? unlinkat(dir, name, 0) : 0;
 }
 
 int spare_give(int sandboxes, const char *name)
 {
-	static const char *const kept[] = { "lock", "upper", "work", "log", "remove-me", NULL };
+	static const char *const kept[] = { "lock", "upper", "work", "log", "log.times", "remove-me", NULL };
 	static const char *const nothing[] = { NULL };
 	cleanup_fd int dir = openat(sandboxes, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	char spare[16];
 
 	if (dir < 0 || empty(sandboxes, name, kept) < 0 || empty(dir, "work", nothing) < 0 || renew_upper(dir) < 0 ||
-		renew_log(dir) < 0)
+		renew_log(dir, "log") < 0 || renew_log(dir, "log.times") < 0)
 		return -1;
 	/* A directory never replaces one that is not empty. */
 	for (int i = 0; i < SPARES; i++) {

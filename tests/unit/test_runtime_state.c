@@ -437,6 +437,7 @@ static void a_spare_directory_is_as_good_as_a_new_one(void **state)
 	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
 		write_file_at(dir, rests[i], "x", 1, 0600);
 	write_file_at(dir, "log", "secret", 6, 0600);
+	write_file_at(dir, "log.times", "when it was said", 16, 0600);
 	assert_int_equal(mkdirat(dir, "work/work", 0), 0);
 	assert_int_equal(mkdirat(dir, "upper/etc", 0755), 0);
 	assert_int_equal(fchmodat(dir, "upper", 0777, 0), 0);
@@ -449,6 +450,7 @@ static void a_spare_directory_is_as_good_as_a_new_one(void **state)
 	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
 		assert_int_equal(faccessat(dir, rests[i], F_OK, 0), -1);
 	assert_int_equal(faccessat(dir, "log", F_OK, 0), -1);
+	assert_int_equal(faccessat(dir, "log.times", F_OK, 0), -1);
 	assert_int_equal(unlinkat(dir, "work", AT_REMOVEDIR), 0); /* it was empty */
 	assert_int_equal(fstatat(dir, "upper", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
