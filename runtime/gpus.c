@@ -23,7 +23,7 @@ enum { GPUS_MOST = 64, LIST_MOST = 1 << 20, CACHE_MOST = 8 << 20 };
 static const char built_in_list[] =
 	"nvidia-smi nvidia-debugdump nvidia-persistenced nvidia-cuda-mps-control "
 	"nvidia-cuda-mps-server libcuda.so libcudadebugger.so libnvcuvid.so libnvidia-allocator.so "
-	"libnvidia-api.so libnvidia-cfg.so libnvidia-compiler.so libnvidia-egl-gbm.so "
+	"libnvidia-api.so libnvidia-cbl.so libnvidia-cfg.so libnvidia-compiler.so libnvidia-egl-gbm.so "
 	"libnvidia-egl-wayland.so libnvidia-eglcore.so libnvidia-encode.so libnvidia-fatbinaryloader.so "
 	"libnvidia-fbc.so libnvidia-glcore.so libnvidia-glsi.so libnvidia-glvkspirv.so "
 	"libnvidia-gpucomp.so libnvidia-gtk2.so libnvidia-gtk3.so libnvidia-ifr.so libnvidia-ml.so "
@@ -31,7 +31,9 @@ static const char built_in_list[] =
 	"libnvidia-opticalflow.so libnvidia-pkcs11.so libnvidia-pkcs11-openssl3.so "
 	"libnvidia-ptxjitcompiler.so libnvidia-rtcore.so libnvidia-tls.so libnvidia-vksc-core.so "
 	"libnvoptix.so libEGL_nvidia.so libGLX_nvidia.so libGLESv1_CM_nvidia.so libGLESv2_nvidia.so "
-	"libvdpau_nvidia.so";
+	"libvdpau_nvidia.so libnvidia-wfb.so "
+	/* What finds the driver's: one that fits it, also where the image has none or Mesa's. */
+	"libGL.so libGLX.so libGLdispatch.so libOpenGL.so libGLESv1_CM.so libGLESv2.so libEGL.so libOpenCL.so";
 
 static const char *driver_root(void)
 {
@@ -138,6 +140,26 @@ static int add_node(const char *name, bool required, struct mount_plan *plan, st
 	if (!required && access(host, F_OK) < 0)
 		return 0;
 	return device_add(host, inside, plan, err);
+}
+
+/* One node for each right of a part of a GPU (MIG); the host's administrator gives them to users by their modes. */
+static int add_capabilities(struct mount_plan *plan, struct azm_err *err)
+{
+	static const char directory[] = "nvidia-caps", prefix[] = "nvidia-cap";
+	cleanup_free char *path = xasprintf("%s/dev/%s", driver_root(), directory);
+	cleanup_dir DIR *dir = opendir(path);
+	uint64_t number;
+
+	for (const struct dirent *entry; dir && (entry = dir_next(dir));) {
+		if (!str_starts(entry->d_name, prefix) ||
+			!str_to_u64(entry->d_name + strlen(prefix), 1 << 20, &number) ||
+			faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) < 0)
+			continue;
+		cleanup_free char *name = xasprintf("%s/%s", directory, entry->d_name);
+		if (add_node(name, true, plan, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int add_gpu(const struct gpu *gpu, struct mount_plan *plan, struct azm_err *err)
@@ -361,6 +383,8 @@ int gpus_plan(const struct config *config, struct mount_plan *plan, struct azm_e
 	for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
 		if (add_node(optional[i], false, plan, err) < 0)
 			return -1;
+	if (add_capabilities(plan, err) < 0)
+		return -1;
 	read_list(&names);
 	return add_libraries(&names, plan, err) < 0 ? -1 : add_programs(&names, plan, err);
 }

@@ -43,7 +43,7 @@ teardown() { remove_sandboxes; }
 }
 
 # A driver as it looks on disk: nodes (links to harmless ones), what the kernel's part says, libraries in a cache, tools.
-make_driver() {
+make_driver() { # LIBRARY...: besides the usual ones
 	local root=$BATS_TEST_TMPDIR/driver name minor
 	mkdir -p "$root"/{dev,etc,usr/bin,lib} "$root"/proc/driver/nvidia/gpus/{a,b}
 	for name in nvidia0 nvidia1 nvidiactl nvidia-uvm; do
@@ -53,7 +53,10 @@ make_driver() {
 		printf 'Model: \t\t Fake\nGPU UUID: \t GPU-0000%s\nDevice Minor: \t %s\n' $minor $minor \
 			>"$root/proc/driver/nvidia/gpus/$(tr 01 ab <<<$minor)/information"
 	done
-	for name in libcuda.so.1 libnvidia-ml.so.1 libother.so.1; do
+	mkdir "$root/dev/nvidia-caps"
+	ln -s /dev/zero "$root/dev/nvidia-caps/nvidia-cap2"
+	ln -s "$root/none" "$root/dev/nvidia-caps/nvidia-cap1" # as one that we may not open
+	for name in libcuda.so.1 libnvidia-ml.so.1 libother.so.1 "$@"; do
 		${CC:-cc} -shared -nostdlib -o "$root/lib/$name.535" -Wl,-soname,$name -x c /dev/null 2>/dev/null ||
 			skip "no C compiler to make libraries with"
 		ln -s $name.535 "$root/lib/$name"
@@ -66,9 +69,11 @@ make_driver() {
 }
 
 @test "--gpus: nodes, libraries and tools of the driver, with the variables that find them" {
-	make_driver
+	local name
+	local neutral=(libGL.so.1 libEGL.so.1 libOpenCL.so.1 libGLX_nvidia.so.0 libEGL_nvidia.so.0 libnvidia-opencl.so.1 libnvidia-cbl.so.1)
+	make_driver "${neutral[@]}" libGLU.so.1
 	run sandbox --gpus all -e LD_LIBRARY_PATH=/mine -- sh -c '
-		cd /dev; ls nvidia*; cd .azm/nvidia; ls lib64; echo $LD_LIBRARY_PATH; echo $PATH; nvidia-smi
+		cd /dev; ls -d nvidia*; ls nvidia-caps; head -c 1 nvidia-caps/nvidia-cap2 | od -An -c; cd .azm/nvidia; ls lib64; echo $LD_LIBRARY_PATH; echo $PATH; nvidia-smi
 		head -c 1 /dev/nvidia1 | od -An -c; echo x > lib64/libcuda.so.1'
 	has "$output" '^nvidia-uvm$'
 	has "$output" '^nvidia0$'
@@ -76,7 +81,11 @@ make_driver() {
 	has "$output" '^nvidiactl$'
 	has "$output" '^libcuda.so.1$'
 	has "$output" '^libnvidia-ml.so.1$'
-	has_not "$output" libother
+	has_not "$output" 'libother|libGLU|nvidia-cap1'
+	for name in "${neutral[@]}"; do
+		has "$output" "^$name$"
+	done
+	has "$output" '^nvidia-cap2$'
 	has "$output" '^/mine:/dev/.azm/nvidia/lib64$'
 	has "$output" ':/dev/.azm/nvidia/bin$'
 	has "$output" '^smi$'
