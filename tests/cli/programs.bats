@@ -7,7 +7,9 @@ load ../lib/host_usr
 
 setup_file() {
 	make_host_usr
-	export GIT_CONFIG_GLOBAL=$BATS_FILE_TMPDIR/gitconfig
+	# git before 2.32 knows no GIT_CONFIG_GLOBAL.
+	export GIT_CONFIG_GLOBAL=$BATS_FILE_TMPDIR/config/git/config XDG_CONFIG_HOME=$BATS_FILE_TMPDIR/config
+	mkdir -p "${GIT_CONFIG_GLOBAL%/*}"
 	printf '[user]\n\tname = user\n\temail = user@example.org\n[init]\n\tdefaultBranch = main\n' |
 		tee "$GIT_CONFIG_GLOBAL" >"$IMAGE/root/.gitconfig"
 }

@@ -2,12 +2,14 @@
 /* tests/lib/probe_acts.c: workloads that behave badly in one chosen way. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +209,26 @@ static int hold(int argc, char **argv)
 }
 
 /* Write N bytes to standard output, and a last line to standard error. */
+static int with_key(int argc, char **argv)
+{
+	(void)argc;
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
+		syscall(SYS_add_key, "user", argv[1], "secret", 6ul, KEY_SPEC_SESSION_KEYRING) < 0) {
+		perror("probe: make a key");
+		return 1;
+	}
+	execvp(argv[2], argv + 2);
+	perror(argv[2]);
+	return 1;
+}
+
+static int find_key(int argc, char **argv)
+{
+	(void)argc;
+	fact("key", "%s", result(syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", argv[1], 0)));
+	return 0;
+}
+
 static int flood(int argc, char **argv)
 {
 	static char line[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n";
@@ -234,6 +256,8 @@ const struct probe_row probe_acts[] = {
 	{ "fill", fill, 2, 1, "PATH N: write up to N MiB" },
 	{ "set-id", set_id, 1, 1, "PATH: make it set-id in every way" },
 	{ "hold", hold, 0, 1, "say up, live until stdin ends" },
+	{ "with-key", with_key, 2, 1, "NAME COMMAND...: run it with a session keyring that holds a key" },
+	{ "find-key", find_key, 1, 1, "NAME: look for it in the session keyring" },
 	{ "flood", flood, 1, 1, "N: N bytes to stdout" },
 	{ 0 },
 };

@@ -154,6 +154,20 @@ check_caps() { # EFFECTIVE: the five sets of $output
 	is '' "$(grep -Ev '^env=(PATH|HOME|HOSTNAME|TERM|USER|LANG)=' <<<"$output")" 'unexpected variables'
 }
 
+@test "keys in the caller's session keyring stay outside" {
+	local all=$BATS_TEST_TMPDIR/all.json key=azm-test-$$ name
+	name=$(new_name)
+	echo '{"defaultAction": "SCMP_ACT_ALLOW"}' >"$all"
+	with_key() { "$PROBE" with-key "$key" "$@"; }
+	with_key true || skip "this host refuses keyrings"
+	is 'key=ok' "$(with_key "$PROBE" find-key "$key")" # else the rest would say nothing
+	is 'key=ENOSYS' "$(with_key "$AZM" run --rm --rootfs "$ROOTFS" -- /bin/probe find-key "$key")"
+	# The filter's answer is not the only reason.
+	is 'key=ENOKEY' "$(with_key "$AZM" run --rm --rootfs "$ROOTFS" --seccomp "$all" -- /bin/probe find-key "$key")"
+	with_key "$AZM" run -d --name "$name" --rootfs "$ROOTFS" --seccomp "$all" -- /bin/probe sleep-forever
+	is 'key=ENOKEY' "$(with_key "$AZM" exec "$name" /bin/probe find-key "$key")"
+}
+
 @test "t-w4: set-id bits cannot be put on files of the workspace by another user" {
 	local work=$BATS_TEST_TMPDIR/work
 	mkdir "$work"
