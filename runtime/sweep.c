@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ enum {
 	TICK_NS = 20 * 1000 * 1000,
 	SKEW_S = 5,
 	MARK_MAX = 64 << 20,
+	PATHS_MOST = 4, /* PATH_MAX as often as that is the longest path looked at */
 };
 
 struct walk {
@@ -178,9 +180,37 @@ static void look_at(struct walk *walk, struct guard_place *place, int parent, co
 		guard_check_entry(walk->guard, place, parent, name, &st);
 }
 
+/* By steps, where the path is longer than the kernel takes: a program inside can go as deep as it likes. Each level
+ * costs what its whole path does, so there is an end all the same. */
+static int open_below(int root, const char *path)
+{
+	cleanup_fd int at = -1;
+
+	if (strlen(path) > PATHS_MOST * PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	while (strlen(path) >= PATH_MAX) {
+		char part[PATH_MAX];
+		snprintf(part, sizeof part, "%s", path);
+		char *slash = strrchr(part, '/'); /* no component is that long */
+		if (!slash) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		*slash = '\0';
+		cleanup_fd int above = steal_fd(&at);
+		at = resolve_in_root(above < 0 ? root : above, part, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+		if (at < 0)
+			return -1;
+		path += slash - part + 1;
+	}
+	return resolve_in_root(at < 0 ? root : at, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
 static void look_into(struct walk *walk, const char *directory)
 {
-	int fd = resolve_in_root(walk->root, *directory ? directory : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	int fd = open_below(walk->root, directory);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct guard_place place =
 		walk->guard ? guard_check_enter(directory) : (struct guard_place){ .path = directory };

@@ -574,6 +574,18 @@ for name in "docker.sock", "other.sock", "keyring":
 	has "$output" '.mise.toml moved aside'
 }
 
+@test "t-w4: set-id bits deeper than a path can say are found, or it is said that nobody looked" {
+	local name
+	name=$(printf 'd%.0s' {1..200})
+	run in_work 'deeper() { for i in $(seq $1); do mkdir '"$name"' && cd -P '"$name"' || exit 1; done; }
+		deeper 30; cp /bin/busybox tool; chmod 4755 tool; deeper 60; cp /bin/busybox tool; chmod 4755 tool'
+	is 0 "$status"
+	is 1 "$(grep -c 'took the set-id bits from .*/tool, which' <<<"$output")"
+	has "$output" '[0-9]+ files or directories below .* could not be looked at: find .* -perm /6000'
+	is 1 "$(find . -name tool -perm /6000 | wc -l)"
+	is 2 "$(find . -name tool | wc -l)"
+}
+
 @test "t-w4: file systems that are mounted in the workspace are looked at as well" {
 	mkdir "$BATS_TEST_TMPDIR/run" mounted proc
 	chmod 700 "$BATS_TEST_TMPDIR/run"
