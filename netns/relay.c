@@ -23,12 +23,7 @@
  * that flow does not read, which is all that holding back takes.
  *
  * A pair works a bounded number of steps an event and then queues behind the others, so bulk does not starve messages.
- * Falling asleep and being woken takes longer than moving a message does. While answers keep coming within
- * PATIENCE_MOST_NS, the thread looks on for about that long, giving its CPU to whoever wants it, before it sleeps; the
- * first waits that take longer end that, so slow traffic and idle connections cost nothing. (One request at a time went
- * through half as fast again, 64 at once lost nothing.) Where somebody else wants the CPU meanwhile, being woken is as
- * fast as looking on and takes half the processor time: the thread sleeps at once, for some hundred waits or more. The
- * same goes for a single CPU.
+ * How the thread waits when there is nothing to do is in relay_wait.c.
  *
  * Ended pairs are freed after the batch of events that may still point to them; descriptors are taken out of epoll
  * before they are closed, because a child between fork() and exec() keeps their file alive.
@@ -36,24 +31,16 @@
 #include "netns/relay.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "netns/relay_internal.h"
 
 enum {
-	PATIENCE_FIRST_NS = 10000,
-	PATIENCE_MOST_NS = 50000,
-	CROWDED_NS = 3000,	/* a look and giving way that took longer: was somebody else on the CPU? */
-	CROWDED_LEAST = 256,	/* waits not to look on after that; more and more when it happens again and again, */
-	CROWDED_MOST = 1 << 16, /* because whoever gives way to many waits for all of them */
-	STEPS = 8,		/* of each flow, before others get their turn */
+	STEPS = 8, /* of each flow, before others get their turn */
 	EVENTS = 64
 };
 
@@ -124,6 +111,10 @@ static void end_ready(struct pair *pair, struct end *end, uint32_t events)
 {
 	if (pair->dead)
 		return;
+	if (pair->relay->wait.place) {
+		pair->relay->wait.place = false;
+		relay_stay_near(&pair->relay->wait, pair->end[0].fd, pair->end[1].fd);
+	}
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		end->readable = true;
 	if (events & EPOLLOUT)
@@ -262,82 +253,10 @@ static void bury(struct relay *relay)
 	}
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* The next event came after @took ns: would looking on for as long as allowed have caught it? */
-static void learn_patience(struct relay *relay, int64_t took)
-{
-	if (relay->crowded) {
-		relay->crowded--;
-		return;
-	}
-	if (relay->patience_most && took < relay->patience_most)
-		relay->patience = relay->patience ? 2 * relay->patience : PATIENCE_FIRST_NS;
-	else
-		relay->patience = relay->patience > PATIENCE_FIRST_NS ? relay->patience / 2 : 0;
-	if (relay->patience > relay->patience_most)
-		relay->patience = relay->patience_most;
-}
-
-/* Whether another process has had our CPU since we were asked last. */
-static bool gave_way(struct relay *relay)
-{
-	struct rusage usage;
-
-	if (getrusage(RUSAGE_THREAD, &usage) < 0 || usage.ru_nivcsw == relay->gave_way)
-		return false;
-	relay->gave_way = usage.ru_nivcsw;
-	return true;
-}
-
-/* Look on for a while. Return: as epoll_wait() that does not wait */
-static int look_on(struct relay *relay, struct epoll_event *events, int64_t start)
-{
-	int64_t last = start;
-
-	while (last - start < relay->patience) {
-		int count = epoll_wait(relay->epoll, events, EVENTS, 0);
-		if (count != 0) {
-			relay->caution -= relay->caution / 16;
-			return count;
-		}
-		sched_yield();
-		int64_t now = now_ns();
-		/* An interrupt takes as long, but hands the CPU to nobody. */
-		if (now - last > CROWDED_NS && gave_way(relay)) {
-			relay->patience = 0;
-			relay->caution = relay->caution < CROWDED_LEAST ? CROWDED_LEAST : 4 * relay->caution;
-			if (relay->caution > CROWDED_MOST)
-				relay->caution = CROWDED_MOST;
-			relay->crowded = relay->caution;
-		}
-		last = now;
-	}
-	return 0;
-}
-
-static int await(struct relay *relay, struct epoll_event *events, int timeout_ms)
-{
-	int64_t start = now_ns();
-	int count = look_on(relay, events, start);
-
-	if (count != 0)
-		return count;
-	count = epoll_wait(relay->epoll, events, EVENTS, timeout_ms);
-	learn_patience(relay, now_ns() - start);
-	return count;
-}
-
 int relay_turn(struct relay *relay, int timeout_ms)
 {
 	struct epoll_event events[EVENTS];
-	int count = STAILQ_EMPTY(&relay->turns) ? await(relay, events, timeout_ms)
+	int count = STAILQ_EMPTY(&relay->turns) ? relay_wait_for(&relay->wait, relay->epoll, events, EVENTS, timeout_ms)
 						: epoll_wait(relay->epoll, events, EVENTS, 0);
 
 	if (count < 0 && errno != EINTR)
@@ -376,9 +295,7 @@ struct relay *relay_new(struct azm_err *err)
 		return NULL;
 	}
 	relay->epoll = steal_fd(&epoll);
-	cpu_set_t cpus;
-	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) > 1)
-		relay->patience_most = PATIENCE_MOST_NS;
+	relay_wait_init(&relay->wait);
 	LIST_INIT(&relay->pairs);
 	LIST_INIT(&relay->dead);
 	STAILQ_INIT(&relay->turns);

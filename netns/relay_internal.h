@@ -6,6 +6,7 @@
 
 #include "netns/relay.h"
 #include "netns/relay_pipe.h"
+#include "netns/relay_wait.h"
 
 enum { RELAY_BUFFER_BYTES = 64 * 1024 };
 
@@ -48,11 +49,7 @@ _Static_assert(sizeof(struct pair) <= 192, "thousands of idle pairs must stay ch
 struct relay {
 	int epoll;
 	unsigned long ended;
-	int64_t patience;      /* ns to look on before sleeping, learnt from the last waits */
-	int64_t patience_most; /* 0 where there is one CPU */
-	unsigned caution;      /* how many the next time */
-	long gave_way;	       /* times the CPU was taken from this thread */
-	unsigned crowded;      /* waits for which not to look on, because others need the CPU */
+	struct relay_wait wait;
 	LIST_HEAD(pair_list, pair) pairs;
 	struct pair_list dead;
 	STAILQ_HEAD(pair_queue, pair) turns;

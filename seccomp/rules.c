@@ -338,6 +338,11 @@ struct rule rule_supervisor(enum supervisor_rule which)
 	case SUPERVISOR_IOCTL:
 		relay_ioctl(&r);
 		return r;
+	case SUPERVISOR_OWN:
+		load_arg(&r, 0);
+		if_equal(&r, 0, ANSWER_ALLOW);
+		answer(&r, EPERM);
+		return r;
 	case SUPERVISOR_NO_EXEC:
 		load_arg(&r, 2);
 		if_any_bit(&r, PROT_EXEC, EPERM);

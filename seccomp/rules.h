@@ -31,6 +31,7 @@ enum supervisor_rule {
 	SUPERVISOR_CLONE,   /* threads and copies of the process, no namespaces */
 	SUPERVISOR_SOCKET,  /* the sandbox's families, and NETLINK_SOCK_DIAG */
 	SUPERVISOR_IOCTL,   /* terminals and bytes waiting */
+	SUPERVISOR_OWN,	    /* the first argument, a thread's id, is 0 */
 	SUPERVISOR_NO_EXEC, /* memory that is not executable */
 };
 
