@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "rootfs-tools/bundle.h"
 
 int command_operands(
 	const char *name, void *config, int argc, char **argv, const char **operands, int limit, struct azm_err *err)
@@ -34,6 +35,39 @@ int command_operands(
 		operands[count++] = argv[at];
 	}
 	return count;
+}
+
+int source_choice_platform(void *config, const char *value, struct azm_err *err)
+{
+	struct source_choice *choice = config;
+
+	platform_free(&choice->platform);
+	choice->platform_given = true;
+	return platform_parse(value, &choice->platform, err);
+}
+
+int source_choice_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	((struct source_choice *)config)->tag = value;
+	return 0;
+}
+
+struct source_options source_choice_options(struct source_choice *choice, int scratch, uint64_t limit)
+{
+	if (!choice->platform.os)
+		choice->platform = bundle_platform();
+	return (struct source_options){ .platform = &choice->platform,
+		.platform_given = choice->platform_given,
+		.tag = choice->tag,
+		.scratch = scratch,
+		.limit = limit,
+		.registry = &choice->registry };
+}
+
+void source_choice_free(struct source_choice *choice)
+{
+	platform_free(&choice->platform);
+	registry_options_free(&choice->registry);
 }
 
 int watch_signals(struct azm_err *err)

@@ -2,6 +2,8 @@
 /* rootfs-tools/commands.h: the commands of azm-rootfs. Each has a file of its own and a row in main.c. */
 #pragma once
 #include "base/options.h"
+#include "rootfs-tools/registry.h"
+#include "rootfs-tools/source.h"
 
 extern const struct program rootfs_program;
 
@@ -64,6 +66,28 @@ int verify_main(int argc, char **argv);
  */
 [[gnu::nonnull]] int command_operands(
 	const char *name, void *config, int argc, char **argv, const char **operands, int limit, struct azm_err *err);
+
+/* What a command is told about the image it reads; its configuration begins with this. */
+struct source_choice {
+	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
+	struct platform platform;
+	bool platform_given;
+	const char *tag;
+};
+
+#define SOURCE_CHOICE_ROWS                                                                                             \
+	{ 0, "platform", "OS/ARCH[/VARIANT]", source_choice_platform,                                                  \
+		"which image of several (default: this machine's)" },                                                  \
+	{                                                                                                              \
+		't', "tag", "NAME", source_choice_tag, "which image of several, by its tag or whole name"              \
+	}
+
+int source_choice_platform(void *config, const char *value, struct azm_err *err);
+int source_choice_tag(void *config, const char *value, struct azm_err *err);
+
+/** source_choice_options() - for source_open(), as long as @choice is there. Whatever was not said has its default. */
+[[gnu::nonnull]] struct source_options source_choice_options(struct source_choice *choice, int scratch, uint64_t limit);
+[[gnu::nonnull]] void source_choice_free(struct source_choice *choice);
 
 /**
  * watch_signals() - hold back the signals that end a program, so that what is half made can be removed first

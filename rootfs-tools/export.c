@@ -14,17 +14,15 @@
 #include "base/cleanup.h"
 #include "base/json_out.h"
 #include "base/str.h"
-#include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/image_format.h"
 #include "rootfs-tools/image_input.h"
 #include "rootfs-tools/scratch.h"
 
 struct exporting {
-	const char *operands[2]; /* SRC, OUT */
-	struct platform platform;
-	bool platform_given;
-	const char *tag, *name;
+	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS */
+	const char *operands[2];   /* SRC, OUT */
+	const char *name;
 	enum wanted_format wanted;
 	struct layer_write_options options;
 	enum progress_style style;
@@ -38,21 +36,6 @@ struct exporting {
 };
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-static int set_platform(void *config, const char *value, struct azm_err *err)
-{
-	struct exporting *e = config;
-
-	platform_free(&e->platform);
-	e->platform_given = true;
-	return platform_parse(value, &e->platform, err);
-}
-
-static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct exporting *)config)->tag = value;
-	return 0;
-}
 
 static int set_name(void *config, const char *value, struct azm_err *err)
 {
@@ -95,8 +78,7 @@ const struct option_row export_options[] = {
 		"oci: a layout directory, or an archive of one where OUT ends in .tar; docker: as docker save" },
 	{ 0, "compress", "gzip|zstd|none", set_compress, "how layers are compressed in an OCI image (default gzip)" },
 	{ 0, "name", "NAME[:TAG]", set_name, "what the image is called in the result" },
-	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
-	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
+	SOURCE_CHOICE_ROWS,
 	{ 'q', "quiet", NULL, set_quiet, "no progress display" },
 	{ 0, "json", NULL, set_json, "progress and result as JSON lines on standard output" },
 	OPTIONS_END,
@@ -113,8 +95,6 @@ static int parse(struct exporting *e, int argc, char **argv, struct azm_err *err
 			count ? "where is the image to be written?" : "what, and where to?");
 		return err_hint(err, "%s export DIR image.tar", rootfs_program.name);
 	}
-	if (!e->platform_given)
-		e->platform = bundle_platform();
 	if (source_parse(e->operands[1], &e->out, err) < 0)
 		return -1;
 	if (e->out.tag && e->name)
@@ -127,11 +107,7 @@ static int parse(struct exporting *e, int argc, char **argv, struct azm_err *err
 static int copy(struct exporting *e, struct image_writer *writer, struct azm_err *err)
 {
 	cleanup_fd int scratch = scratch_directory(err);
-	const struct source_options options = { .platform = &e->platform,
-		.platform_given = e->platform_given,
-		.tag = e->tag,
-		.scratch = scratch,
-		.limit = UINT64_MAX };
+	const struct source_options options = source_choice_options(&e->from, scratch, UINT64_MAX);
 	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
 
 	if (scratch < 0 || image_input_open(e->operands[0], &options, &e->job, &input, err) < 0)
@@ -192,6 +168,6 @@ int export_main(int argc, char **argv)
 	if (result == 0)
 		result = write_image(&e, &err);
 	source_name_free(&e.out);
-	platform_free(&e.platform);
+	source_choice_free(&e.from);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }

@@ -15,7 +15,6 @@
 #include "base/io.h"
 #include "base/json_out.h"
 #include "base/str.h"
-#include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/image_input.h"
 #include "rootfs-tools/scratch.h"
@@ -23,30 +22,13 @@
 enum show { SHOW_TEXT, SHOW_JSON, SHOW_RAW, SHOW_CONFIG };
 
 struct inspect {
+	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS */
 	const char *operands[1];
-	struct platform platform;
-	bool platform_given;
-	const char *tag;
 	enum show show;
 	struct job job;
 };
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-static int set_platform(void *config, const char *value, struct azm_err *err)
-{
-	struct inspect *n = config;
-
-	platform_free(&n->platform);
-	n->platform_given = true;
-	return platform_parse(value, &n->platform, err);
-}
-
-static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct inspect *)config)->tag = value;
-	return 0;
-}
 
 static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
 {
@@ -70,8 +52,7 @@ const struct option_row inspect_options[] = {
 	{ 0, "json", NULL, set_json, "one JSON object: digests, platform, layers, configuration" },
 	{ 0, "raw", NULL, set_raw, "the manifest, byte by byte (of docker-archives, manifest.json)" },
 	{ 0, "config", NULL, set_config, "the image configuration, byte by byte" },
-	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
-	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
+	SOURCE_CHOICE_ROWS,
 	OPTIONS_END,
 };
 
@@ -281,11 +262,7 @@ static int inspect(struct inspect *n, struct azm_err *err)
 {
 	cleanup_fd int signals = watch_signals(err);
 	cleanup_fd int scratch = signals < 0 ? -1 : scratch_directory(err);
-	const struct source_options options = { .platform = &n->platform,
-		.platform_given = n->platform_given,
-		.tag = n->tag,
-		.scratch = scratch,
-		.limit = UINT64_MAX };
+	const struct source_options options = source_choice_options(&n->from, scratch, UINT64_MAX);
 	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
 
 	if (scratch < 0)
@@ -311,11 +288,8 @@ int inspect_main(int argc, char **argv)
 	int result = command_operands("inspect", &n, argc, argv, n.operands, 1, &err);
 	if (result == 0)
 		result = err_msg(&err, EINVAL, "inspect", NULL, "which image?");
-	if (result > 0) {
-		if (!n.platform_given)
-			n.platform = bundle_platform();
+	if (result > 0)
 		result = inspect(&n, &err);
-	}
-	platform_free(&n.platform);
+	source_choice_free(&n.from);
 	return result < 0 ? err_print(&err, rootfs_program.name) : 0;
 }

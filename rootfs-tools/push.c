@@ -19,7 +19,6 @@
 #include "base/json_out.h"
 #include "base/str.h"
 #include "base/tree.h"
-#include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/image_input.h"
 #include "rootfs-tools/registry.h"
@@ -30,12 +29,9 @@ enum { WRITTEN_PERCENT = 50 };
 static const char docker_prefix[] = "docker://";
 
 struct push {
-	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
-	const char *operands[2];	  /* SRC, REF */
+	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS, REGISTRY_OPTION_ROWS */
+	const char *operands[2];   /* SRC, REF */
 	struct reference target;
-	struct platform platform;
-	bool platform_given;
-	const char *tag;
 	struct layer_write_options layers_as;
 	enum progress_style style;
 
@@ -46,21 +42,6 @@ struct push {
 };
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-static int set_platform(void *config, const char *value, struct azm_err *err)
-{
-	struct push *p = config;
-
-	platform_free(&p->platform);
-	p->platform_given = true;
-	return platform_parse(value, &p->platform, err);
-}
-
-static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct push *)config)->tag = value;
-	return 0;
-}
 
 static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
 {
@@ -75,8 +56,7 @@ static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_u
 }
 
 const struct option_row push_options[] = {
-	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
-	{ 't', "tag", "NAME", set_tag, "which image of several in an archive, by its tag or whole name" },
+	SOURCE_CHOICE_ROWS,
 	{ 'q', "quiet", NULL, set_quiet, "no progress display" },
 	{ 0, "json", NULL, set_json, "progress and result as JSON lines on standard output" },
 	REGISTRY_OPTION_ROWS,
@@ -104,8 +84,6 @@ static int parse(struct push *p, int argc, char **argv, struct azm_err *err)
 			count ? "under which name in which registry?" : "what, and to where?");
 		return err_hint(err, "%s push SRC REGISTRY/NAME:TAG", rootfs_program.name);
 	}
-	if (!p->platform_given)
-		p->platform = bundle_platform();
 	return parse_target(p, err);
 }
 
@@ -183,7 +161,7 @@ static int send_layout(struct push *p, struct registry_client *client, const cha
 {
 	cleanup_source struct source source = { .fd = -1 };
 	const struct source_name name = { .kind = SOURCE_OCI_DIRECTORY, .path = (char *)path };
-	const struct source_options options = { .platform = &p->platform, .scratch = -1, .limit = UINT64_MAX };
+	const struct source_options options = { .platform = &p->from.platform, .scratch = -1, .limit = UINT64_MAX };
 	const enum progress_style style = p->job.progress.style;
 
 	/* What was made is for whatever machine it is for: that has been said already. */
@@ -227,14 +205,7 @@ static int push_input(struct push *p, struct registry_client *client, struct reg
 	cleanup_fd int scratch = scratch_directory(err);
 	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
 	cleanup_free char *from = other_repository(p);
-	const struct source_options options = {
-		.platform = &p->platform,
-		.platform_given = p->platform_given,
-		.tag = p->tag,
-		.scratch = scratch,
-		.limit = UINT64_MAX,
-		.registry = &p->registry,
-	};
+	const struct source_options options = source_choice_options(&p->from, scratch, UINT64_MAX);
 
 	if (scratch < 0 || image_input_open(p->operands[0], &options, &p->job, &input, err) < 0)
 		return -1;
@@ -274,7 +245,7 @@ static int push(struct push *p, struct azm_err *err)
 	job_limit_memory();
 	progress_begin(&p->job.progress, p->style, rootfs_program.name);
 	p->job.progress.steady = true;
-	struct registry *registry = registry_open(&p->target, &p->registry, true, err);
+	struct registry *registry = registry_open(&p->target, &p->from.registry, true, err);
 	struct registry_client *client = registry ? registry_client_new(registry, tick, &p->job, err) : NULL;
 	int result = client ? push_input(p, client, registry, err) : -1;
 	progress_end(&p->job.progress);
@@ -294,7 +265,6 @@ int push_main(int argc, char **argv)
 	if (result == 0)
 		result = push(&p, &err);
 	reference_free(&p.target);
-	platform_free(&p.platform);
-	registry_options_free(&p.registry);
+	source_choice_free(&p.from);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }

@@ -30,14 +30,11 @@
 #define MAX_SIZE_DEFAULT (128ull << 30)
 
 struct unpack {
-	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */
+	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS, REGISTRY_OPTION_ROWS */
 	const char *command;
 	const char *operands[2]; /* SRC, DIR or NAME */
 	bool to_store;
 	struct source_name source;
-	struct platform platform;
-	const char *tag;
-	bool platform_given;
 	uint64_t max_size;
 	enum progress_style style;
 
@@ -50,21 +47,6 @@ struct unpack {
 };
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-static int set_platform(void *config, const char *value, struct azm_err *err)
-{
-	struct unpack *u = config;
-
-	platform_free(&u->platform);
-	u->platform_given = true;
-	return platform_parse(value, &u->platform, err);
-}
-
-static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct unpack *)config)->tag = value;
-	return 0;
-}
 
 static int set_max_size(void *config, const char *value, struct azm_err *err)
 {
@@ -96,9 +78,7 @@ static int set_store(void *config, [[maybe_unused]] const char *value, [[maybe_u
 #define COMMON_ROWS                                                                                                    \
 	{ 0, "store", NULL, set_store,                                                                                 \
 		"keep its layers in the image store, for `azm-sandbox run --rootfs azm:NAME`" },                       \
-		{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform,                                                    \
-			"which image of several (default: this machine's)" },                                          \
-		{ 't', "tag", "NAME", set_tag, "which image of several in an archive, by its tag or whole name" },     \
+		SOURCE_CHOICE_ROWS,                                                                                    \
 		{ 0, "max-size", "SIZE", set_max_size, "largest sum of all files (default 128g)" },                    \
 		{ 'q', "quiet", NULL, set_quiet, "no progress display" },                                              \
 	{                                                                                                              \
@@ -131,8 +111,6 @@ static int parse(struct unpack *u, int argc, char **argv, struct azm_err *err)
 	}
 	if (u->to_store && u->operands[1] && !(u->name = store_name(u->operands[1], err)))
 		return -1;
-	if (!u->platform_given)
-		u->platform = bundle_platform();
 	return (pull ? source_parse_image : source_parse)(u->operands[0], &u->source, err);
 }
 
@@ -141,7 +119,7 @@ static int parse(struct unpack *u, int argc, char **argv, struct azm_err *err)
 /* Nothing says how it is to be run. */
 static int write_plain_config(const struct unpack *u, struct azm_err *err)
 {
-	const struct bundle_config config = bundle_plain_config(u->platform.architecture, "azm-rootfs unpack");
+	const struct bundle_config config = bundle_plain_config(u->from.platform.architecture, "azm-rootfs unpack");
 
 	return bundle_write_config(u->staging.fd, &config, err);
 }
@@ -179,14 +157,7 @@ static int unpack_image(struct unpack *u, struct source *source, struct azm_err 
 static int unpack_source(struct unpack *u, struct azm_err *err)
 {
 	cleanup_source struct source source = { .fd = -1 };
-	const struct source_options options = {
-		.platform = &u->platform,
-		.platform_given = u->platform_given,
-		.tag = u->tag,
-		.scratch = u->staging.fd,
-		.limit = u->max_size,
-		.registry = &u->registry,
-	};
+	const struct source_options options = source_choice_options(&u->from, u->staging.fd, u->max_size);
 
 	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
 		return -1;
@@ -243,21 +214,14 @@ static int put_into_store(struct unpack *u, const struct store *store, struct az
 {
 	cleanup_source struct source source = { .fd = -1 };
 	cleanup_store_image struct store_image image = { 0 };
-	const struct source_options options = {
-		.platform = &u->platform,
-		.platform_given = u->platform_given,
-		.tag = u->tag,
-		.scratch = store->partial,
-		.measure = true,
-		.limit = u->max_size,
-		.registry = &u->registry,
-	};
+	struct source_options options = source_choice_options(&u->from, store->partial, u->max_size);
 	char manifest[DIGEST_TEXT_SIZE] = "";
 
+	options.measure = true;
 	if (source_open(&u->source, &options, &u->job, &source, err) < 0)
 		return -1;
 	if (!u->name)
-		u->name = source_store_name(&u->source, &source, u->tag, err);
+		u->name = source_store_name(&u->source, &source, u->from.tag, err);
 	if (source.remote)
 		digest_text(&source.image.manifest_digest, manifest);
 	if (!u->name || store_unpack(store, &source, u->name, source.remote ? manifest : NULL, u->max_size, &u->job,
@@ -324,9 +288,8 @@ static int run(const char *command, int argc, char **argv)
 	if (result == 0)
 		result = u.to_store ? unpack_to_store(&u, &err) : unpack(&u, &err);
 	source_name_free(&u.source);
-	platform_free(&u.platform);
 	free(u.name);
-	registry_options_free(&u.registry);
+	source_choice_free(&u.from);
 	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }
 

@@ -26,7 +26,6 @@
 #include "base/json_out.h"
 #include "base/str.h"
 #include "mount/host_overlay.h"
-#include "rootfs-tools/bundle.h"
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/image_input.h"
 #include "rootfs-tools/scratch.h"
@@ -38,11 +37,9 @@
 enum { EXIT_DIFFERS = 1 };
 
 struct verify {
-	const char *operands[2]; /* SRC, or DIR and SRC */
+	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS */
+	const char *operands[2];   /* SRC, or DIR and SRC */
 	int count;
-	struct platform platform;
-	bool platform_given;
-	const char *tag;
 	enum progress_style style;
 	bool json;
 
@@ -53,21 +50,6 @@ struct verify {
 };
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-static int set_platform(void *config, const char *value, struct azm_err *err)
-{
-	struct verify *v = config;
-
-	platform_free(&v->platform);
-	v->platform_given = true;
-	return platform_parse(value, &v->platform, err);
-}
-
-static int set_tag(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct verify *)config)->tag = value;
-	return 0;
-}
 
 static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
 {
@@ -82,8 +64,7 @@ static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_u
 }
 
 const struct option_row verify_options[] = {
-	{ 0, "platform", "OS/ARCH[/VARIANT]", set_platform, "which image of several (default: this machine's)" },
-	{ 't', "tag", "NAME", set_tag, "which image of several, by its tag or whole name" },
+	SOURCE_CHOICE_ROWS,
 	{ 'q', "quiet", NULL, set_quiet, "no progress display; differences are printed all the same" },
 	{ 0, "json", NULL, set_json, "the result as one JSON object on standard output" },
 	OPTIONS_END,
@@ -244,11 +225,7 @@ static int verify_against(
 static int run(struct verify *v, struct azm_err *err)
 {
 	cleanup_fd int scratch = scratch_directory(err);
-	const struct source_options options = { .platform = &v->platform,
-		.platform_given = v->platform_given,
-		.tag = v->tag,
-		.scratch = scratch,
-		.limit = UINT64_MAX };
+	const struct source_options options = source_choice_options(&v->from, scratch, UINT64_MAX);
 	cleanup_image_input struct image_input input = IMAGE_INPUT_NONE;
 
 	if (scratch < 0 || image_input_open(v->operands[0], &options, &v->job, &input, err) < 0)
@@ -302,12 +279,9 @@ int verify_main(int argc, char **argv)
 	int result = v.count;
 	if (v.count == 0)
 		result = err_msg(&err, EINVAL, "verify", NULL, "which image?");
-	if (result > 0) {
-		if (!v.platform_given)
-			v.platform = bundle_platform();
+	if (result > 0)
 		result = verify(&v, &err);
-	}
-	platform_free(&v.platform);
+	source_choice_free(&v.from);
 	json_decref(v.found);
 	if (result < 0)
 		return err_print(&err, rootfs_program.name);
