@@ -48,7 +48,7 @@ struct layout_supply {
 
 /**
  * layout_open() - a file by its name
- * @blob:	set; release with blob_close()
+ * @blob:	set; release with layout_close_blob()
  *
  * Return: 0, or -1 with @err (ENOENT, EINVAL: not a regular file)
  */
