@@ -57,9 +57,9 @@ make_driver() { # LIBRARY...: besides the usual ones
 	ln -s /dev/zero "$root/dev/nvidia-caps/nvidia-cap2"
 	ln -s "$root/none" "$root/dev/nvidia-caps/nvidia-cap1" # as one that we may not open
 	for name in libcuda.so.1 libnvidia-ml.so.1 libother.so.1 "$@"; do
-		${CC:-cc} -shared -nostdlib -o "$root/lib/$name.535" -Wl,-soname,$name -x c /dev/null 2>/dev/null ||
+		${CC:-cc} -shared -nostdlib -o "$root/lib/$name.535" -Wl,-soname,"$name" -x c /dev/null 2>/dev/null ||
 			skip "no C compiler to make libraries with"
-		ln -s $name.535 "$root/lib/$name"
+		ln -s "$name.535" "$root/lib/$name"
 	done
 	printf '#!/bin/sh\necho smi\n' >"$root/usr/bin/nvidia-smi"
 	chmod 755 "$root/usr/bin/nvidia-smi"
