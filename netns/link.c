@@ -25,6 +25,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
+#include <linux/neighbour.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -244,6 +245,20 @@ int link_loopback_up(int rtnl, struct azm_err *err)
 	return rtnl_commit(rtnl, &batch, err);
 }
 
+/* The gateway's MAC follows from its address: nobody has to ask for it, or to wait when what was asked before there was
+ * a gateway is asked again a second later. */
+static void request_neighbour(struct rtnl_batch *batch, uint32_t address)
+{
+	struct ndmsg neighbour = { .ndm_family = AF_INET, .ndm_ifindex = INSIDE_INDEX, .ndm_state = NUD_PERMANENT };
+	uint8_t mac[ETH_ALEN];
+
+	link_mac(address, mac);
+	rtnl_request(batch, "set the gateway's neighbour entry", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &neighbour,
+		sizeof neighbour);
+	rtnl_put_u32(batch, NDA_DST, htonl(address));
+	rtnl_put(batch, NDA_LLADDR, mac, sizeof mac);
+}
+
 int link_route(int rtnl, uint32_t gateway, struct azm_err *err)
 {
 	cleanup_rtnl_batch struct rtnl_batch batch = { 0 };
@@ -256,5 +271,6 @@ int link_route(int rtnl, uint32_t gateway, struct azm_err *err)
 	rtnl_request(&batch, "set the default route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route, sizeof route);
 	rtnl_put_u32(&batch, RTA_GATEWAY, htonl(gateway));
 	rtnl_put_u32(&batch, RTA_OIF, INSIDE_INDEX);
+	request_neighbour(&batch, gateway);
 	return rtnl_commit(rtnl, &batch, err);
 }

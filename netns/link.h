@@ -42,5 +42,6 @@ void link_port_name(uint32_t lease, char name[16]);
 /** link_loopback_up() - lo up and nothing else. */
 [[gnu::nonnull]] int link_loopback_up(int rtnl, struct azm_err *err);
 
-/** link_route() - in the sandbox: a default route through eth0 to @gateway. One that is there already is no error. */
+/** link_route() - in the sandbox: a default route through eth0 to @gateway, whose MAC is link_mac()'s. One that is
+ * there already is no error. */
 [[gnu::nonnull]] int link_route(int rtnl, uint32_t gateway, struct azm_err *err);

@@ -112,7 +112,8 @@ struct network {
  * network_route() - give an attached sandbox a default route through azm0's address
  *
  * The gateway forwards nothing: packets end at what network_serve() redirects them to. Also on a running sandbox,
- * after lockdown. One that is there already is no error.
+ * after lockdown. One that is there already is no error. The gateway's MAC comes along: what the sandbox asked for in
+ * vain before it was served would otherwise be asked for again only a second later.
  */
 [[gnu::nonnull]] int network_route(struct network *network, int sandbox_netns, struct azm_err *err);
 

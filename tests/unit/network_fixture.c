@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/netfilter_ipv4.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -233,7 +234,7 @@ bool readable(int fd)
 	return poll(&waiter, 1, DEADLINE_MS) == 1;
 }
 
-int connect_from(int netns, uint32_t address, uint16_t port)
+int connect_within(int netns, uint32_t address, uint16_t port, unsigned ms)
 {
 	struct azm_err err = { 0 };
 	cleanup_fd int fd = netns_socket(netns, AF_INET, SOCK_STREAM, 0, &err);
@@ -241,22 +242,33 @@ int connect_from(int netns, uint32_t address, uint16_t port)
 
 	if (fd < 0)
 		return err.code;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 	return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
 }
 
-int become_served(const struct world *world, struct served *served)
+int connect_from(int netns, uint32_t address, uint16_t port)
+{
+	return connect_within(netns, address, port, 0);
+}
+
+int serve_member(struct served *served)
 {
 	struct azm_err err = { 0 };
 	struct network *network = &served->member.network;
 
-	*served = (struct served){ 0 };
-	CHECK(become_member(world, &served->member) == 0);
 	CHECK_OK(network_route(network, served->member.sandbox.netns, &err), &err);
 	CHECK_OK(served->tcp = network_listen(network, SOCK_STREAM, &served->service.tcp, &err), &err);
 	CHECK_OK(served->dns_udp = network_listen(network, SOCK_DGRAM, &served->service.dns_udp, &err), &err);
 	CHECK_OK(served->dns_tcp = network_listen(network, SOCK_STREAM, &served->service.dns_tcp, &err), &err);
 	CHECK_OK(network_serve(network, &served->service, &err), &err);
 	return 0;
+}
+
+int become_served(const struct world *world, struct served *served)
+{
+	*served = (struct served){ 0 };
+	CHECK(become_member(world, &served->member) == 0);
+	return serve_member(served);
 }
 
 int check_connection(const struct served *served, int listener, uint32_t address, uint16_t port)
@@ -278,10 +290,21 @@ int check_connection(const struct served *served, int listener, uint32_t address
 	return 0;
 }
 
+static int pace_arp(int netns, const char *milliseconds)
+{
+	CHECK(setns(netns, CLONE_NEWNET) == 0);
+	CHECK(write_path("/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms", milliseconds) == 0);
+	return 0;
+}
+
 int hurry_arp(struct world *world, void *netns)
 {
 	(void)world;
-	CHECK(setns(*(int *)netns, CLONE_NEWNET) == 0);
-	CHECK(write_path("/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms", "100") == 0);
-	return 0;
+	return pace_arp(*(int *)netns, "100");
+}
+
+int stall_arp(struct world *world, void *netns)
+{
+	(void)world;
+	return pace_arp(*(int *)netns, "3600000");
 }

@@ -100,12 +100,18 @@ bool readable(int fd);
 /** connect_from() - connect() a TCP socket in a namespace. Return: 0 or errno. */
 int connect_from(int netns, uint32_t address, uint16_t port);
 
+/** connect_within() - the same, ETIMEDOUT at the first repetition (1 s, 3 s, 7 s) after @ms without an answer. */
+int connect_within(int netns, uint32_t address, uint16_t port, unsigned ms);
+
 /* A member whose sandbox has a default route, and that is served. */
 struct served {
 	struct member member;
 	struct network_service service;
 	int tcp, dns_udp, dns_tcp;
 };
+
+/** serve_member() - have a member, the rest of @served still 0, served. Return: 0; 1 after saying why not. */
+int serve_member(struct served *served);
 
 /** become_served() - become_member() and listen for what its rules redirect. Return: 0; 1 after saying why not. */
 int become_served(const struct world *world, struct served *served);
@@ -119,3 +125,6 @@ int check_connection(const struct served *served, int listener, uint32_t address
  * the usual second and try.
  */
 int hurry_arp(struct world *world, void *netns);
+
+/** stall_arp() - the opposite: what was asked in vain once is not asked again within the hour. */
+int stall_arp(struct world *world, void *netns);

@@ -155,9 +155,8 @@ static int check_inheritance(struct world *world, void *argument)
 	uint32_t lease = network->address - network->subnet;
 	CHECK(!lease_is_marked(network->lease_fd, lease));
 	CHECK_OK(network_route(network, served.member.sandbox.netns, &err), &err);
-	CHECK(in_child(hurry_arp, world, &served.member.sandbox.netns) == 0);
-	CHECK(connect_from(served.member.sandbox.netns, network->gateway, old->tcp) == EHOSTUNREACH);
-	CHECK(connect_from(served.member.sandbox.netns, SOMEWHERE, OUTSIDE_PORT) == EHOSTUNREACH);
+	CHECK(connect_within(served.member.sandbox.netns, network->gateway, old->tcp, 100) == ETIMEDOUT);
+	CHECK(connect_within(served.member.sandbox.netns, SOMEWHERE, OUTSIDE_PORT, 100) == ETIMEDOUT);
 	/* With egress from now on, it has its own, and not its predecessor's. */
 	CHECK_OK(served.tcp = network_listen(network, SOCK_STREAM, &served.service.tcp, &err), &err);
 	served.service.dns_udp = served.service.dns_tcp = 0;
@@ -231,12 +230,37 @@ static void members_that_are_served_at_once_do_not_disturb_each_other(void **sta
 		assert_int_equal(finish(children[i]), 0);
 }
 
+static int check_asked_before(struct world *world, void *argument)
+{
+	struct azm_err err = { 0 };
+	struct served late = { 0 };
+	struct member *member = &late.member;
+
+	(void)argument;
+	CHECK(become_member(world, member) == 0);
+	CHECK(in_child(stall_arp, world, &member->sandbox.netns) == 0);
+	struct sockaddr_in gateway = ipv4(member->network.gateway, 53);
+	cleanup_fd int fd = netns_socket(member->sandbox.netns, AF_INET, SOCK_DGRAM, 0, &err);
+	CHECK(sendto(fd, "who?", 4, 0, (struct sockaddr *)&gateway, sizeof gateway) == 4);
+	CHECK(serve_member(&late) == 0);
+	CHECK(check_question(&late) == 0);
+	return check_connection(&late, late.tcp, SOMEWHERE, OUTSIDE_PORT);
+}
+
+static void who_asked_before_it_was_served_need_not_wait(void **state)
+{
+	/* From the first served member on, frames of whoever is not served are dropped. */
+	assert_int_equal(in_child(serve_once, *state, NULL), 0);
+	assert_int_equal(in_child(check_asked_before, *state, NULL), 0);
+}
+
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(connections_and_questions_are_redirected),
+		WORLD_TEST(who_asked_before_it_was_served_need_not_wait),
 		WORLD_TEST(everything_else_is_refused_at_once),
 		WORLD_TEST(nobody_inherits_a_redirect),
 		WORLD_TEST(a_subnet_of_five_has_room_for_five),
