@@ -40,7 +40,8 @@ void guard_close(struct guard *guard);
 /* What was there before, in the sandbox's directory. */
 #define GUARD_RECORD "guard.json"
 
-/** guard_record() - it, read. Return: the caller owns the reference; NULL without, or with @err set when it is spoiled */
+/** guard_record() - it, read. Return: the caller owns the reference; NULL without, or with @err set when it is spoiled
+ */
 json_t *guard_record(int dir, struct azm_err *err);
 
 /** guard_record_root() - the entry of a spoiled record for a directory. @covered: what was in it, by path. */
