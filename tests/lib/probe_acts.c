@@ -208,12 +208,11 @@ static int hold(int argc, char **argv)
 	return 0;
 }
 
-/* Write N bytes to standard output, and a last line to standard error. */
 static int with_key(int argc, char **argv)
 {
 	(void)argc;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
-		syscall(SYS_add_key, "user", argv[1], "secret", 6ul, KEY_SPEC_SESSION_KEYRING) < 0) {
+		syscall(SYS_add_key, "user", argv[1], "nobody", 6ul, KEY_SPEC_SESSION_KEYRING) < 0) {
 		perror("probe: make a key");
 		return 1;
 	}
@@ -229,6 +228,7 @@ static int find_key(int argc, char **argv)
 	return 0;
 }
 
+/* Write N bytes to standard output, and a last line to standard error. */
 static int flood(int argc, char **argv)
 {
 	static char line[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n";

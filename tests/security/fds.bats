@@ -139,7 +139,7 @@ settled='until grep -q "^NoNewPrivs:.1" /proc/1/status; do :; done'
 	for _ in $(seq 20); do
 		azm exec "$name" /bin/evil >/dev/null 2>&1 || true
 	done
-	azm exec "$name" touch /tmp/stop
+	let_go "$name" /tmp/stop
 	is "$sum" "$(sha256sum "$AZM")"
 	has_not "$(azm logs "$name" 2>&1)" wrote
 }
