@@ -23,9 +23,12 @@ fetch() { # DIRECTORY-OF-THE-MIRROR
 		"$1/libmnl-dev_${version}_$architecture.deb" "$work/deb" "SHA256:$digest" >>"$work/log" 2>&1
 }
 
-here=$(apt-get download --print-uris libmnl-dev 2>/dev/null | sed -n "s|^'\(.*\)/[^/]*'.*|\1|p")
-if ! fetch "${here:-http://deb.debian.org/debian/pool/main/libm/libmnl}" &&
-	! fetch http://deb.debian.org/debian/pool/main/libm/libmnl; then
+fetched=
+for place in $(apt-get download --print-uris libmnl-dev 2>/dev/null | sed -n "s|^'\(.*\)/[^/]*'.*|\1|p") \
+	http://deb.debian.org/debian/pool/main/libm/libmnl; do
+	fetch "$place" && fetched=yes && break
+done
+if [ -z "$fetched" ]; then
 	cat "$work/log" >&2 2>/dev/null || true
 	echo "make: this host has no libmnl.a, and Debian's could not be fetched; \`make SHARED=1\` links shared libraries instead" >&2
 	exit 1

@@ -72,8 +72,6 @@ int disk_check(const struct config *config, struct azm_err *err)
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-static void measure_below(DIR *dir, unsigned depth, struct disk_report *report);
-
 static void measure(int parent, const char *name, unsigned depth, struct disk_report *report)
 {
 	struct stat st;
@@ -91,18 +89,12 @@ static void measure(int parent, const char *name, unsigned depth, struct disk_re
 	}
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (dir)
-		measure_below(dir, depth, report);
-}
-
-static void measure_below(DIR *dir, unsigned depth, struct disk_report *report)
-{
 	const struct dirent *entry;
 
-	while ((entry = dir_next(dir)))
-		measure(dirfd(dir), entry->d_name, depth + 1, report);
+	while (dir && (entry = dir_next(dir)))
+		measure(fd, entry->d_name, depth + 1, report);
 	/* Removed meanwhile is as good as empty. What else cannot be listed could be of any size. */
-	report->unlisted = report->unlisted || (errno && errno != ENOENT);
+	report->unlisted = report->unlisted || (dir && errno && errno != ENOENT);
 }
 
 /* All directories of the sandbox's; what lies beside them is ours. */

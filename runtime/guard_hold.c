@@ -112,14 +112,6 @@ void guard_hold_end(const struct guard_hold_parent *parent)
 		close(parent->pool);
 }
 
-static bool is_empty(int parent, const char *name)
-{
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	return dir && !dir_next(dir) && !errno;
-}
-
 /* Return: whether a directory of the pool has the name now; errno EEXIST when something else has. */
 static bool take_from_pool(struct guard_hold_parent *parent, const char *name)
 {
@@ -148,7 +140,7 @@ static bool give_to_pool(struct guard_hold_parent *parent, const char *name)
 	for (; parent->pool >= 0 && parent->next < POOL_SIZE; parent->next++) {
 		snprintf(number, sizeof number, "%d", parent->next);
 		if (renameat2(parent->fd, name, parent->pool, number, RENAME_NOREPLACE) == 0) {
-			if (is_empty(parent->pool, number)) {
+			if (dir_is_empty(parent->pool, number)) {
 				parent->next++;
 				return true;
 			}

@@ -149,14 +149,6 @@ static bool has_child(int dir, const char *name)
 	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool is_empty(int rootfd)
-{
-	int fd = openat(rootfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	return dir && !dir_next(dir) && !errno;
-}
-
 int image_add_lower(const char *path, struct image *image, struct azm_err *err)
 {
 	struct stat st;
@@ -230,7 +222,7 @@ int image_open(const char *path, const struct str_list *layers, struct image *im
 	int root = image->stack.fds[image->stack.count - 1];
 	if (has_child(root, "image.json") && has_child(root, "rootfs") && open_bundle(path, image, err) < 0)
 		return -1;
-	if (is_empty(image->stack.fds[image->stack.count - 1])) {
+	if (dir_is_empty(image->stack.fds[image->stack.count - 1], ".")) {
 		err_msg(err, ENOENT, "use image", path, "the directory is empty");
 		return err_hint(err, "make an image with `azm-rootfs bootstrap DIR`");
 	}

@@ -100,23 +100,15 @@ int named_volume_create(const struct state *state, const char *name, const struc
 
 int named_volume_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	cleanup_str_list struct str_list all = { 0 };
-	struct azm_err why = { 0 };
-	cleanup_fd int dir = open_volumes(state, false, &why);
+	cleanup_fd int dir = open_volumes(state, false, err);
 
-	if (dir < 0 && err_is(&why, ENOENT))
+	if (dir < 0 && err_is(err, ENOENT)) {
+		err_clear(err);
 		return 0;
-	if (dir < 0) {
-		*err = why;
-		return -1;
 	}
-	if (dir_names(dir, &all) < 0)
-		return err_sys(err, "list volumes in", state->path);
-	for (size_t i = 0; i < all.count; i++)
-		if (all.items[i][0] != '.')
-			str_list_add(names, all.items[i]);
-	str_list_sort(names);
-	return 0;
+	if (dir < 0)
+		return -1;
+	return dir_visible_names(dir, names) < 0 ? err_sys(err, "list volumes in", state->path) : 0;
 }
 
 /* ---- who has it ------------------------------------------------------------------------------------------------ */
@@ -258,15 +250,6 @@ int named_volume_remove(const struct state *state, const char *name, struct azm_
 
 /* ---- at a start ------------------------------------------------------------------------------------------------ */
 
-static bool is_empty(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	cleanup_dir DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-
-	/* What cannot be read is not taken for empty. */
-	return entries && !dir_next(entries) && !errno;
-}
-
 /* The first byte of the lock file: a mark that is taken away through the open descriptor, when the supervisor has given
  * up the directory. */
 static const char filling = 'f', full = '-';
@@ -287,7 +270,7 @@ static int lock_volume(int dir, bool no_copy, bool *populate, struct azm_err *er
 	if (lock < 0)
 		return err_sys(err, "lock the volume", NULL);
 	if (!no_copy && flock(lock, LOCK_EX | LOCK_NB) == 0) {
-		*populate = is_filling(lock) || is_empty(dir, "data");
+		*populate = is_filling(lock) || dir_is_empty(dir, "data");
 		if (*populate)
 			return pwrite(lock, &filling, 1, 0) == 1 ? steal_fd(&lock)
 								 : err_sys(err, "mark the volume", NULL);

@@ -166,16 +166,13 @@ static int list_records(int dir, struct str_list *names, struct azm_err *err)
 
 int network_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	struct azm_err why = { 0 };
-	cleanup_fd int dir = open_records(state, LOCK_SH, &why);
+	cleanup_fd int dir = open_records(state, LOCK_SH, err);
 
-	if (dir < 0 && err_is(&why, ENOENT))
+	if (dir < 0 && err_is(err, ENOENT)) {
+		err_clear(err);
 		return 0;
-	if (dir < 0) {
-		*err = why;
-		return -1;
 	}
-	return list_records(dir, names, err);
+	return dir < 0 ? -1 : list_records(dir, names, err);
 }
 
 int network_find(const struct state *state, const char *name, struct network_record *record, struct azm_err *err)

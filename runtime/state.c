@@ -286,15 +286,7 @@ int sandbox_remove_later(const struct state *state, const char *name, int remove
 
 int sandbox_names(const struct state *state, struct str_list *names, struct azm_err *err)
 {
-	cleanup_str_list struct str_list all = { 0 };
-
-	if (dir_names(state->sandboxes, &all) < 0)
-		return err_sys(err, "list sandboxes in", state->path);
-	for (size_t i = 0; i < all.count; i++)
-		if (all.items[i][0] != '.')
-			str_list_add(names, all.items[i]);
-	str_list_sort(names);
-	return 0;
+	return dir_visible_names(state->sandboxes, names) < 0 ? err_sys(err, "list sandboxes in", state->path) : 0;
 }
 
 /* Half-made, to be removed at its end, or without a status: it never ran, its start was killed. */

@@ -211,3 +211,24 @@ int dir_names(int dir, struct str_list *names)
 		str_list_add(names, entry->d_name);
 	return errno ? -1 : 0;
 }
+
+int dir_visible_names(int dir, struct str_list *names)
+{
+	cleanup_str_list struct str_list all = { 0 };
+
+	if (dir_names(dir, &all) < 0)
+		return -1;
+	for (size_t i = 0; i < all.count; i++)
+		if (all.items[i][0] != '.')
+			str_list_add(names, all.items[i]);
+	str_list_sort(names);
+	return 0;
+}
+
+bool dir_is_empty(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	return dir && !dir_next(dir) && !errno;
+}

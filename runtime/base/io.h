@@ -57,5 +57,11 @@ const struct dirent *dir_next(DIR *dir);
 /** dir_names() - append all names in a directory but "." and ".."; @dir is not used up. Return: 0, -1 with errno */
 int dir_names(int dir, struct str_list *names);
 
+/** dir_visible_names() - the same without any name that begins with a dot; the list is sorted. */
+int dir_visible_names(int dir, struct str_list *names);
+
+/** dir_is_empty() - @name in @parent, no link. What cannot be read is not taken for empty. */
+bool dir_is_empty(int parent, const char *name);
+
 /** raise_open_files() - let this process have as many descriptors as its hard limit allows. */
 void raise_open_files(void);
