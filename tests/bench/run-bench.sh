@@ -28,10 +28,10 @@ wrk wrk
 iperf3 iperf3
 ip iproute2
 busybox busybox-static
-iperf3 iperf3
 redis-cli redis-tools
 dropbear dropbear-bin
 umoci umoci
+ch-convert charliecloud-builders
 END
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" -eq 0 ]; then
