@@ -197,6 +197,9 @@ hidden() { # PATH
 	local name socket work=$BATS_TEST_TMPDIR/work
 	name=$(new_name)
 	mkdir "$work"
+	# A login's runtime directory is a file system of its own, without workspaces.
+	mkdir -m 0700 "$BATS_TEST_TMPDIR/run"
+	export XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run
 	background "$name" --workspace "$work"
 	socket=$(find "${XDG_RUNTIME_DIR:-/nowhere}" "/tmp/azm-sandbox-$(id -u)" -type s 2>/dev/null | grep -- "$name" | head -1)
 	[ -n "$socket" ] || skip 'no control socket found for the sandbox'

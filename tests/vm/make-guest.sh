@@ -18,6 +18,9 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 # What a machine of its kind has, and what the suites use.
 machine=linux-image-amd64,systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-systemd,apparmor,nfs-kernel-server
 suites=bats,jq,busybox-static,strace,python3,procps,iproute2,git,curl,bc,psmisc,openssl,man-db,groff,libcmocka0
+# And those about real programs, sub-ids and egress. Debian 11 has no pasta.
+suites+=,uidmap,openssh-client,dropbear-bin,redis-tools,postgresql,gdb,npm,python3-pip,python3-ipython
+[ "$suite" = bullseye ] || suites+=,passt
 hooks=()
 if [ -n "$selinux" ]; then
 	machine+=,selinux-policy-default,policycoreutils,policycoreutils-python-utils,auditd,openssh-server,openssh-client
@@ -37,7 +40,7 @@ mmdebstrap --variant=minbase --include="$machine,$suites,$build,libcmocka-dev" \
 	--customize-hook='cp /etc/resolv.conf "$1/etc/resolv.conf" && echo guest >"$1/etc/hostname" && echo "127.0.0.1 localhost guest" >"$1/etc/hosts"' \
 	--customize-hook='chroot "$1" useradd -m -s /bin/bash alice && : >"$1/etc/subuid" && : >"$1/etc/subgid"' \
 	--customize-hook="cp '$here/guest/azm-guest.service' \"\$1/etc/systemd/system/\" && chroot \"\$1\" systemctl enable azm-guest.service" \
-	--customize-hook='chroot "$1" systemctl mask systemd-networkd-wait-online.service nfs-server.service' \
+	--customize-hook='chroot "$1" systemctl mask systemd-networkd-wait-online.service nfs-server.service postgresql.service' \
 	"${hooks[@]}" \
 	"$suite" "$dir.part/root" "deb http://deb.debian.org/debian $suite main"
 if [ -n "$selinux" ]; then
