@@ -101,29 +101,10 @@ static int add_mirror(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int set_server(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct bootstrap *)config)->server = value;
-	return 0;
-}
-
-static int set_as_root(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct bootstrap *)config)->as_root = true;
-	return 0;
-}
-
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct bootstrap *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct bootstrap *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_server, struct bootstrap, server, value)
+OPTION_STORES(set_as_root, struct bootstrap, as_root, true)
+OPTION_STORES(set_json, struct bootstrap, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct bootstrap, style, PROGRESS_QUIET)
 
 const struct option_row bootstrap_options[] = {
 	{ 's', "suite", "NAME", set_suite, "release of Debian: bookworm (default), trixie, sid ..." },

@@ -38,27 +38,13 @@ int build_fail(const struct build *build, const struct instruction *instruction,
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-#define SET_TEXT(member)                                                                                               \
-	static int set_##member(void *config, const char *value, [[maybe_unused]] struct azm_err *err)                 \
-	{                                                                                                              \
-		((struct build *)config)->member = value;                                                              \
-		return 0;                                                                                              \
-	}
-#define SET_FLAG(member)                                                                                               \
-	static int set_##member(                                                                                       \
-		void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)                \
-	{                                                                                                              \
-		((struct build *)config)->member = true;                                                               \
-		return 0;                                                                                              \
-	}
-
-SET_TEXT(file)
-SET_TEXT(tag)
-SET_TEXT(target)
-SET_TEXT(egress_proxy_file)
-SET_FLAG(no_cache)
-SET_FLAG(pull)
-SET_FLAG(as_root)
+OPTION_STORES(set_file, struct build, file, value)
+OPTION_STORES(set_tag, struct build, tag, value)
+OPTION_STORES(set_target, struct build, target, value)
+OPTION_STORES(set_egress_proxy_file, struct build, egress_proxy_file, value)
+OPTION_STORES(set_no_cache, struct build, no_cache, true)
+OPTION_STORES(set_pull, struct build, pull, true)
+OPTION_STORES(set_as_root, struct build, as_root, true)
 
 static int set_egress(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
 {
@@ -112,17 +98,8 @@ static int set_max_size(void *config, const char *value, struct azm_err *err)
 		       : err_msg(err, EINVAL, "limit the size to", value, "not a size such as 500m or 20g");
 }
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct build *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct build *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_json, struct build, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct build, style, PROGRESS_QUIET)
 
 const struct option_row build_options[] = {
 	{ 'f', "file", "FILE", set_file,

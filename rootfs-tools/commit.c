@@ -64,11 +64,7 @@ static int set_upper(void *config, const char *value, [[maybe_unused]] struct az
 	return 0;
 }
 
-static int set_stored(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct commit *)config)->stored = value;
-	return 0;
-}
+OPTION_STORES(set_stored, struct commit, stored, value)
 
 static int set_change(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
 {
@@ -90,17 +86,8 @@ static int set_owner(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int set_message(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct commit *)config)->message = value;
-	return 0;
-}
-
-static int set_author(void *config, const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct commit *)config)->author = value;
-	return 0;
-}
+OPTION_STORES(set_message, struct commit, message, value)
+OPTION_STORES(set_author, struct commit, author, value)
 
 static int set_name(void *config, const char *value, struct azm_err *err)
 {
@@ -113,17 +100,8 @@ static int set_format(void *config, const char *value, struct azm_err *err)
 	return image_format_parse(value, &((struct commit *)config)->wanted, err);
 }
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct commit *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct commit *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_json, struct commit, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct commit, style, PROGRESS_QUIET)
 
 const struct option_row commit_options[] = {
 	{ 0, "upper", "DIR", set_upper, "upper directory of an overlay (userxattr); again: one below the last" },

@@ -51,11 +51,7 @@ struct diff {
 	struct azm_err *err;
 };
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct diff *)config)->json = true;
-	return 0;
-}
+OPTION_STORES(set_json, struct diff, json, true)
 
 const struct option_row diff_options[] = {
 	{ 0, "json", NULL, set_json, "an array of objects" },

@@ -61,17 +61,8 @@ static int set_compress(void *config, const char *value, struct azm_err *err)
 	return err_msg(err, EINVAL, "compress with", value, "not gzip, zstd or none");
 }
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct exporting *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct exporting *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_json, struct exporting, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct exporting, style, PROGRESS_QUIET)
 
 const struct option_row export_options[] = {
 	{ 0, "format", "oci|docker", set_format,

@@ -30,23 +30,9 @@ struct inspect {
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct inspect *)config)->show = SHOW_JSON;
-	return 0;
-}
-
-static int set_raw(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct inspect *)config)->show = SHOW_RAW;
-	return 0;
-}
-
-static int set_config(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct inspect *)config)->show = SHOW_CONFIG;
-	return 0;
-}
+OPTION_STORES(set_json, struct inspect, show, SHOW_JSON)
+OPTION_STORES(set_raw, struct inspect, show, SHOW_RAW)
+OPTION_STORES(set_config, struct inspect, show, SHOW_CONFIG)
 
 const struct option_row inspect_options[] = {
 	{ 0, "json", NULL, set_json, "one JSON object: digests, platform, layers, configuration" },

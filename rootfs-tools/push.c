@@ -43,17 +43,8 @@ struct push {
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct push *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct push *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_json, struct push, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct push, style, PROGRESS_QUIET)
 
 const struct option_row push_options[] = {
 	SOURCE_CHOICE_ROWS,

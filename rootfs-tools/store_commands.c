@@ -19,29 +19,10 @@ struct store_command {
 	bool json, force, blobs, caches;
 };
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct store_command *)config)->json = true;
-	return 0;
-}
-
-static int set_force(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct store_command *)config)->force = true;
-	return 0;
-}
-
-static int set_blobs(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct store_command *)config)->blobs = true;
-	return 0;
-}
-
-static int set_caches(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct store_command *)config)->caches = true;
-	return 0;
-}
+OPTION_STORES(set_json, struct store_command, json, true)
+OPTION_STORES(set_force, struct store_command, force, true)
+OPTION_STORES(set_blobs, struct store_command, blobs, true)
+OPTION_STORES(set_caches, struct store_command, caches, true)
 
 const struct option_row ls_options[] = {
 	{ 0, "json", NULL, set_json, "an array of objects" },

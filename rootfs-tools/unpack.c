@@ -57,23 +57,9 @@ static int set_max_size(void *config, const char *value, struct azm_err *err)
 		       : err_msg(err, EINVAL, "limit the size to", value, "not a size such as 500m or 20g");
 }
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct unpack *)config)->style = PROGRESS_JSON;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct unpack *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
-
-static int set_store(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct unpack *)config)->to_store = true;
-	return 0;
-}
+OPTION_STORES(set_json, struct unpack, style, PROGRESS_JSON)
+OPTION_STORES(set_quiet, struct unpack, style, PROGRESS_QUIET)
+OPTION_STORES(set_store, struct unpack, to_store, true)
 
 #define COMMON_ROWS                                                                                                    \
 	{ 0, "store", NULL, set_store,                                                                                 \

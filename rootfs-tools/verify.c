@@ -51,17 +51,8 @@ struct verify {
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-static int set_json(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct verify *)config)->json = true;
-	return 0;
-}
-
-static int set_quiet(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
-{
-	((struct verify *)config)->style = PROGRESS_QUIET;
-	return 0;
-}
+OPTION_STORES(set_json, struct verify, json, true)
+OPTION_STORES(set_quiet, struct verify, style, PROGRESS_QUIET)
 
 const struct option_row verify_options[] = {
 	SOURCE_CHOICE_ROWS,

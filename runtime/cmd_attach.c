@@ -31,13 +31,7 @@ struct attach_options {
 	size_t key_count;
 };
 
-static int opt_no_stdin(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct attach_options *)target)->no_stdin = true;
-	return 0;
-}
+OPTION_STORES(opt_no_stdin, struct attach_options, no_stdin, true)
 
 static int opt_sig_proxy(void *target, const char *value, struct azm_err *err)
 {

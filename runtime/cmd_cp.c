@@ -43,18 +43,9 @@ struct cp_options {
 	bool archive, follow, quiet;
 };
 
-#define CP_FLAG(member)                                                                                                \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct cp_options *)target)->member = true;                                                          \
-		return 0;                                                                                              \
-	}
-
-CP_FLAG(archive)
-CP_FLAG(follow)
-CP_FLAG(quiet)
+OPTION_STORES(opt_archive, struct cp_options, archive, true)
+OPTION_STORES(opt_follow, struct cp_options, follow, true)
+OPTION_STORES(opt_quiet, struct cp_options, quiet, true)
 
 const struct option_row cp_option_rows[] = {
 	{ 'a', "archive", NULL, opt_archive,

@@ -53,13 +53,7 @@ static int opt_rm(void *target, const char *value, struct azm_err *err)
 	return choose_edit(target, "rm", value, err);
 }
 
-static int opt_json(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct egress_options *)target)->json = true;
-	return 0;
-}
+OPTION_STORES(opt_json, struct egress_options, json, true)
 
 const struct option_row egress_option_rows[] = {
 	{ 0, "set", "RULE[,RULE]", opt_set, "from now on these rules and no others; none: nothing" },

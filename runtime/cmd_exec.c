@@ -38,31 +38,14 @@
 
 struct exec_options {
 	bool interactive, tty;
-	char *user, *workdir;
+	const char *user, *workdir;
 	struct str_list env;
 };
 
-#define EXEC_FLAG(member)                                                                                              \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct exec_options *)target)->member = true;                                                        \
-		return 0;                                                                                              \
-	}
-#define EXEC_TEXT(member)                                                                                              \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)err;                                                                                             \
-		free(((struct exec_options *)target)->member);                                                         \
-		((struct exec_options *)target)->member = xstrdup(value);                                              \
-		return 0;                                                                                              \
-	}
-
-EXEC_FLAG(interactive)
-EXEC_FLAG(tty)
-EXEC_TEXT(user)
-EXEC_TEXT(workdir)
+OPTION_STORES(opt_interactive, struct exec_options, interactive, true)
+OPTION_STORES(opt_tty, struct exec_options, tty, true)
+OPTION_STORES(opt_user, struct exec_options, user, value)
+OPTION_STORES(opt_workdir, struct exec_options, workdir, value)
 
 static int opt_env(void *target, const char *value, struct azm_err *err)
 {
@@ -225,7 +208,7 @@ static int plan_entry(
 	plan->argc = entry->argc;
 	plan->envp = entry->env.items;
 	plan->envc = entry->env.count;
-	plan->cwd = options->workdir ? options->workdir : (char *)(uintptr_t)plan_cwd(config, &entry->image);
+	plan->cwd = (char *)(uintptr_t)(options->workdir ? options->workdir : plan_cwd(config, &entry->image));
 	plan->tty = options->tty;
 	if (plan->cwd[0] != '/')
 		return err_msg(err, EINVAL, "use working directory", plan->cwd, "it must be an absolute path");
@@ -361,7 +344,5 @@ int command_exec(int argc, char **argv)
 	int status = execute(&state, argv[first], &options, &entry, &err);
 	entry_free(&entry);
 	str_list_free(&options.env);
-	free(options.user);
-	free(options.workdir);
 	return status < 0 ? fail_command(&err) : status_exit_code(status);
 }

@@ -28,21 +28,8 @@ struct logs_options {
 	int64_t since, until; /* nanoseconds since 1970; 0: any */
 };
 
-static int opt_follow(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct logs_options *)target)->follow = true;
-	return 0;
-}
-
-static int opt_timestamps(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct logs_options *)target)->timestamps = true;
-	return 0;
-}
+OPTION_STORES(opt_follow, struct logs_options, follow, true)
+OPTION_STORES(opt_timestamps, struct logs_options, timestamps, true)
 
 static int opt_tail(void *target, const char *value, struct azm_err *err)
 {

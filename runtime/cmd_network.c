@@ -19,13 +19,7 @@ static int opt_subnet(void *target, const char *value, struct azm_err *err)
 	return subnet_parse(value, &((struct network_options *)target)->record.subnet, err);
 }
 
-static int opt_internal(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct network_options *)target)->record.internal = true;
-	return 0;
-}
+OPTION_STORES(opt_internal, struct network_options, record.internal, true)
 
 static int opt_label(void *target, const char *value, struct azm_err *err)
 {
@@ -34,21 +28,8 @@ static int opt_label(void *target, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int opt_json(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct network_options *)target)->json = true;
-	return 0;
-}
-
-static int opt_quiet(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct network_options *)target)->quiet = true;
-	return 0;
-}
+OPTION_STORES(opt_json, struct network_options, json, true)
+OPTION_STORES(opt_quiet, struct network_options, quiet, true)
 
 const struct option_row network_create_option_rows[] = {
 	{ 0, "subnet", "CIDR", opt_subnet, "its addresses (default: some that nothing here uses)" },

@@ -18,14 +18,6 @@ struct publish_options {
 	bool any_user, allow_non_loopback, json;
 };
 
-#define PUBLISH_FLAG(member)                                                                                           \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct publish_options *)target)->member = true;                                                     \
-		return 0;                                                                                              \
-	}
 #define PUBLISH_LIST(member)                                                                                           \
 	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
 	{                                                                                                              \
@@ -36,9 +28,9 @@ struct publish_options {
 		return 0;                                                                                              \
 	}
 
-PUBLISH_FLAG(any_user)
-PUBLISH_FLAG(allow_non_loopback)
-PUBLISH_FLAG(json)
+OPTION_STORES(opt_any_user, struct publish_options, any_user, true)
+OPTION_STORES(opt_allow_non_loopback, struct publish_options, allow_non_loopback, true)
+OPTION_STORES(opt_json, struct publish_options, json, true)
 PUBLISH_LIST(add)
 PUBLISH_LIST(remove)
 

@@ -275,21 +275,8 @@ struct start_options {
 	char **again; /* the command line, when it names one sandbox only */
 };
 
-static int opt_start_attach(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct start_options *)target)->attach = true;
-	return 0;
-}
-
-static int opt_start_as_root(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct start_options *)target)->as_root = true;
-	return 0;
-}
+OPTION_STORES(opt_start_attach, struct start_options, attach, true)
+OPTION_STORES(opt_start_as_root, struct start_options, as_root, true)
 
 const struct option_row start_option_rows[] = {
 	{ 'a', "attach", NULL, opt_start_attach, "stay in the foreground" },

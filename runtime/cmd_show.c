@@ -16,18 +16,9 @@ struct show_options {
 	bool all, json, quiet;
 };
 
-#define SHOW_FLAG(member)                                                                                              \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct show_options *)target)->member = true;                                                        \
-		return 0;                                                                                              \
-	}
-
-SHOW_FLAG(all)
-SHOW_FLAG(json)
-SHOW_FLAG(quiet)
+OPTION_STORES(opt_all, struct show_options, all, true)
+OPTION_STORES(opt_json, struct show_options, json, true)
+OPTION_STORES(opt_quiet, struct show_options, quiet, true)
 
 const struct option_row ps_option_rows[] = {
 	{ 'a', "all", NULL, opt_all, "stopped ones, too" },

@@ -27,19 +27,10 @@ struct snapshot_options {
 	char *prefix;
 };
 
-#define FLAG(member)                                                                                                   \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct snapshot_options *)target)->member = true;                                                    \
-		return 0;                                                                                              \
-	}
-
-FLAG(json)
-FLAG(quiet)
-FLAG(restart)
-FLAG(remove)
+OPTION_STORES(opt_json, struct snapshot_options, json, true)
+OPTION_STORES(opt_quiet, struct snapshot_options, quiet, true)
+OPTION_STORES(opt_restart, struct snapshot_options, restart, true)
+OPTION_STORES(opt_remove, struct snapshot_options, remove, true)
 
 static int opt_prefix(void *target, const char *value, struct azm_err *err)
 {

@@ -24,29 +24,9 @@ struct stats_options {
 	bool once, json, all;
 };
 
-static int opt_no_stream(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct stats_options *)target)->once = true;
-	return 0;
-}
-
-static int opt_json(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct stats_options *)target)->json = true;
-	return 0;
-}
-
-static int opt_all(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct stats_options *)target)->all = true;
-	return 0;
-}
+OPTION_STORES(opt_no_stream, struct stats_options, once, true)
+OPTION_STORES(opt_json, struct stats_options, json, true)
+OPTION_STORES(opt_all, struct stats_options, all, true)
 
 const struct option_row stats_option_rows[] = {
 	{ 0, "no-stream", NULL, opt_no_stream, "one look, not one every second" },

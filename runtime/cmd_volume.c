@@ -15,18 +15,9 @@ struct volume_options {
 	struct str_list labels;
 };
 
-#define VOLUME_FLAG(member)                                                                                            \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		((struct volume_options *)target)->member = true;                                                      \
-		return 0;                                                                                              \
-	}
-
-VOLUME_FLAG(json)
-VOLUME_FLAG(quiet)
-VOLUME_FLAG(force)
+OPTION_STORES(opt_json, struct volume_options, json, true)
+OPTION_STORES(opt_quiet, struct volume_options, quiet, true)
+OPTION_STORES(opt_force, struct volume_options, force, true)
 
 static int opt_label(void *target, const char *value, struct azm_err *err)
 {

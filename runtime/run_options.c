@@ -31,14 +31,7 @@
 		CONFIG(target)->member = xstrdup(value);                                                               \
 		return 0;                                                                                              \
 	}
-#define SET_FLAG(member)                                                                                               \
-	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
-	{                                                                                                              \
-		(void)value;                                                                                           \
-		(void)err;                                                                                             \
-		CONFIG(target)->member = true;                                                                         \
-		return 0;                                                                                              \
-	}
+#define SET_FLAG(member) OPTION_STORES(opt_##member, struct run_request, config.member, true)
 #define SET_LIST(member)                                                                                               \
 	static int opt_##member(void *target, const char *value, struct azm_err *err)                                  \
 	{                                                                                                              \
@@ -369,13 +362,7 @@ static int opt_status_fd(void *target, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int opt_json(void *target, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct run_request *)target)->json = true;
-	return 0;
-}
+OPTION_STORES(opt_json, struct run_request, json, true)
 
 static int opt_init(void *target, const char *value, struct azm_err *err)
 {

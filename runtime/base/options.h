@@ -24,6 +24,20 @@ struct option_row {
 		0, NULL, NULL, NULL, NULL                                                                              \
 	}
 
+/*
+ * OPTION_STORES() - define the setter of an option that only stores
+ * @setter:	how it is called
+ * @type:	of the command's configuration
+ * @member:	of it
+ * @what:	true for a flag, a constant, or @value: the text itself, which lives as long as the command line
+ */
+#define OPTION_STORES(setter, type, member, what)                                                                      \
+	static int setter(void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)      \
+	{                                                                                                              \
+		((type *)config)->member = what;                                                                       \
+		return 0;                                                                                              \
+	}
+
 struct command {
 	const char *name;		  /* "run"; "network create" for one of a group; NULL ends a table */
 	const char *operands;		  /* what follows the options, for usage: "NAME COMMAND [ARG...]" */

@@ -27,12 +27,7 @@ static int set_port(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int set_host(void *config, const char *value, struct azm_err *err)
-{
-	(void)err;
-	((struct options *)config)->host = value;
-	return 0;
-}
+OPTION_STORES(set_host, struct options, host, value)
 
 static int set_working_dir(void *config, const char *value, struct azm_err *err)
 {
@@ -42,12 +37,7 @@ static int set_working_dir(void *config, const char *value, struct azm_err *err)
 	return 0;
 }
 
-static int set_username(void *config, const char *value, struct azm_err *err)
-{
-	(void)err;
-	((struct options *)config)->username = value;
-	return 0;
-}
+OPTION_STORES(set_username, struct options, username, value)
 
 static int accept_user_id(void *config, const char *value, struct azm_err *err)
 {
@@ -57,12 +47,7 @@ static int accept_user_id(void *config, const char *value, struct azm_err *err)
 	return str_to_u64(value, UINT32_MAX - 1, &id) ? 0 : err_msg(err, EINVAL, "user id", value, "not a number");
 }
 
-static int set_key_file(void *config, const char *value, struct azm_err *err)
-{
-	(void)err;
-	((struct options *)config)->key_file = value;
-	return 0;
-}
+OPTION_STORES(set_key_file, struct options, key_file, value)
 
 static int set_client_timeout(void *config, const char *value, struct azm_err *err)
 {
@@ -85,13 +70,7 @@ static int accept_plugin(void *config, const char *value, struct azm_err *err)
 	return err_msg(err, EINVAL, "load plugin", value, "there is no such plugin");
 }
 
-static int accept_eval(void *config, const char *value, struct azm_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct options *)config)->eval_words = true;
-	return 0;
-}
+OPTION_STORES(accept_eval, struct options, eval_words, true)
 
 static int accept_flag(void *config, const char *value, struct azm_err *err)
 {
