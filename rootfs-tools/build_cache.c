@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
 #include "rootfs-tools/digest.h"
@@ -153,9 +154,8 @@ void build_cache_usage(const struct store *store, uint64_t *count, uint64_t *byt
 	cleanup_fd int all = open_all(store);
 
 	*count = *bytes = 0;
-	if (all < 0)
+	if (all < 0 || dir_visible_names(all, &names) < 0)
 		return;
-	store_names_in(all, &names);
 	*count = names.count;
 	for (size_t i = 0; i < names.count; i++) {
 		struct tree_size size = { 0 };
@@ -195,7 +195,8 @@ int build_cache_remove(const struct store *store, struct store_removed *removed,
 
 	if (all < 0)
 		return errno == ENOENT ? 0 : err_sys(err, "open", DIRECTORY);
-	store_names_in(all, &names);
+	if (store_names_in(store, all, &names, err) < 0)
+		return -1;
 	for (size_t i = 0; i < names.count; i++)
 		if (remove_one(store, all, names.items[i], removed, err) < 0)
 			return -1;

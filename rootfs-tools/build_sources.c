@@ -3,7 +3,6 @@
  * directories that are opened inside the root. */
 #include "rootfs-tools/build_sources.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "mount/mount.h"
 #include "rootfs-tools/glob.h"
@@ -59,29 +59,23 @@ static int add_source(struct copy_sources *s, const char *path, struct azm_err *
 
 static int match_below(struct copy_sources *s, const char *path, const char *pattern, struct azm_err *err);
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The names in a directory that a component matches (NULL: all), sorted. What is no directory has none. */
 static int list_names(
 	struct copy_sources *s, const char *path, const char *component, struct str_list *names, struct azm_err *err)
 {
+	cleanup_str_list struct str_list all = { 0 };
+
 	if (job_interrupted(s->job, err) < 0)
 		return -1;
-	int fd = resolve_in_root(s->root, *path ? path : ".", O_RDONLY | O_DIRECTORY);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		cleanup_close_fd(&fd);
-		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "read the directory", path);
-	}
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-			(!component || glob_match(component, entry->d_name, GLOB_PATHS)))
-			str_list_add(names, entry->d_name);
-	if (names->count)
-		qsort(names->items, names->count, sizeof *names->items, compare_names);
+	cleanup_fd int dir = resolve_in_root(s->root, *path ? path : ".", O_RDONLY | O_DIRECTORY);
+	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (dir < 0 || dir_names(dir, &all) < 0)
+		return err_sys(err, "read the directory", path);
+	for (size_t i = 0; i < all.count; i++)
+		if (!component || glob_match(component, all.items[i], GLOB_PATHS))
+			str_list_add(names, all.items[i]);
+	str_list_sort(names);
 	return 0;
 }
 

@@ -241,16 +241,14 @@ static void remove_leftovers(int rootfd)
 /* dpkg keeps one "NAME.list" a package. */
 static unsigned count_packages(int rootfd)
 {
-	int fd = resolve_in_root(rootfd, "var/lib/dpkg/info", O_RDONLY | O_DIRECTORY);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_fd int dir = resolve_in_root(rootfd, "var/lib/dpkg/info", O_RDONLY | O_DIRECTORY);
+	cleanup_str_list struct str_list names = { 0 };
 	unsigned count = 0;
 
-	if (!dir) {
-		cleanup_close_fd(&fd);
+	if (dir < 0 || dir_names(dir, &names) < 0)
 		return 0;
-	}
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		const char *dot = strrchr(entry->d_name, '.');
+	for (size_t i = 0; i < names.count; i++) {
+		const char *dot = strrchr(names.items[i], '.');
 		count += dot && strcmp(dot, ".list") == 0;
 	}
 	return count;

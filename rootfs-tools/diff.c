@@ -288,26 +288,12 @@ static int same(struct diff *d, const struct side *a, const struct side *b)
 
 static int walk(struct diff *d, int a, int b, unsigned depth);
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Names of a directory, sorted. */
 static int list_names(struct diff *d, int dir, struct str_list *names)
 {
-	int fd = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir < 0)
-		return 0;
-	if (!list)
+	if (dir >= 0 && dir_names(dir, names) < 0)
 		return err_sys(d->err, "read", d->path);
-	for (const struct dirent *entry; (entry = readdir(list));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			str_list_add(names, entry->d_name);
-	if (names->count)
-		qsort(names->items, names->count, sizeof *names->items, by_name);
+	str_list_sort(names);
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
 #include "mount/mount.h"
@@ -228,10 +229,8 @@ static int find_leftovers(struct layer *l, int dir, const char *path, unsigned d
 	if (merged < 0 || fstat(merged, &here) < 0)
 		return err_sys(l->err, "apply a whiteout to", path);
 	str_list_addf(&o->kept, "%" PRIu64 " %s", (uint64_t)here.st_ino, path);
-	for (const struct dirent *entry; (entry = readdir(list));) {
+	for (const struct dirent *entry; (entry = dir_next(list));) {
 		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
 		bool ours = layer_is_ours(l, layer_inode(l, &here), name);
 		cleanup_free char *inner = xasprintf("%s%s%s", path, *path ? "/" : "", name);
 		bool directory = fstatat(merged, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
@@ -245,7 +244,7 @@ static int find_leftovers(struct layer *l, int dir, const char *path, unsigned d
 			str_list_add(&o->leftovers, inner);
 		}
 	}
-	return 0;
+	return errno ? err_sys(l->err, "apply a whiteout to", path) : 0;
 }
 
 static int remove_leftovers(const struct layer *l, const struct str_list *leftovers)
@@ -319,15 +318,9 @@ static int make_opaque(struct layer *l, const char *name)
 static int whiteout_all(struct layer *l)
 {
 	cleanup_str_list struct str_list names = { 0 };
-	{
-		int fd = openat(l->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
-		if (!list)
-			return err_sys(l->err, "apply a whiteout to", "/");
-		for (const struct dirent *entry; (entry = readdir(list));)
-			if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-				str_list_add(&names, entry->d_name);
-	}
+
+	if (dir_names(l->parent, &names) < 0)
+		return err_sys(l->err, "apply a whiteout to", "/");
 	for (size_t i = 0; i < names.count; i++)
 		if (layer_overlay_whiteout(l, names.items[i]) < 0)
 			return -1;

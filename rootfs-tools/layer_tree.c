@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
 #include "mount/mount.h"
@@ -300,12 +301,10 @@ static int hide_lower(struct layer *l, int dir, uint64_t inode, unsigned depth)
 	}
 	if (depth > OPAQUE_DEPTH)
 		return err_msg(l->err, ELOOP, "apply", OPAQUE, "directories are nested too deeply");
-	for (const struct dirent *entry; (entry = readdir(list));) {
-		const char *name = entry->d_name;
-		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && hide_one(l, dir, inode, name, depth) < 0)
+	for (const struct dirent *entry; (entry = dir_next(list));)
+		if (hide_one(l, dir, inode, entry->d_name, depth) < 0)
 			return -1;
-	}
-	return 0;
+	return errno ? err_sys(l->err, "apply", OPAQUE) : 0;
 }
 
 /* Remove one name of directory @dir as far as it is not of this layer. */

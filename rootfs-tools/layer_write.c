@@ -13,18 +13,17 @@
  */
 #include "rootfs-tools/layer_write.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "rootfs-tools/layer_lower.h"
 #include "rootfs-tools/layer_sink.h"
@@ -377,48 +376,6 @@ static int write_item(struct writer *w, int dir, struct item *item, bool opaque)
 
 /* ---- a directory ----------------------------------------------------------------------------------------------- */
 
-/* The names of a directory, sorted. */
-struct names {
-	struct tar_text text;
-	const char **items;
-	size_t count;
-};
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void free_names(struct names *names)
-{
-	tar_text_free(&names->text);
-	free(names->items);
-}
-
-static int read_names(const struct writer *w, int dir, struct names *names)
-{
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *list = copy < 0 ? NULL : fdopendir(copy);
-
-	if (!list)
-		return err_sys(w->err, "read", w->path);
-	errno = 0;
-	for (const struct dirent *entry; (entry = readdir(list)); errno = 0) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		tar_text_add(&names->text, entry->d_name, strlen(entry->d_name) + 1);
-		names->count++;
-	}
-	if (errno != 0)
-		return err_sys(w->err, "read", w->path);
-	names->items = xcalloc(names->count + 1, sizeof *names->items);
-	const char *name = names->text.data;
-	for (size_t i = 0; i < names->count; i++, name += strlen(name) + 1)
-		names->items[i] = name;
-	qsort(names->items, names->count, sizeof *names->items, compare_names);
-	return 0;
-}
-
 static int write_name(struct writer *w, int dir, const char *name, bool opaque)
 {
 	const size_t before = w->length, length = strlen(name);
@@ -440,13 +397,15 @@ static int write_name(struct writer *w, int dir, const char *name, bool opaque)
 /* What is in it; its path ends with a slash, or is empty. */
 static int write_directory(struct writer *w, int dir, bool opaque)
 {
-	struct names names = { 0 };
-	int result = read_names(w, dir, &names);
+	cleanup_str_list struct str_list names = { 0 };
 
-	for (size_t i = 0; result == 0 && i < names.count; i++)
-		result = write_name(w, dir, names.items[i], opaque);
-	free_names(&names);
-	return result;
+	if (dir_names(dir, &names) < 0)
+		return err_sys(w->err, "read", w->path);
+	str_list_sort(&names);
+	for (size_t i = 0; i < names.count; i++)
+		if (write_name(w, dir, names.items[i], opaque) < 0)
+			return -1;
+	return 0;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------- */
@@ -475,23 +434,12 @@ static int write_end(struct writer *w, struct layer_written *written)
 	return layer_sink_finish(w->sink, &written->digest, &written->size, &written->diff_id, w->err);
 }
 
-/* One descriptor a level: as deep as paths can be. */
-static void allow_depth(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int layer_write(const struct layer_write_source *source, const struct layer_write_options *options, int fd,
 	struct layer_written *written, struct azm_err *err)
 {
 	struct writer w = { .source = source, .options = options, .err = err, .caller = geteuid() };
 
-	allow_depth();
+	raise_open_files(); /* one a level: as deep as paths can be */
 	w.sink = layer_sink_new(options->codec, options->level, fd, err);
 	int result = w.sink && write_root(&w) == 0 ? write_end(&w, written) : -1;
 	layer_sink_free(w.sink);

@@ -7,8 +7,8 @@
  * On loopback TLS may be missing, since nobody listens on the way; but a certificate that is shown has to be good all
  * the same: on a shared machine another user may have the port.
  */
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +55,16 @@ static int add_authority(struct http_trust *trust, const char *path, struct azm_
 /* Return: 1 the directory is there, 0 it is not, -1 with @err. */
 static int trust_directory(struct http_trust *trust, const char *path, struct azm_err *err)
 {
-	cleanup_dir DIR *dir = opendir(path);
+	cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_str_list struct str_list names = { 0 };
 	int result = 0;
 
-	if (!dir)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : err_sys(err, "read", path);
-	for (struct dirent *entry; result == 0 && (entry = readdir(dir));) {
-		cleanup_free char *file = xasprintf("%s/%s", path, entry->d_name);
+	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+		return 0;
+	if (dir < 0 || dir_names(dir, &names) < 0)
+		return err_sys(err, "read", path);
+	for (size_t i = 0; result == 0 && i < names.count; i++) {
+		cleanup_free char *file = xasprintf("%s/%s", path, names.items[i]);
 		if (ends_with(file, ".crt"))
 			result = add_authority(trust, file, err);
 		if (!ends_with(file, ".cert") || trust->certificate)

@@ -6,7 +6,6 @@
  */
 #include "rootfs-tools/staging.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
 
@@ -25,18 +25,6 @@ static const char infix[] = ".partial-";
 enum { RANDOM_PART = 6 }; /* the XXXXXX of mkdtemp() */
 
 /* ---- the target ----------------------------------------------------------------------------------------------- */
-
-static bool directory_is_empty(const char *path)
-{
-	cleanup_dir DIR *dir = opendir(path);
-
-	if (!dir)
-		return false;
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return false;
-	return true;
-}
 
 int staging_check(const char *target, struct azm_err *err)
 {
@@ -48,7 +36,7 @@ int staging_check(const char *target, struct azm_err *err)
 		return errno == ENOENT ? 0 : err_sys(err, "make image", target);
 	if (!S_ISDIR(st.st_mode))
 		return err_msg(err, EEXIST, "make image", target, "it exists and is not a directory");
-	if (directory_is_empty(target))
+	if (dir_is_empty(AT_FDCWD, target))
 		return 0;
 	err_msg(err, EEXIST, "make image", target, "the directory exists and is not empty");
 	return err_hint(err, "name another directory, or remove this one first: rm -rf %s", target);
@@ -112,17 +100,12 @@ static void reclaim_one(int parentfd, const char *entry)
 
 static void reclaim_leftovers(int parentfd, const char *name)
 {
-	int fd = openat(parentfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_str_list struct str_list names = { 0 };
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (is_partial_of(entry->d_name, name))
-			reclaim_one(parentfd, entry->d_name);
+	(void)dir_names(parentfd, &names);
+	for (size_t i = 0; i < names.count; i++)
+		if (is_partial_of(names.items[i], name))
+			reclaim_one(parentfd, names.items[i]);
 }
 
 /* ---- begin, commit, discard ----------------------------------------------------------------------------------- */

@@ -138,23 +138,9 @@ bool store_is_id(const char *text)
 	return strlen(text) == STORE_ID_SIZE - 1 && strspn(text, "0123456789abcdef") == STORE_ID_SIZE - 1;
 }
 
-static int by_text(const void *a, const void *b)
+int store_names_in(const struct store *store, int dir, struct str_list *names, struct azm_err *err)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-void store_names_in(int dir, struct str_list *names)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!list && fd >= 0)
-		close(fd);
-	for (const struct dirent *entry; list && (entry = readdir(list));)
-		if (entry->d_name[0] != '.')
-			str_list_add(names, entry->d_name);
-	if (names->count)
-		qsort(names->items, names->count, sizeof *names->items, by_text);
+	return dir_visible_names(dir, names) < 0 ? err_sys(err, "list what is in the store", store->path) : 0;
 }
 
 json_t *store_load_json(int dir, const char *name, size_t limit, struct azm_err *err)
@@ -272,9 +258,9 @@ int store_layer_chain(const struct store *store, const char *id, struct str_list
 	return 0;
 }
 
-void store_layers(const struct store *store, struct str_list *ids)
+int store_layers(const struct store *store, struct str_list *ids, struct azm_err *err)
 {
-	store_names_in(store->layers, ids);
+	return store_names_in(store, store->layers, ids, err);
 }
 
 static int missing(const struct store_image *image, const char *id, struct azm_err *err)

@@ -106,9 +106,9 @@ struct store_image {
  */
 [[gnu::nonnull]] int store_image_put(const struct store *store, const struct store_image *image, struct azm_err *err);
 
-/** store_images() - all of them, sorted by name. One that cannot be read is left out. Caller frees each and the array.
- */
-[[gnu::nonnull]] struct store_image *store_images(const struct store *store, size_t *count);
+/** store_images() - all of them, sorted by name. One that cannot be read is left out. Caller frees each and the array;
+ * NULL with @err. */
+[[gnu::nonnull]] struct store_image *store_images(const struct store *store, size_t *count, struct azm_err *err);
 
 /* ---- layers ---------------------------------------------------------------------------------------------------- */
 
@@ -131,8 +131,8 @@ struct store_layer {
 [[gnu::nonnull]] int store_layer_chain(
 	const struct store *store, const char *id, struct str_list *ids, struct azm_err *err);
 
-/** store_layers() - IDs of all layers, sorted. */
-[[gnu::nonnull]] void store_layers(const struct store *store, struct str_list *ids);
+/** store_layers() - IDs of all layers, sorted. Return: 0, -1 with @err. */
+[[gnu::nonnull]] int store_layers(const struct store *store, struct str_list *ids, struct azm_err *err);
 
 /** store_layer_open() - layers/ID itself; "tree" and "owners.mtree" are in it. Return: descriptor, -1 with @err. */
 [[gnu::nonnull]] int store_layer_open(const struct store *store, const char *id, struct azm_err *err);

@@ -86,13 +86,14 @@ static struct layer_use *find_layer(const struct contents *c, const char *id)
 	return c->layer_count ? bsearch(id, c->layers, c->layer_count, sizeof *c->layers, by_id) : NULL;
 }
 
-static void read_contents(const struct store *store, struct contents *c)
+static int read_contents(const struct store *store, struct contents *c, struct azm_err *err)
 {
 	cleanup_str_list struct str_list ids = { 0 };
 	struct azm_err ignored = { 0 };
 
-	c->images = store_images(store, &c->image_count);
-	store_layers(store, &ids);
+	c->images = store_images(store, &c->image_count, err);
+	if (!c->images || store_layers(store, &ids, err) < 0)
+		return -1;
 	c->layers = xcalloc(ids.count + 1, sizeof *c->layers);
 	for (size_t i = 0; i < ids.count; i++)
 		if (store_layer_load(store, ids.items[i], &c->layers[c->layer_count].layer, &ignored) == 0)
@@ -104,6 +105,7 @@ static void read_contents(const struct store *store, struct contents *c)
 				use->images++;
 		}
 	}
+	return 0;
 }
 
 static void free_contents(struct contents *c)
@@ -176,7 +178,7 @@ int ls_main(int argc, char **argv)
 	if (result >= 0)
 		result = open_existing(&store, &err);
 	if (result == 0)
-		read_contents(&store, &contents);
+		result = read_contents(&store, &contents, &err);
 	if (result >= 0 && options.json) {
 		json_t *list = json_array();
 		for (size_t i = 0; i < contents.image_count; i++)
@@ -256,10 +258,10 @@ int df_main(int argc, char **argv)
 
 	if (result >= 0)
 		result = open_existing(&store, &err);
-	if (result == 0) {
-		read_contents(&store, &contents);
+	if (result == 0)
+		result = read_contents(&store, &contents, &err);
+	if (result == 0)
 		add_up(&store, &contents, &totals);
-	}
 	if (result >= 0 && options.json)
 		json_print(df_json(&store, &contents, &totals), JSON_INDENT(2), stdout);
 	else if (result == 0)

@@ -115,7 +115,8 @@ static int list_layers(struct sweep *s)
 {
 	cleanup_str_list struct str_list ids = { 0 };
 
-	store_layers(s->store, &ids);
+	if (store_layers(s->store, &ids, s->err) < 0)
+		return -1;
 	s->items = xcalloc(ids.count + 1, sizeof *s->items);
 	for (size_t i = 0; i < ids.count; i++) {
 		if (!store_is_id(ids.items[i]))
@@ -134,9 +135,12 @@ static int mark_images(const struct sweep *s)
 {
 	cleanup_str_list struct str_list files = { 0 };
 	size_t count;
-	struct store_image *images = store_images(s->store, &count);
 
-	store_names_in(s->store->images, &files);
+	if (store_names_in(s->store, s->store->images, &files, s->err) < 0)
+		return -1;
+	struct store_image *images = store_images(s->store, &count, s->err);
+	if (!images)
+		return -1;
 	for (size_t i = 0; i < count; i++) {
 		for (size_t l = 0; l < images[i].layers.count; l++)
 			want(s, images[i].layers.items[l]);
@@ -150,11 +154,12 @@ static int mark_images(const struct sweep *s)
 	return err_hint(s->err, "remove what is damaged below %s/images", s->store->path);
 }
 
-static void mark_users(const struct sweep *s)
+static int mark_users(const struct sweep *s)
 {
 	cleanup_str_list struct str_list keys = { 0 };
 
-	store_names_in(s->store->users, &keys);
+	if (store_names_in(s->store, s->store->users, &keys, s->err) < 0)
+		return -1;
 	for (size_t i = 0; i < keys.count; i++) {
 		char *path;
 		cleanup_free char *id = user_needs(s->store, keys.items[i], &path);
@@ -162,6 +167,7 @@ static void mark_users(const struct sweep *s)
 			want(s, id);
 		free(path);
 	}
+	return 0;
 }
 
 static bool is_stood_on(const struct sweep *s, const char *id)
@@ -221,7 +227,8 @@ static int empty_partial(const struct store *store, struct azm_err *err)
 {
 	cleanup_str_list struct str_list names = { 0 };
 
-	store_names_in(store->partial, &names);
+	if (store_names_in(store, store->partial, &names, err) < 0)
+		return -1;
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_fd int fd =
 			openat(store->partial, names.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -243,11 +250,9 @@ static int sweep(
 		cleanup_fd int lock = store_write_lock(store, LOCK_EX, err);
 		if (lock < 0)
 			return -1;
-		int result = list_layers(&s) == 0 ? mark_images(&s) : -1;
-		if (result == 0) {
-			mark_users(&s);
-			result = take_out_all(&s, only);
-		}
+		int result = list_layers(&s) == 0 && mark_images(&s) == 0 && mark_users(&s) == 0
+				     ? take_out_all(&s, only)
+				     : -1;
 		for (size_t i = 0; i < s.count; i++)
 			store_layer_free(&s.items[i].layer);
 		free(s.items);
@@ -268,8 +273,9 @@ int store_gc(const struct store *store, struct store_removed *removed, struct az
 /* Another name for the same layers? Then nothing is lost. */
 static bool has_twin(const struct store *store, const struct store_image *image)
 {
+	struct azm_err ignored = { 0 };
 	size_t count;
-	struct store_image *images = store_images(store, &count);
+	struct store_image *images = store_images(store, &count, &ignored);
 	bool twin = false;
 
 	for (size_t i = 0; i < count; i++) {
@@ -289,7 +295,8 @@ static int check_unused(const struct store *store, const struct store_image *ima
 	cleanup_free char *name = store_name_short(image->name);
 	const char *top = image->layers.items[image->layers.count - 1];
 
-	store_names_in(store->users, &keys);
+	if (store_names_in(store, store->users, &keys, err) < 0)
+		return -1;
 	for (size_t i = 0; i < keys.count; i++) {
 		char *path;
 		cleanup_free char *id = user_needs(store, keys.items[i], &path);

@@ -89,7 +89,7 @@ char *store_suggest(const struct store *store, const char *name)
 	cleanup_free char *wanted = store_name_short(name);
 	char *text = NULL;
 
-	store_names_in(store->images, &files);
+	(void)dir_visible_names(store->images, &files);
 	struct suggestion *list = xcalloc(files.count + 1, sizeof *list);
 	for (size_t i = 0; i < files.count; i++) {
 		for (char *c = files.items[i]; *c; c++)
@@ -248,14 +248,15 @@ int store_image_put(const struct store *store, const struct store_image *image, 
 										: 0;
 }
 
-struct store_image *store_images(const struct store *store, size_t *count)
+struct store_image *store_images(const struct store *store, size_t *count, struct azm_err *err)
 {
 	cleanup_str_list struct str_list files = { 0 };
 	struct azm_err ignored = { 0 };
 
-	store_names_in(store->images, &files);
-	struct store_image *list = xcalloc(files.count + 1, sizeof *list);
 	*count = 0;
+	if (store_names_in(store, store->images, &files, err) < 0)
+		return NULL;
+	struct store_image *list = xcalloc(files.count + 1, sizeof *list);
 	for (size_t i = 0; i < files.count; i++)
 		if (load_file(store, files.items[i], &list[*count], &ignored) == 0)
 			++*count;

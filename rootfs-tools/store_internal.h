@@ -21,8 +21,8 @@ enum { STORE_DOCUMENT_MAX = 4 << 20 };
 /** store_is_id() - 64 lower-case hexadecimal digits. */
 [[gnu::nonnull]] bool store_is_id(const char *text);
 
-/** store_names_in() - the entries of a directory, sorted, but those that begin with a dot. */
-[[gnu::nonnull]] void store_names_in(int dir, struct str_list *names);
+/** store_names_in() - the names in one of its directories, sorted, but those that begin with a dot. 0, -1 with @err. */
+[[gnu::nonnull]] int store_names_in(const struct store *store, int dir, struct str_list *names, struct azm_err *err);
 
 /** store_suggest() - for a hint: names like one that does not exist. Caller owns; NULL: the store is empty. */
 [[gnu::nonnull]] char *store_suggest(const struct store *store, const char *name);

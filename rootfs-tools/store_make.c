@@ -33,7 +33,8 @@ static int empty_directory(int dir, struct azm_err *err)
 {
 	cleanup_str_list struct str_list names = { 0 };
 
-	store_names_in(dir, &names);
+	if (dir_names(dir, &names) < 0)
+		return err_sys(err, "read", "what is left of a layer");
 	for (size_t i = 0; i < names.count; i++)
 		if (tree_remove_at(dir, names.items[i], err) < 0)
 			return -1;
@@ -269,10 +270,8 @@ static int adopt_directory(struct adoption *a, int dir, size_t length, unsigned 
 	}
 	if (depth > DEPTH_MAX)
 		return err_code(a->err, ELOOP, "read", a->path);
-	for (const struct dirent *entry; (entry = readdir(list));) {
+	for (const struct dirent *entry; (entry = dir_next(list));) {
 		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
 		int more = snprintf(a->path + length, sizeof a->path - length, "%s%s", length ? "/" : "", name);
 		if (more < 0 || (size_t)more >= sizeof a->path - length)
 			return err_code(a->err, ENAMETOOLONG, "read", name);
@@ -288,7 +287,7 @@ static int adopt_directory(struct adoption *a, int dir, size_t length, unsigned 
 			return -1;
 		a->path[length] = '\0';
 	}
-	return 0;
+	return errno ? err_sys(a->err, "read", a->path) : 0;
 }
 
 int layer_maker_adopt(struct layer_maker *m, int dirfd, const char *name, int owners, struct azm_err *err)

@@ -12,42 +12,18 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 
 enum { MEASURED_DEPTH = 256 };
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in a directory, sorted: the same tree is the same walk everywhere. */
-static int read_names(int dir, struct str_list *names)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!list) {
-		cleanup_close_fd(&fd);
-		return -1;
-	}
-	errno = 0;
-	for (struct dirent *entry; (entry = readdir(list)); errno = 0)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			str_list_add(names, entry->d_name);
-	if (errno)
-		return -1;
-	if (names->count)
-		qsort(names->items, names->count, sizeof *names->items, compare_names);
-	return 0;
-}
 
 static int walk_below(int dir, const char *path, const struct tree_visitor *visitor, struct azm_err *err)
 {
 	cleanup_str_list struct str_list names = { 0 };
 
-	if (read_names(dir, &names) < 0)
+	if (dir_names(dir, &names) < 0)
 		return err_sys(err, "read the directory", *path ? path : ".");
+	str_list_sort(&names); /* the same tree is the same walk everywhere */
 	for (size_t i = 0; i < names.count; i++) {
 		cleanup_free char *inner = xasprintf("%s%s%s", path, *path ? "/" : "", names.items[i]);
 		if (strlen(inner) >= PATH_MAX)
@@ -91,9 +67,7 @@ static int measure(int dir, unsigned depth, struct tree_size *size)
 		cleanup_close_fd(&fd);
 		return -1;
 	}
-	for (const struct dirent *entry; (entry = readdir(list));) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
+	for (const struct dirent *entry; (entry = dir_next(list));) {
 		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return -1;
 		size->files++;
@@ -105,7 +79,7 @@ static int measure(int dir, unsigned depth, struct tree_size *size)
 		if (inner >= 0 && measure(inner, depth + 1, size) < 0 && errno != EACCES)
 			return -1;
 	}
-	return 0;
+	return errno ? -1 : 0;
 }
 
 int tree_measure(int dir, struct tree_size *size)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "server/editor.h"
 
@@ -66,10 +67,10 @@ static size_t add_names(const char *path, int levels, struct str_list *paths)
 
 	if (dir)
 		steal_fd(&fd);
-	while (dir && (entry = readdir(dir)) && paths->count < NAMES_MAX) {
+	while (dir && (entry = dir_next(dir)) && paths->count < NAMES_MAX) {
 		const char *name = entry->d_name;
 		if (*name == '.') {
-			hidden += strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+			hidden++;
 			continue;
 		}
 		str_list_addf(paths, "%s%s%s", path, strcmp(path, "/") == 0 ? "" : "/", name);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "server/files.h"
 #include "server/observation.h"
@@ -26,12 +27,10 @@ static int compare(const void *a, const void *b)
 static void list(const char *path, struct str_list *names)
 {
 	cleanup_dir DIR *dir = opendir(path);
-	struct dirent *entry;
+	const struct dirent *entry;
 	struct stat info;
 
-	while (dir && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
+	while (dir && (entry = dir_next(dir))) {
 		if (fstatat(dirfd(dir), entry->d_name, &info, 0) < 0)
 			continue; /* a broken link, or gone meanwhile */
 		str_list_addf(names, "%s%s", entry->d_name, S_ISDIR(info.st_mode) ? "/" : "");

@@ -76,20 +76,21 @@ json_t *listing_files(void *input, unsigned *status)
 	cleanup_dir DIR *dir = opendir(path);
 	cleanup_free struct entry *entries = xcalloc(LISTING_FILES_MAX, sizeof *entries);
 	cleanup_str_list struct str_list names = { 0 };
-	json_t *list = json_array();
-	struct dirent *found;
+	const struct dirent *found = NULL;
 	size_t count = 0;
 
 	if (!dir)
 		return fail(status, errno);
-	while (names.count <= LISTING_FILES_MAX && (found = readdir(dir)))
-		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
-			str_list_add(&names, found->d_name);
+	while (names.count <= LISTING_FILES_MAX && (found = dir_next(dir)))
+		str_list_add(&names, found->d_name);
+	if (!found && errno)
+		return fail(status, errno);
 	for (size_t i = 0; i < names.count && count < LISTING_FILES_MAX; i++) {
 		entries[count].name = names.items[i];
 		count += look_at(dirfd(dir), &entries[count]);
 	}
 	qsort(entries, count, sizeof *entries, compare_entries);
+	json_t *list = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, entry_json(&entries[i]));
 	return json_pack("{s:o, s:o, s:b}", "path", json_text(path), "entries", list, "truncated",

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "server/zip.h"
 
@@ -77,9 +78,7 @@ static int add_directory(struct packer *packer, int fd, const char *prefix, int 
 
 	if (!dir)
 		close(fd);
-	while (dir && result == 0 && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
+	while (dir && result == 0 && (entry = dir_next(dir))) {
 		cleanup_free char *name = xasprintf("%s%s%s", prefix, *prefix ? "/" : "", entry->d_name);
 		if (!is_directory(dirfd(dir), entry)) {
 			result = add_file(packer, dirfd(dir), entry->d_name, name);

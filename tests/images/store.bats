@@ -239,6 +239,16 @@ case_names() { # PATTERN
 	[ "$(layers)" -gt 2 ]
 }
 
+@test "what cannot be listed is an error, and not taken for empty" {
+	local command denied=("$BUILD/tests/deny" getdents64=EIO "$ROOTFS_TOOL")
+	put two
+	for command in ls df gc 'rm two' 'diff azm:two azm:two' "export -q azm:two $BATS_TEST_TMPDIR/out.tar"; do
+		# shellcheck disable=SC2086 # words
+		refused 125 'Input/output error' "${denied[@]}" $command
+	done
+	is "$(tool ls --json | jq -r '.[].complete')" true
+}
+
 @test "an image of 130 layers runs; more than an overlay takes are refused, with advice" {
 	mkdir "$BATS_TEST_TMPDIR/tree"
 	local trees=() i

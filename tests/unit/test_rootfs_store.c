@@ -133,9 +133,10 @@ static void put_image(struct world *w, const char *name, const char *top)
 
 static size_t layer_count(const struct world *w)
 {
+	struct azm_err err = { 0 };
 	cleanup_str_list struct str_list ids = { 0 };
 
-	store_layers(&w->store, &ids);
+	assert_ok(store_layers(&w->store, &ids, &err), &err);
 	return ids.count;
 }
 
@@ -279,7 +280,7 @@ static void who_comes_second_gets_the_first_ones_layer(void **state)
 	assert_true(there(late.dir, "tree/e", S_IFREG));
 	assert_false(there(late.dir, "tree/mine", S_IFREG));
 	cleanup_str_list struct str_list left = { 0 };
-	store_names_in(w->store.partial, &left);
+	assert_ok(store_names_in(&w->store, w->store.partial, &left, &err), &err);
 	assert_int_equal(left.count, 0);
 }
 
@@ -293,7 +294,7 @@ static void what_is_not_committed_vanishes(void **state)
 	assert_ok(layer_maker_begin(&w->store, low, NULL, NULL, &maker, &err), &err);
 	put_file(maker.root, "x", "x");
 	layer_maker_end(&maker);
-	store_names_in(w->store.partial, &left);
+	assert_ok(store_names_in(&w->store, w->store.partial, &left, &err), &err);
 	assert_int_equal(left.count, 0);
 	assert_int_equal(layer_count(w), 0);
 	assert_refused(layer_maker_begin(&w->store, high, low, NULL, &maker, &err), &err, ENOENT);
