@@ -17,7 +17,7 @@ limit=${AZM_VM_TIMEOUT:-7200}
 # Below tests/, without .bats: what depends on the host. Images, the server and networks have it from these.
 all_suites='cli/run cli/lifecycle cli/bad_input cli/stdio cli/workspace cli/volumes cli/publish cli/network cli/cp cli/attach
 cli/pause cli/stats cli/logs cli/snapshot cli/disk cli/devices cli/faults cli/names cli/cgroup security/fds security/ids_caps
-security/kernel_files security/path_games security/guard security/syscalls security/terminal security/network security/cp'
+security/kernel_files security/path_games security/guard security/guard_end security/syscalls security/terminal security/network security/cp'
 failed=0
 
 # The release's own compiler, headers and libraries, in its own root.
