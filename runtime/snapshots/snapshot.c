@@ -343,7 +343,7 @@ static int take_once(struct taking *t, struct azm_err *err)
 	cleanup_fd int lock = sandbox_lock(t->dir, "a snapshot of it is being taken", err);
 	bool running = lock < 0 && err_is(err, EWOULDBLOCK);
 
-	if (lock < 0 && !running)
+	if (lock < 0 && (!running || sandbox_busy(t->dir, "take a snapshot of", t->name, err)))
 		return -1;
 	err_clear(err);
 	if (!running && rollback_finish(t->dir, err) < 0)

@@ -199,6 +199,7 @@ nothing_held() { azm gc && [ ! -e work/.vscode ]; }
 	has "$stderr" 'hint: try again'
 	refused 125 'it is being copied' azm rm "$name"
 	refused 125 'it is being copied' azm commit "$name" image
+	refused 125 'it is being copied' azm snapshot "$name" tag
 	azm stop "$name"
 	is exited "$(state_of "$name")"
 	kill -KILL "$SPAWNED"

@@ -87,6 +87,23 @@ forked() { # TAG SCRIPT: what a fork of it says, and ends
 	refused 125 'no writable layer' azm diff "$NAME"
 }
 
+@test "while a stopped sandbox is snapshotted, another snapshot or fork of it says that" {
+	inside 'echo one >/new'
+	# The lock as the first command has it, for as long as it is looked at.
+	local lock=$AZM_STATE_DIR/sandboxes/$NAME/lock said='take a snapshot of .*: a snapshot of it is being taken'
+	exec 7<>"$lock"
+	flock -n 7
+	printf 'a snapshot of it is being taken' >&7
+	refused 125 "$said" azm snapshot "$NAME" "$TAG"
+	has "$stderr" 'hint: try again'
+	refused 125 "$said" azm fork "$NAME"
+	refused 125 'being taken' azm rm "$NAME"
+	exec 7>&-
+	# What it had said is not taken for somebody's who has the lock now.
+	azm snapshot "$NAME" "$TAG"
+	is one "$(forked "$TAG" 'cat /new')"
+}
+
 @test "deleted, replaced and renamed directories stay what they were across snapshots" {
 	inside 'rm -r /opt/a; rm -r /opt/b; mkdir /opt/b; echo new >/opt/b/new; mv /opt/c/file /opt/c/moved; mkdir -p /own/x; echo 1 >/own/x/y'
 	azm snapshot "$NAME" "$TAG-1"
