@@ -74,7 +74,52 @@ int for_each_name(const char *command, int argc, char **argv, int first,
 		if (action(&state, argv[i], context, &err) < 0)
 			result = fail_command(&err);
 	}
-	return fflush(stdout) == 0 ? result : EXIT_AZM;
+	return end_command(result);
+}
+
+static int accept_json(
+	[[maybe_unused]] void *config, [[maybe_unused]] const char *value, [[maybe_unused]] struct azm_err *err)
+{
+	return 0;
+}
+
+const struct option_row inspect_option_rows[] = {
+	{ 0, "json", NULL, accept_json, "accepted: the output always is JSON" },
+	OPTIONS_END,
+};
+
+struct inspection {
+	json_t *objects;
+	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err);
+};
+
+static int add_inspected(const struct state *state, const char *name, void *context, struct azm_err *err)
+{
+	const struct inspection *inspection = context;
+	json_t *object = inspection->look(state, name, err);
+
+	if (object)
+		json_array_append_new(inspection->objects, object);
+	return object ? 0 : -1;
+}
+
+int inspect_names(const char *command, int argc, char **argv,
+	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err))
+{
+	struct azm_err err = { 0 };
+	int first = options_parse(program_find(the_program(), command), NULL, argc, argv, &err);
+
+	if (first < 0)
+		return fail_command(&err);
+	struct inspection inspection = { json_array(), look };
+	int status = for_each_name(command, argc, argv, first, add_inspected, &inspection);
+	print_json(inspection.objects);
+	return end_command(status);
+}
+
+int end_command(int status)
+{
+	return fflush(stdout) == 0 ? status : EXIT_AZM;
 }
 
 void print_json(json_t *value)

@@ -45,19 +45,9 @@ const struct option_row network_ls_option_rows[] = {
 	OPTIONS_END,
 };
 
-const struct option_row network_inspect_option_rows[] = {
-	{ 0, "json", NULL, opt_json, "accepted: the output always is JSON" },
-	OPTIONS_END,
-};
-
 static int parse(const char *command, struct network_options *options, int argc, char **argv, struct azm_err *err)
 {
 	return options_parse(program_find(the_program(), command), options, argc, argv, err);
-}
-
-static int done(int status)
-{
-	return fflush(stdout) == 0 ? status : EXIT_AZM;
 }
 
 /* ---- create --------------------------------------------------------------------------------------------------- */
@@ -98,7 +88,7 @@ int command_network_create(int argc, char **argv)
 	if (result == 0)
 		result = create(&options, argv[first], &err);
 	network_record_free(&options.record);
-	return done(result < 0 ? fail_command(&err) : 0);
+	return result < 0 ? fail_command(&err) : end_command(0);
 }
 
 /* ---- ls ------------------------------------------------------------------------------------------------------- */
@@ -158,32 +148,14 @@ int command_network_ls(int argc, char **argv)
 		first = err_msg(&err, EINVAL, "network ls", NULL, "takes no NAME");
 	if (first < 0 || state_open(&state, &err) < 0)
 		return fail_command(&err);
-	return done(list(&state, &options));
+	return end_command(list(&state, &options));
 }
 
 /* ---- inspect, rm ---------------------------------------------------------------------------------------------- */
 
-static int inspect_one(const struct state *state, const char *name, void *context, struct azm_err *err)
-{
-	json_t *object = network_json(state, name, err);
-
-	if (object)
-		json_array_append_new(context, object);
-	return object ? 0 : -1;
-}
-
 int command_network_inspect(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct network_options options = { 0 };
-	int first = parse("network inspect", &options, argc, argv, &err);
-
-	if (first < 0)
-		return fail_command(&err);
-	json_t *objects = json_array();
-	int status = for_each_name("network inspect", argc, argv, first, inspect_one, objects);
-	print_json(objects);
-	return done(status);
+	return inspect_names("network inspect", argc, argv, network_json);
 }
 
 static int remove_one(const struct state *state, const char *name, void *context, struct azm_err *err)

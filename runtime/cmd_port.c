@@ -114,5 +114,5 @@ int command_port(int argc, char **argv)
 	}
 	if (first < 0 || show(argv[first], argv[first + 1], json, &err) < 0)
 		return fail_command(&err);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return end_command(0);
 }

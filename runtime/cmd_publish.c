@@ -172,7 +172,5 @@ int command_publish(int argc, char **argv)
 
 	str_list_free(&options.add);
 	str_list_free(&options.remove);
-	if (result < 0)
-		return fail_command(&err);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return result < 0 ? fail_command(&err) : end_command(0);
 }

@@ -27,11 +27,6 @@ const struct option_row ps_option_rows[] = {
 	OPTIONS_END,
 };
 
-const struct option_row inspect_option_rows[] = {
-	{ 0, "json", NULL, opt_json, "accepted: the output always is JSON" },
-	OPTIONS_END,
-};
-
 const struct option_row version_option_rows[] = {
 	{ 0, "json", NULL, opt_json, "an object" },
 	OPTIONS_END,
@@ -105,7 +100,7 @@ int command_ps(int argc, char **argv)
 		return fail_command(&err);
 	if (options.json) {
 		print_json(list);
-		return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+		return end_command(0);
 	}
 	if (!options.quiet)
 		printf("%-24s %-14s %8s  %-24s %s\n", "NAME", "STATE", "PID", "URL", "ROOTFS");
@@ -117,7 +112,7 @@ int command_ps(int argc, char **argv)
 			print_row(object);
 	}
 	json_decref(list);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return end_command(0);
 }
 
 /* Tags of snapshots that were taken of a sandbox of this name. */
@@ -134,18 +129,17 @@ static json_t *snapshots_json(const struct state *state, const char *name)
 	return list;
 }
 
-static int inspect_one(const struct state *state, const char *name, void *context, struct azm_err *err)
+static json_t *inspection(const struct state *state, const char *name, struct azm_err *err)
 {
 	cleanup_config struct config config;
-	json_t *list = context;
 
 	config_init(&config);
 	cleanup_fd int dir = sandbox_open(state, name, err);
 	if (dir < 0 || config_load(&config, dir, err) < 0)
-		return -1;
+		return NULL;
 	json_t *object = sandbox_status(state, name, err);
 	if (!object)
-		return -1;
+		return NULL;
 	cleanup_free char *layer = xasprintf("%s/sandboxes/%s/upper", state->path, name);
 	json_object_set_new(object, "upper", json_string(layer));
 	json_object_set_new(object, "snapshots", snapshots_json(state, name));
@@ -157,27 +151,17 @@ static int inspect_one(const struct state *state, const char *name, void *contex
 	uint64_t caps;
 	if (caps_resolve(&config.cap_add, &config.cap_drop, &caps, err) < 0) {
 		json_decref(object);
-		return -1;
+		return NULL;
 	}
 	cleanup_free char *names = caps_text(caps);
 	json_object_set_new(object, "capabilities", json_string(names));
 	json_object_set_new(object, "config", config_json(&config));
-	json_array_append_new(list, object);
-	return 0;
+	return object;
 }
 
 int command_inspect(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct show_options options = { 0 };
-	int first = options_parse(program_find(the_program(), "inspect"), &options, argc, argv, &err);
-
-	if (first < 0)
-		return fail_command(&err);
-	json_t *list = json_array();
-	int status = for_each_name("inspect", argc, argv, first, inspect_one, list);
-	print_json(list);
-	return fflush(stdout) == 0 ? status : EXIT_AZM;
+	return inspect_names("inspect", argc, argv, inspection);
 }
 
 int command_version(int argc, char **argv)
@@ -191,5 +175,5 @@ int command_version(int argc, char **argv)
 		print_json(json_pack("{s:s,s:s}", "name", PROGRAM_NAME, "version", AZM_VERSION));
 	else
 		printf("%s %s\n", PROGRAM_NAME, AZM_VERSION);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return end_command(0);
 }

@@ -69,11 +69,6 @@ const struct option_row snapshots_ls_option_rows[] = {
 	OPTIONS_END,
 };
 
-const struct option_row snapshots_inspect_option_rows[] = {
-	{ 0, "json", NULL, opt_json, "accepted: the output always is JSON" },
-	OPTIONS_END,
-};
-
 enum { OPERANDS = 2 };
 
 /* One invocation: its options, its operands, the state. */
@@ -138,9 +133,7 @@ static json_t *snapshot_json(const struct state *state, const struct snapshot *s
 
 static int done(int result, const struct azm_err *err)
 {
-	if (result < 0)
-		return fail_command(err);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return result < 0 ? fail_command(err) : end_command(0);
 }
 
 /* ---- snapshot ---------------------------------------------------------------------------------------------------- */
@@ -494,30 +487,20 @@ int command_snapshots_ls(int argc, char **argv)
 	return done(result < 0 ? -1 : list_snapshots(&in, &err), &err);
 }
 
-static int inspect_one(const struct state *state, const char *tag, void *context, struct azm_err *err)
+static json_t *inspection(const struct state *state, const char *tag, struct azm_err *err)
 {
 	cleanup_snapshot struct snapshot snapshot = { .lock = -1 };
 
 	if (snapshot_load(state, tag, &snapshot, err) < 0)
-		return -1;
+		return NULL;
 	json_t *object = snapshot_json(state, &snapshot);
 	json_object_set_new(object, "config", config_json(&snapshot.config));
-	json_array_append_new(context, object);
-	return 0;
+	return object;
 }
 
 int command_snapshots_inspect(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct snapshot_options options = { 0 };
-	int first = options_parse(program_find(the_program(), "snapshots inspect"), &options, argc, argv, &err);
-
-	if (first < 0)
-		return fail_command(&err);
-	json_t *list = json_array();
-	int status = for_each_name("snapshots inspect", argc, argv, first, inspect_one, list);
-	print_json(list);
-	return fflush(stdout) == 0 ? status : EXIT_AZM;
+	return inspect_names("snapshots inspect", argc, argv, inspection);
 }
 
 static int remove_one(const struct state *state, const char *tag, void *context, struct azm_err *err)

@@ -122,5 +122,5 @@ int command_top(int argc, char **argv)
 	if (first < 0 || state_open(&state, &err) < 0 ||
 		show(&state, argv[first], argv + first + 1, (size_t)(argc - first - 1), &err) < 0)
 		return fail_command(&err);
-	return fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return end_command(0);
 }

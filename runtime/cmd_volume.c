@@ -48,11 +48,6 @@ const struct option_row volume_ls_option_rows[] = {
 	OPTIONS_END,
 };
 
-const struct option_row volume_inspect_option_rows[] = {
-	{ 0, "json", NULL, opt_json, "accepted: the output always is JSON" },
-	OPTIONS_END,
-};
-
 const struct option_row volume_rm_option_rows[] = {
 	{ 'f', "force", NULL, opt_force, "one that does not exist is no error" },
 	OPTIONS_END,
@@ -66,11 +61,6 @@ const struct option_row volume_prune_option_rows[] = {
 static int parse(const char *command, struct volume_options *options, int argc, char **argv, struct azm_err *err)
 {
 	return options_parse(program_find(the_program(), command), options, argc, argv, err);
-}
-
-static int done(int status)
-{
-	return fflush(stdout) == 0 ? status : EXIT_AZM;
 }
 
 int command_volume_create(int argc, char **argv)
@@ -87,7 +77,7 @@ int command_volume_create(int argc, char **argv)
 	if (good)
 		puts(argv[first]);
 	str_list_free(&options.labels);
-	return good ? done(0) : fail_command(&err);
+	return good ? end_command(0) : fail_command(&err);
 }
 
 static int list(const struct state *state, const struct volume_options *options)
@@ -133,30 +123,12 @@ int command_volume_ls(int argc, char **argv)
 		first = err_msg(&err, EINVAL, "volume ls", NULL, "takes no NAME");
 	if (first < 0 || state_open(&state, &err) < 0)
 		return fail_command(&err);
-	return done(list(&state, &options));
-}
-
-static int inspect_one(const struct state *state, const char *name, void *context, struct azm_err *err)
-{
-	json_t *object = named_volume_json(state, name, err);
-
-	if (object)
-		json_array_append_new(context, object);
-	return object ? 0 : -1;
+	return end_command(list(&state, &options));
 }
 
 int command_volume_inspect(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct volume_options options = { 0 };
-	int first = parse("volume inspect", &options, argc, argv, &err);
-
-	if (first < 0)
-		return fail_command(&err);
-	json_t *objects = json_array();
-	int status = for_each_name("volume inspect", argc, argv, first, inspect_one, objects);
-	print_json(objects);
-	return done(status);
+	return inspect_names("volume inspect", argc, argv, named_volume_json);
 }
 
 static int remove_one(const struct state *state, const char *name, void *context, struct azm_err *err)
@@ -208,5 +180,5 @@ int command_volume_prune(int argc, char **argv)
 		if (remove_one(&state, names.items[i], &options, &failure) < 0 && !err_is(&failure, EBUSY))
 			status = fail_command(&failure);
 	}
-	return done(status);
+	return end_command(status);
 }

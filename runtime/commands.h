@@ -10,13 +10,13 @@
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
 	stats_option_rows[], commit_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[],
 	rm_option_rows[], version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
-	network_create_option_rows[], network_ls_option_rows[], network_inspect_option_rows[];
+	network_create_option_rows[], network_ls_option_rows[];
 
 extern const struct option_row attach_option_rows[], cp_option_rows[], volume_create_option_rows[],
-	volume_ls_option_rows[], volume_inspect_option_rows[], volume_rm_option_rows[], volume_prune_option_rows[];
+	volume_ls_option_rows[], volume_rm_option_rows[], volume_prune_option_rows[];
 
 extern const struct option_row snapshot_option_rows[], fork_option_rows[], rollback_option_rows[], diff_option_rows[],
-	snapshots_ls_option_rows[], snapshots_inspect_option_rows[];
+	snapshots_ls_option_rows[];
 
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
@@ -66,6 +66,9 @@ const struct program *the_program(void);
 /** fail_command() - render an error. Return: the exit status. */
 int fail_command(const struct azm_err *err);
 
+/** end_command() - Return: @status, or 125 when what was printed could not be written. */
+int end_command(int status);
+
 /**
  * options_around_name() - options_parse() for a command with one NAME, before or after its options
  *
@@ -93,6 +96,15 @@ int start_again(const struct state *state, const char *name);
  */
 int for_each_name(const char *command, int argc, char **argv, int first,
 	int (*action)(const struct state *state, const char *name, void *context, struct azm_err *err), void *context);
+
+/**
+ * inspect_names() - the whole of an `inspect` command, whose options are inspect_option_rows
+ * @look:	what there is to say of a NAME, owned by the caller; NULL with @err
+ *
+ * Return: as for_each_name()
+ */
+int inspect_names(const char *command, int argc, char **argv,
+	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err));
 
 /**
  * invocation_check() - refuse what must not be: real root without --as-root, set-uid start
