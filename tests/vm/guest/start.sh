@@ -15,9 +15,11 @@ without_overlays() {
 	local program=$AZM_GUEST_TREE/build/azm-sandbox
 	mkdir -p /run/azm/upper /run/azm/work
 	mount -t overlay -o "lowerdir=$AZM_GUEST_TREE,upperdir=/run/azm/upper,workdir=/run/azm/work" overlay "$AZM_GUEST_TREE"
-	mv "$program" "$program.real"
+	# By the same name: tests find it among the processes, and its messages have it.
+	mkdir "$AZM_GUEST_TREE/build/real"
+	mv "$program" "$AZM_GUEST_TREE/build/real/"
 	# shellcheck disable=SC2016 # the script's own
-	printf '#!/bin/sh\n[ "$1" != run ] || { shift; set -- run --rootfs-mode direct "$@"; }\nexec "$0.real" "$@"\n' >"$program"
+	printf '#!/bin/bash\n[ "$1" != run ] || { shift; set -- run --rootfs-mode direct "$@"; }\nexec -a "$0" "${0%%/*}/real/azm-sandbox" "$@"\n' >"$program"
 	chmod 755 "$program"
 }
 
@@ -80,8 +82,9 @@ read -ra suites <<<"$(word suites)"
 [[ ${#suites[@]} -eq 0 || $(uname -r) != 5.10.* ]] || without_overlays
 own=() delegated=() from_root=()
 for suite in "${suites[@]}"; do
-	if [ "$suite" = unit ]; then
-		mapfile -t -O ${#own[@]} own < <(cd "$AZM_GUEST_TREE" && find build -type f -perm -u+x -name 'test_*' | sort)
+	if [[ $suite == unit* ]]; then
+		suite=${suite#unit} suite=${suite#:}
+		mapfile -t -O ${#own[@]} own < <(cd "$AZM_GUEST_TREE" && find build -type f -perm -u+x -name "test_$suite*" | sort)
 		continue
 	fi
 	if [[ $suite == root:* ]]; then
