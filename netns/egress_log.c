@@ -37,12 +37,10 @@ static const char *const verdicts[] = {
 static void time_text(char *text, size_t size)
 {
 	struct timespec now;
-	struct tm day;
-	char seconds[32];
+	char seconds[CLOCK_UTC_TEXT];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &day);
-	strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &day);
+	clock_utc_text(now.tv_sec, seconds);
 	snprintf(text, size, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
 }
 

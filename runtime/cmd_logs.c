@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "commands.h"
 #include "log_files.h"
@@ -205,12 +206,9 @@ static int64_t time_of(const struct cursor *cursor, off_t offset)
 
 static void print_time(int64_t ns)
 {
-	time_t seconds = (time_t)(ns / 1000000000);
-	struct tm day;
-	char text[40];
+	char text[CLOCK_UTC_TEXT];
 
-	gmtime_r(&seconds, &day);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day);
+	clock_utc_text(ns / 1000000000, text);
 	printf("%s.%09lldZ ", text, (long long)(ns % 1000000000));
 }
 

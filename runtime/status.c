@@ -9,16 +9,15 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 char *status_time(void)
 {
 	struct timespec now;
-	struct tm day;
-	char text[40];
+	char text[CLOCK_UTC_TEXT];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &day);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day);
+	clock_utc_text(now.tv_sec, text);
 	return xasprintf("%s.%03ldZ", text, now.tv_nsec / 1000000);
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "server/observation.h"
 #include "server/text.h"
@@ -171,13 +172,10 @@ const struct bash_event *bash_events_find(const struct bash_events *events, cons
 
 static json_t *time_json(int64_t time_us)
 {
-	time_t seconds = (time_t)(time_us / 1000000);
-	struct tm tm;
-	char text[48];
+	char seconds[CLOCK_UTC_TEXT], text[CLOCK_UTC_TEXT + 16];
 
-	gmtime_r(&seconds, &tm);
-	size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + length, sizeof text - length, ".%06dZ", (int)(time_us % 1000000));
+	clock_utc_text(time_us / 1000000, seconds);
+	snprintf(text, sizeof text, "%s.%06dZ", seconds, (int)(time_us % 1000000));
 	return json_string(text);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* tests/unit/test_runtime_str.c: numbers, sizes and text that must not drive a terminal (base/str.h). */
+/* tests/unit/test_runtime_str.c: numbers, sizes and text that must not drive a terminal (base/str.h), times as text
+ * (base/clock.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json_out.h"
 #include "base/str.h"
 #include "tests/unit/runtime_fixture.h"
@@ -171,6 +173,33 @@ static void json_does_not_drive_a_terminal_and_stays_readable(void **state)
 	assert_null(json_escaped(NULL, 0));
 }
 
+/* Every month of 9999 years, and the seconds around the days that calendars get wrong. */
+static void times_read_as_the_c_library_writes_them(void **state)
+{
+	static const int64_t first = -62135596800, last = 253402300799; /* 0001-01-01T00:00:00, 9999-12-31T23:59:59 */
+	static const int64_t around[] = { 0, 951782400, 1709164800, 4107542400, -2203891200, -11676096000 };
+	char text[CLOCK_UTC_TEXT], expected[CLOCK_UTC_TEXT];
+	struct tm day;
+
+	(void)state;
+	clock_utc_text(first, text);
+	assert_string_equal(text, "0001-01-01T00:00:00");
+	clock_utc_text(last, text);
+	assert_string_equal(text, "9999-12-31T23:59:59");
+	for (int64_t i = 0; i < 200000; i++) {
+		const int64_t edge =
+			i < 60 ? around[i % 6] + i / 6 - 5 : first + i * ((last - first) / 200000) + i % 86400;
+		const time_t seconds = (time_t)edge;
+		assert_non_null(gmtime_r(&seconds, &day));
+		day.tm_year += 1900;
+		snprintf(expected, sizeof expected, "%04d-%02d-%02dT%02d:%02d:%02d", day.tm_year, day.tm_mon + 1,
+			day.tm_mday, day.tm_hour, day.tm_min, day.tm_sec);
+		clock_utc_text(edge, text);
+		if (strcmp(text, expected) != 0)
+			fail_msg("%lld: %s, expected %s", (long long)edge, text, expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +208,7 @@ int main(void)
 		cmocka_unit_test(nothing_that_drives_a_terminal_is_left),
 		cmocka_unit_test(json_does_not_drive_a_terminal_and_stays_readable),
 		cmocka_unit_test(lists_are_null_terminated_and_keep_empty_pieces),
+		cmocka_unit_test(times_read_as_the_c_library_writes_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
