@@ -14,10 +14,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,14 +28,39 @@
 
 static const char caller_leaf[] = "azm-caller";
 
+/* Inode numbers that the kernel gives: include/linux/proc_ns.h, PROC_CGROUP_INIT_INO; kernfs numbers its root 1. */
+#define HOST_CGROUP_NAMESPACE 0xeffffffbu
+#define HIERARCHY_TOP	      1
+
 bool limits_need_cgroup(const struct config *config)
 {
 	return config->memory != CONFIG_UNSET || config->cpus != CONFIG_UNSET;
 }
 
+/* Where systemd mounts all of the hierarchy, seen from the host's own cgroup namespace: what mountinfo would say, and a
+ * host has hundreds of mounts to be listed. */
+static char *usual_hierarchy(void)
+{
+	static const char *const points[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	struct stat st;
+	struct statfs fs;
+
+	if (stat("/proc/self/ns/cgroup", &st) < 0 || st.st_ino != HOST_CGROUP_NAMESPACE)
+		return NULL;
+	for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+		if (statfs(points[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC && stat(points[i], &st) == 0 &&
+			st.st_ino == HIERARCHY_TOP)
+			return xstrdup(points[i]);
+	return NULL;
+}
+
 /* Where the version 2 hierarchy is mounted: alone, or beside version 1 (hybrid). */
 static char *hierarchy(void)
 {
+	char *usual = usual_hierarchy();
+
+	if (usual)
+		return usual;
 	cleanup_free char *text = read_path("/proc/self/mountinfo", 4 << 20, NULL);
 
 	for (char *line = text, *next; line && *line; line = next) {
