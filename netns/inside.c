@@ -23,8 +23,8 @@
 #include "base/cleanup.h"
 
 struct errand {
-	int netns, family, type, protocol;
-	int result;	  /* the socket, -1 */
+	struct netns_socket *sockets;
+	size_t count;
 	int code;	  /* errno of the failure */
 	const char *step; /* what failed */
 };
@@ -48,10 +48,15 @@ static int run_errand(void *argument)
 {
 	struct errand *errand = argument;
 
-	errand->step = "enter a network namespace";
-	if (enter_netns(errand->netns) == 0) {
-		errand->step = "open a socket in a network namespace";
-		errand->result = socket(errand->family, errand->type | SOCK_CLOEXEC, errand->protocol);
+	for (size_t i = 0; i < errand->count; i++) {
+		struct netns_socket *wanted = &errand->sockets[i];
+		errand->step = "enter a network namespace";
+		if (enter_netns(wanted->netns) == 0) {
+			errand->step = "open a socket in a network namespace";
+			wanted->fd = socket(wanted->family, wanted->type | SOCK_CLOEXEC, wanted->protocol);
+		}
+		if (wanted->fd < 0)
+			break;
 	}
 	errand->code = errno;
 	return 0;
@@ -77,13 +82,15 @@ static pid_t clone_here(void *stack_end, struct errand *errand)
 	return child;
 }
 
-int netns_socket(int netns, int family, int type, int protocol, struct azm_err *err)
+int netns_sockets(struct netns_socket *sockets, size_t count, struct azm_err *err)
 {
 	_Alignas(16) char stack[16384];
-	struct errand errand = { .netns = netns, .family = family, .type = type, .protocol = protocol, .result = -1 };
+	struct errand errand = { .sockets = sockets, .count = count };
 	sigset_t all, before;
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
+	for (size_t i = 0; i < count; i++)
+		sockets[i].fd = -1;
 	/* A signal handler must not run in the child: it would change our memory from a process that is not us. */
 	errand.step = "start a helper process";
 	sigfillset(&all);
@@ -96,5 +103,17 @@ int netns_socket(int netns, int family, int type, int protocol, struct azm_err *
 	if (dumpable == 1 && prctl(PR_GET_DUMPABLE) != 1)
 		prctl(PR_SET_DUMPABLE, 1);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return errand.result < 0 ? err_code(err, errand.code, errand.step, NULL) : errand.result;
+	if (sockets[count - 1].fd >= 0)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (sockets[i].fd >= 0)
+			close(steal_fd(&sockets[i].fd));
+	return err_code(err, errand.code, errand.step, NULL);
+}
+
+int netns_socket(int netns, int family, int type, int protocol, struct azm_err *err)
+{
+	struct netns_socket wanted = { .netns = netns, .family = family, .type = type, .protocol = protocol };
+
+	return netns_sockets(&wanted, 1, err) < 0 ? -1 : wanted.fd;
 }

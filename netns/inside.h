@@ -13,3 +13,12 @@
  * Return: descriptor (close-on-exec), -1 with @err
  */
 [[gnu::nonnull]] int netns_socket(int netns, int family, int type, int protocol, struct azm_err *err);
+
+struct netns_socket {
+	int netns, family, type, protocol;
+	int fd; /* the answer; -1 */
+};
+
+/** netns_sockets() - several at once, which costs hardly more than one: all of them or none. Return: 0, -1 with @err.
+ */
+[[gnu::nonnull]] int netns_sockets(struct netns_socket *sockets, size_t count, struct azm_err *err);

@@ -9,7 +9,8 @@
  *
  * After network_enter() the process has every capability in the network's user namespace and still lives in the host's
  * network namespace. The links are changed through two sockets that live elsewhere (inside.h): one in the network's
- * namespace, kept for the member's life, and one in the sandbox's, needed for a moment.
+ * namespace, kept for the member's life, and one in the sandbox's, needed for a moment. Both are made when the sandbox
+ * is there, by one errand, while it starts on another processor.
  *
  * The address of a sandbox is a lease (lease.h). The search starts at the process id, so that successive sandboxes
  * rarely meet: the kernel destroys a sandbox's links a little after the sandbox, and the port of a lease that was free
@@ -227,11 +228,13 @@ int network_join(const struct network_options *options, struct network *out, str
 
 int network_enter(struct network *network, struct azm_err *err)
 {
-	if (setns(network->userns, CLONE_NEWUSER) < 0)
-		return err_sys(err, "enter the network's user namespace", NULL);
-	/* Now, and not when it is needed: once the sandbox is starting its processes want the processors, too. */
-	network->rtnl = netns_socket(network->netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
-	return network->rtnl < 0 ? -1 : 0;
+	return setns(network->userns, CLONE_NEWUSER) < 0 ? err_sys(err, "enter the network's user namespace", NULL) : 0;
+}
+
+static void close_once(int *fd)
+{
+	if (*fd >= 0)
+		close(steal_fd(fd));
 }
 
 static struct subnet subnet_of(const struct network *network)
@@ -273,9 +276,17 @@ static int make_leased_port(struct network *network, bool isolated, int sandbox_
 int network_attach(struct network *network, bool isolated, int sandbox_netns, bool gateway_route, struct azm_err *err)
 {
 	struct azm_err ignored;
-	cleanup_fd int inside = netns_socket(sandbox_netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, err);
+	struct netns_socket sockets[] = {
+		{ .netns = network->netns, .family = AF_NETLINK, .type = SOCK_RAW, .protocol = NETLINK_ROUTE },
+		{ .netns = sandbox_netns, .family = AF_NETLINK, .type = SOCK_RAW, .protocol = NETLINK_ROUTE },
+	};
 
-	if (inside < 0 || (!network->address && network_lease(network, err) < 0) || filter_forget(network, err) < 0 ||
+	close_once(&network->rtnl);
+	if (netns_sockets(sockets, 2, err) < 0)
+		return -1;
+	network->rtnl = sockets[0].fd;
+	cleanup_fd int inside = sockets[1].fd;
+	if ((!network->address && network_lease(network, err) < 0) || filter_forget(network, err) < 0 ||
 		make_leased_port(network, isolated, sandbox_netns, err) < 0)
 		return -1;
 	if (link_configure_inside(inside, network->address, network->prefix, err) < 0 ||
@@ -315,12 +326,6 @@ int network_loopback_up(int sandbox_netns, struct azm_err *err)
 	if (inside < 0)
 		return -1;
 	return link_loopback_up(inside, err) < 0 ? hint_links(err) : 0;
-}
-
-static void close_once(int *fd)
-{
-	if (*fd >= 0)
-		close(steal_fd(fd));
 }
 
 void network_leave(struct network *network)

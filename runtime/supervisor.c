@@ -240,15 +240,15 @@ static int mark_for_sweep(const struct supervisor *s, struct azm_err *err)
  * processor. */
 static int spawn(struct supervisor *s, struct azm_err *err)
 {
-	/* A network that the user made may be wide for others. */
-	bool wide = idmap_is_wide() && strcmp(s->config->userns, "single") != 0;
 	const struct identity *identity = &s->launch.identity;
 
-	s->status.wide = wide;
 	if (spawn_sandbox(s->network.kept_fd, &s->stdio, &s->child, err) < 0)
 		return -1;
 	streams_close_child(&s->stdio);
 	s->status.pid = s->child.pid;
+	/* A network that the user made may be wide for others. */
+	bool wide = idmap_is_wide() && strcmp(s->config->userns, "single") != 0;
+	s->status.wide = wide;
 	if (launch_finish(s->config, s->state, wide, s->status.address, s->network.gateway, &s->launch, err) < 0 ||
 		mark_for_sweep(s, err) < 0 || control_open(&s->control, s->state, s->config->name, err) < 0)
 		return -1;
