@@ -348,5 +348,5 @@ int bootstrap_main(int argc, char **argv)
 	str_list_free(&b.include);
 	str_list_free(&b.mirrors);
 	free(b.server_found);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

@@ -25,8 +25,6 @@
 #include "rootfs-tools/commands.h"
 #include "rootfs-tools/staging.h"
 
-#define MAX_SIZE_DEFAULT (128ull << 30)
-
 enum { SHOWN_MAX = 160 };
 
 int build_fail(const struct build *build, const struct instruction *instruction, struct azm_err *err)
@@ -91,11 +89,7 @@ static int set_platform(void *config, const char *value, struct azm_err *err)
 
 static int set_max_size(void *config, const char *value, struct azm_err *err)
 {
-	struct build *build = config;
-
-	return str_to_bytes(value, &build->max_size) && build->max_size > 0
-		       ? 0
-		       : err_msg(err, EINVAL, "limit the size to", value, "not a size such as 500m or 20g");
+	return command_max_size(value, &((struct build *)config)->max_size, err);
 }
 
 OPTION_STORES(set_json, struct build, style, PROGRESS_JSON)
@@ -508,7 +502,7 @@ static int build_image(struct build *build, struct azm_err *err)
 int build_main(int argc, char **argv)
 {
 	struct build build = {
-		.context = -1, .store = STORE_NONE, .job = { .signals = -1 }, .max_size = MAX_SIZE_DEFAULT
+		.context = -1, .store = STORE_NONE, .job = { .signals = -1 }, .max_size = IMAGE_SIZE_MOST
 	};
 	struct azm_err err = { 0 };
 
@@ -516,5 +510,5 @@ int build_main(int argc, char **argv)
 	if (result == 0)
 		result = build_image(&build, &err);
 	release(&build);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

@@ -6,12 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/io.h"
 #include "base/str.h"
 #include "rootfs-tools/bundle.h"
 
@@ -35,6 +31,18 @@ int command_operands(
 		operands[count++] = argv[at];
 	}
 	return count;
+}
+
+int command_max_size(const char *value, uint64_t *size, struct azm_err *err)
+{
+	return str_to_bytes(value, size) && *size > 0
+		       ? 0
+		       : err_msg(err, EINVAL, "limit the size to", value, "not a size such as 500m or 20g");
+}
+
+int command_end(int result, const struct azm_err *err)
+{
+	return result < 0 ? err_print(err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
 }
 
 int source_choice_platform(void *config, const char *value, struct azm_err *err)
@@ -85,26 +93,11 @@ int watch_signals(struct azm_err *err)
 	return fd < 0 ? err_sys(err, "watch signals", NULL) : fd;
 }
 
-/* Root of the host, not of somebody's user namespace. */
-static bool is_real_root(void)
-{
-	static const char everyone[] = "0 0 4294967295";
-	cleanup_free char *map = read_path("/proc/self/uid_map", 4096, NULL);
-	unsigned inside, outside, count;
-
-	if (geteuid() != 0)
-		return false;
-	if (!map || sscanf(map, "%u %u %u", &inside, &outside, &count) != 3)
-		return true;
-	cleanup_free char *plain = xasprintf("%u %u %u", inside, outside, count);
-	return strcmp(plain, everyone) == 0;
-}
-
 int refuse_root(const char *command, const char *operand, struct azm_err *err)
 {
 	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
 
-	if (!is_real_root())
+	if (!program_is_real_root())
 		return 0;
 	err_msg(err, EPERM, command, operand,
 		"started by root: what an image brings along would run as root of this machine's files");

@@ -67,6 +67,16 @@ int verify_main(int argc, char **argv);
 [[gnu::nonnull]] int command_operands(
 	const char *name, void *config, int argc, char **argv, const char **operands, int limit, struct azm_err *err);
 
+/* The largest sum of all files of an image, unless --max-size says otherwise. */
+#define IMAGE_SIZE_MOST (128ull << 30)
+
+/** command_max_size() - the value of --max-size. Return: 0, or -1 with @err */
+[[gnu::nonnull]] int command_max_size(const char *value, uint64_t *size, struct azm_err *err);
+
+/** command_end() - a failure (@result < 0) is printed. Return: the exit status, 125 also when the output could not be
+ * written. */
+[[gnu::nonnull]] int command_end(int result, const struct azm_err *err);
+
 /* What a command is told about the image it reads; its configuration begins with this. */
 struct source_choice {
 	struct registry_options registry; /* first: see REGISTRY_OPTION_ROWS */

@@ -31,8 +31,6 @@
 #include "rootfs-tools/staging.h"
 #include "rootfs-tools/store_make.h"
 
-#define MAX_SIZE (128ull << 30)
-
 enum target { TO_DIRECTORY, TO_ARCHIVE, TO_STORE };
 
 struct commit {
@@ -288,7 +286,7 @@ static int fill_directory(struct commit *c, int dir, json_t *config, struct azm_
 		.owners = owner_log_new(dir, err),
 		.scratch = dir,
 		.whiteouts = true,
-		.size_left = MAX_SIZE };
+		.size_left = IMAGE_SIZE_MOST };
 	if (!target.owners)
 		return -1;
 	c->job.files = &target.files;
@@ -331,7 +329,7 @@ static int apply_to_store(void *context, struct stream *stream, struct azm_err *
 static int store_layer(struct commit *c, const struct store *store, const struct layer_write_source *source,
 	struct store_image *image, json_t *diff_ids, int *held, struct azm_err *err)
 {
-	struct making m = { .maker = LAYER_MAKER_NONE, .target = { .whiteouts = true, .size_left = MAX_SIZE } };
+	struct making m = { .maker = LAYER_MAKER_NONE, .target = { .whiteouts = true, .size_left = IMAGE_SIZE_MOST } };
 	const struct layer_taker taker = { apply_to_store, &m };
 	const char *parent = image->layers.count ? image->layers.items[image->layers.count - 1] : NULL;
 	char id[STORE_ID_SIZE], text[DIGEST_TEXT_SIZE];
@@ -497,5 +495,5 @@ int commit_main(int argc, char **argv)
 	source_name_free(&c.out);
 	str_list_free(&c.uppers);
 	str_list_free(&c.changes);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

@@ -396,5 +396,5 @@ int diff_main(int argc, char **argv)
 	result = second < 0 ? -1 : diff_views(&d);
 	if (result == 0 && d.json)
 		fputs(d.count ? "\n]\n" : "[]\n", stdout);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

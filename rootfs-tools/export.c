@@ -160,5 +160,5 @@ int export_main(int argc, char **argv)
 		result = write_image(&e, &err);
 	source_name_free(&e.out);
 	source_choice_free(&e.from);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

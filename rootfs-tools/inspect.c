@@ -8,11 +8,9 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/json_out.h"
 #include "base/str.h"
 #include "rootfs-tools/commands.h"
@@ -277,5 +275,5 @@ int inspect_main(int argc, char **argv)
 	if (result > 0)
 		result = inspect(&n, &err);
 	source_choice_free(&n.from);
-	return result < 0 ? err_print(&err, rootfs_program.name) : 0;
+	return command_end(result, &err);
 }

@@ -257,5 +257,5 @@ int push_main(int argc, char **argv)
 		result = push(&p, &err);
 	reference_free(&p.target);
 	source_choice_free(&p.from);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }

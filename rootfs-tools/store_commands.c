@@ -46,11 +46,6 @@ const struct option_row df_options[] = {
 	OPTIONS_END,
 };
 
-static int finish(const struct azm_err *err, int result)
-{
-	return result < 0 ? err_print(err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
-}
-
 /* A store that is not there has nothing in it: for commands that only look. Return: 1 there is none, 0, -1. */
 static int open_existing(struct store *store, struct azm_err *err)
 {
@@ -188,7 +183,7 @@ int ls_main(int argc, char **argv)
 		list_images(&contents);
 	}
 	free_contents(&contents);
-	return finish(&err, result);
+	return command_end(result, &err);
 }
 
 /* ---- df -------------------------------------------------------------------------------------------------------- */
@@ -267,7 +262,7 @@ int df_main(int argc, char **argv)
 	else if (result == 0)
 		print_df(&store, &contents, &totals);
 	free_contents(&contents);
-	return finish(&err, result);
+	return command_end(result, &err);
 }
 
 /* ---- rm and gc ------------------------------------------------------------------------------------------------- */
@@ -306,7 +301,7 @@ int rm_main(int argc, char **argv)
 		result = store_open(&store, STORE_READ, &err);
 	if (result == 0)
 		result = remove_names(&store, names, count, options.force, &err);
-	return finish(&err, result);
+	return command_end(result, &err);
 }
 
 static int collect(const struct store *store, const struct store_command *options, struct store_removed *removed,
@@ -352,5 +347,5 @@ int gc_main(int argc, char **argv)
 		       " build caches removed, %s\n",
 			removed.layers, str_size(removed.bytes, one), removed.blobs, str_size(removed.blob_bytes, two),
 			removed.caches, str_size(removed.cache_bytes, three));
-	return finish(&err, result);
+	return command_end(result, &err);
 }

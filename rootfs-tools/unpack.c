@@ -27,8 +27,6 @@
 #include "rootfs-tools/staging.h"
 #include "rootfs-tools/store_make.h"
 
-#define MAX_SIZE_DEFAULT (128ull << 30)
-
 struct unpack {
 	struct source_choice from; /* first: see SOURCE_CHOICE_ROWS, REGISTRY_OPTION_ROWS */
 	const char *command;
@@ -50,11 +48,7 @@ struct unpack {
 
 static int set_max_size(void *config, const char *value, struct azm_err *err)
 {
-	struct unpack *u = config;
-
-	return str_to_bytes(value, &u->max_size) && u->max_size > 0
-		       ? 0
-		       : err_msg(err, EINVAL, "limit the size to", value, "not a size such as 500m or 20g");
+	return command_max_size(value, &((struct unpack *)config)->max_size, err);
 }
 
 OPTION_STORES(set_json, struct unpack, style, PROGRESS_JSON)
@@ -267,7 +261,7 @@ static int unpack(struct unpack *u, struct azm_err *err)
 
 static int run(const char *command, int argc, char **argv)
 {
-	struct unpack u = { .command = command, .max_size = MAX_SIZE_DEFAULT };
+	struct unpack u = { .command = command, .max_size = IMAGE_SIZE_MOST };
 	struct azm_err err = { 0 };
 
 	int result = parse(&u, argc, argv, &err);
@@ -276,7 +270,7 @@ static int run(const char *command, int argc, char **argv)
 	source_name_free(&u.source);
 	free(u.name);
 	source_choice_free(&u.from);
-	return result < 0 ? err_print(&err, rootfs_program.name) : fflush(stdout) == 0 ? 0 : EXIT_AZM;
+	return command_end(result, &err);
 }
 
 int unpack_main(int argc, char **argv)

@@ -32,8 +32,6 @@
 #include "rootfs-tools/staging.h"
 #include "rootfs-tools/tree_compare.h"
 
-#define MAX_SIZE (128ull << 30)
-
 enum { EXIT_DIFFERS = 1 };
 
 struct verify {
@@ -161,7 +159,7 @@ static int compare_with(
 		.owners = owner_log_new(scratch, err),
 		.scratch = scratch,
 		.contents = &contents,
-		.size_left = MAX_SIZE };
+		.size_left = IMAGE_SIZE_MOST };
 	if (!target.owners)
 		return -1;
 	progress_phase(&v->job.progress, "unpack", "reading the source", 0, 60);

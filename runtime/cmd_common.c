@@ -3,26 +3,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/json_out.h"
 #include "commands.h"
 
-/* Uid 0 of the first user namespace: an outer container's root is not. */
-static bool is_real_root(void)
-{
-	cleanup_free char *map = geteuid() == 0 ? read_path("/proc/self/uid_map", 4096, NULL) : NULL;
-	unsigned inside, outside, count;
-
-	return map && sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
-	       count == 4294967295u;
-}
-
 int invocation_check(bool as_root, struct azm_err *err)
 {
-	if (as_root || !is_real_root())
+	if (as_root || !program_is_real_root())
 		return 0;
 	err_msg(err, EPERM, "start", NULL, "started by root: an escape from the sandbox would be root on this host");
 	return err_hint(err, "setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all azm-sandbox ... (any "

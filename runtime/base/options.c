@@ -3,11 +3,14 @@
 #include "base/options.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "base/version.h"
 
 static const struct option_row no_options[] = { OPTIONS_END };
@@ -254,6 +257,15 @@ void program_refuse_privileges(const struct program *program)
 		return;
 	fprintf(stderr, "%s: start: the program must not be set-uid, set-gid or carry capabilities\n", program->name);
 	exit(EXIT_AZM);
+}
+
+bool program_is_real_root(void)
+{
+	cleanup_free char *map = geteuid() == 0 ? read_path("/proc/self/uid_map", 4096, NULL) : NULL;
+	unsigned inside, outside, count;
+
+	return geteuid() == 0 && (!map || sscanf(map, "%u %u %u", &inside, &outside, &count) != 3 ||
+					 (inside == 0 && outside == 0 && count == UINT32_MAX));
 }
 
 int program_main(const struct program *program, int argc, char **argv)

@@ -106,6 +106,10 @@ bool command_begins_group(const struct program *program, const struct command *c
  */
 void program_refuse_privileges(const struct program *program);
 
+/** program_is_real_root() - uid 0 of the first user namespace, as far as can be told: an outer container's root is not.
+ */
+bool program_is_real_root(void);
+
 /**
  * program_main() - dispatch: "PROGRAM COMMAND ...", help, --help, --version
  *
