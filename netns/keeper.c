@@ -30,7 +30,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,6 +41,7 @@
 #include "base/cleanup.h"
 #include "base/footprint.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "netns/keeper_wire.h"
 
 enum {
@@ -298,20 +298,11 @@ static void drop_privileges(void)
 
 static void become_ordinary(void)
 {
-	struct rlimit files;
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+	signals_default();
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir("/") < 0)
 		_exit(1);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max; /* one descriptor a member */
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_open_files(); /* one a member */
 	prctl(PR_SET_NAME, "azm-keeper");
 	forget_command_line();
 }

@@ -28,6 +28,7 @@
 #include "base/cleanup.h"
 #include "base/die_with.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "netns/inside.h"
 
@@ -117,14 +118,12 @@ static int send_namespaces(int to, int userns, int netns)
 
 [[gnu::noreturn]] static void become_pasta(pid_t maker, int from, int log, const char *program)
 {
-	sigset_t none;
 	int fds[2];
 
 	die_with_parent(maker, SIGKILL);
 	if (receive_namespaces(from, fds) < 0)
 		_exit(0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_unblock();
 	signal(SIGPIPE, SIG_DFL);
 	/* Out of the way first: either could be where the other one belongs. */
 	int userns = fcntl(fds[0], F_DUPFD_CLOEXEC, 16), netns = fcntl(fds[1], F_DUPFD_CLOEXEC, 16);

@@ -38,6 +38,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "netns/address_class.h"
 #include "netns/resolver_wire.h"
 
@@ -273,11 +274,9 @@ static bool crashed(int status)
 void resolver_helper(int fd)
 {
 	static const struct resolver_answer ask_again = { .id = RESOLVER_ASK_AGAIN };
-	sigset_t none;
 
 	(void)setsid();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_unblock();
 	(void)prctl(PR_SET_NAME, "azm-resolver");
 	keep_only(fd);
 	confine();

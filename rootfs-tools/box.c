@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "seccomp/seccomp.h"
 
 static const unsigned long box_namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -37,18 +38,6 @@ static const unsigned long box_namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_
 {
 	(void)write_full(report, err, sizeof *err);
 	_exit(EXIT_AZM);
-}
-
-/* Signals as a fresh program expects them: the caller may have blocked or ignored some. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int set_stdio(int output, struct azm_err *err)
@@ -72,7 +61,7 @@ static int set_stdio(int output, struct azm_err *err)
 
 	if (set_stdio(box->stdio, &err) < 0)
 		report_and_exit(report, &err);
-	reset_signals();
+	signals_default();
 	execvpe(box->argv[0], box->argv, box->envp);
 	err_sys(&err, "run", box->argv[0]);
 	report_and_exit(report, &err);

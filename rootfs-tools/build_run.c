@@ -24,6 +24,7 @@
 #include "base/cleanup.h"
 #include "base/die_with.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "base/tree.h"
 #include "mount/mount.h"
 #include "rootfs-tools/build.h"
@@ -281,13 +282,11 @@ static struct str_list sandbox_env(const char *dir)
 
 [[gnu::noreturn]] static void exec_sandbox(pid_t parent, char *const *line, char *const *env, int output)
 {
-	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
 
 	/* Killed with us: and a sandbox dies with its supervisor. */
 	die_with_parent(parent, SIGKILL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_unblock();
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0); /* Ctrl-C is ours to pass on, once */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)

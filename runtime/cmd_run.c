@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/json_out.h"
+#include "base/signals.h"
 #include "commands.h"
 #include "control.h"
 #include "run_options.h"
@@ -195,9 +196,7 @@ static int detach(struct reporting *reporting, int *status)
 	}
 	close(ends[1]);
 	cleanup_fd int reader = ends[0];
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL); /* this side may be interrupted while it waits */
+	signals_unblock(); /* this side may be interrupted while it waits */
 	if (child < 0) {
 		err_sys(&err, "fork", NULL);
 		*status = fail_command(&err);

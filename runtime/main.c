@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "commands.h"
 #include "doctor/doctor.h"
 #include "run_options.h"
@@ -311,11 +312,8 @@ static void fill_stdio(void)
 /* A caller may ignore or block signals (nohup, a job of a shell, a careless parent): what we wait for must arrive. */
 static void own_signals(void)
 {
-	sigset_t none;
-
 	signal(SIGCHLD, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_unblock();
 }
 
 /* The one descriptor a caller may hand over: the value of --status-fd, looked for before anything is parsed. Return: 2

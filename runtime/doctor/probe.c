@@ -26,19 +26,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 
 _Static_assert(sizeof(struct probe_outcome) <= PIPE_BUF, "an outcome must arrive in one piece");
 
 enum { REAP_MS = 1000, EXEC_TEXT = 4096 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* "clone(CLONE_NEWUSER|CLONE_NEWNET)" as the user namespaces and net namespaces it asks for. */
 static void describe_clone(int namespaces, char *text, size_t size)
@@ -115,7 +108,7 @@ static int reap(pid_t pid)
 	int status = 0;
 	pid_t done;
 
-	for (int64_t end = now_ms() + REAP_MS; (done = waitpid(pid, &status, WNOHANG)) == 0 && now_ms() < end;)
+	for (int64_t end = clock_ms() + REAP_MS; (done = waitpid(pid, &status, WNOHANG)) == 0 && clock_ms() < end;)
 		nanosleep(&pause, NULL);
 	return done == pid ? status : 0;
 }
@@ -149,11 +142,11 @@ void probe_child_kill(struct probe_child *child)
 /* Return: 1 when an outcome arrived, 0 at end of file, -1 when time is up. */
 static int await_outcome(int fd, int deadline_ms, struct probe_outcome *out)
 {
-	int64_t end = now_ms() + deadline_ms;
+	int64_t end = clock_ms() + deadline_ms;
 
 	for (;;) {
 		struct pollfd waiting = { .fd = fd, .events = POLLIN };
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 		int ready = left > 0 ? poll(&waiting, 1, (int)left) : 0;
 
 		if (ready == 0)

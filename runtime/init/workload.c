@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/compat.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "init/identity.h"
 #include "init/user_limits.h"
@@ -40,18 +40,6 @@ static int apply_limits(const struct plan *plan, struct azm_err *err)
 		}
 	}
 	return 0;
-}
-
-static void default_signals(void)
-{
-	sigset_t none;
-
-	/* What the caller ignored (nohup, a shell's background job) must not be inherited. */
-	for (int number = 1; number < NSIG; number++)
-		if (number != SIGKILL && number != SIGSTOP)
-			signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int make_directories(const char *path)
@@ -166,7 +154,7 @@ static int prepare(const struct plan *plan, int tty, struct azm_err *err)
 		return err_sys(err, "make a session", NULL);
 	if (tty >= 0 && take_terminal(tty, err) < 0)
 		return -1;
-	default_signals();
+	signals_default();
 	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
 		/* < 5.11: the table is small, azm-init opened everything itself */
 		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)

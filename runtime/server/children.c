@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/signals.h"
 #include "base/str.h"
 
 void children_watch(struct child **list, struct child *child)
@@ -49,13 +50,8 @@ void child_kill(pid_t pid, int number)
 
 int child_begin(const int stdio[static 3])
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* A server started in the background of a script ignores SIGINT, and so would every command. */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+	signals_default();
 	setsid();
 	for (int i = 0; i < 3; i++) {
 		int fd = stdio[i] >= 0 ? stdio[i] : open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -50,11 +49,6 @@ void edit_list(struct text *out, const char *what, const char *bytes, size_t siz
 		text_add(out, "\n", 1);
 		at += length + 1;
 	}
-}
-
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names in a directory that are not hidden, as paths; links to directories count as such. Return: hidden ones */
@@ -118,7 +112,7 @@ bool edit_view_directory(const char *path, struct edit_result *result)
 		return edit_fail(result, "find: '%s': %s", path, strerror(errno));
 	str_list_add(&paths, path);
 	size_t hidden = add_names(path, 2, &paths);
-	qsort(paths.items, paths.count, sizeof *paths.items, compare);
+	str_list_sort(&paths);
 	text_addf(&result->output,
 		"Here's the files and directories up to 2 levels deep in %s, excluding hidden items:\n", path);
 	add_paths(&result->output, &paths);
