@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,7 +15,7 @@
 #include "base/str.h"
 #include "base/tree.h"
 
-enum { SPARES = 4 };
+enum { SPARES = 4, UPPER_MODE = 0755 };
 
 #define PREFIX ".spare-"
 
@@ -61,14 +62,23 @@ static int empty(int parent, const char *name, const char *const *keep)
 	return errno ? -1 : 0;
 }
 
-/* As it was made: nothing was ever put into it, and none of its attributes was changed. */
+static bool same_time(const struct statx_timestamp *one, const struct statx_timestamp *other)
+{
+	return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
+}
+
+/* As it was made: nothing was ever put into it, and none of its attributes was changed. Times alone do not tell: they
+ * move with the kernel's clock tick, and a sandbox may be made, change its root and end within one. */
 static bool is_untouched(int dir, const char *name)
 {
-	struct statx st;
+	struct statx st, parent;
+	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	return statx(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) == 0 &&
-	       (st.stx_mask & STATX_BTIME) && S_ISDIR(st.stx_mode) && st.stx_btime.tv_sec == st.stx_ctime.tv_sec &&
-	       st.stx_btime.tv_nsec == st.stx_ctime.tv_nsec;
+	return fd >= 0 && statx(dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &parent) == 0 &&
+	       statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) == 0 && (st.stx_mask & STATX_BTIME) &&
+	       same_time(&st.stx_btime, &st.stx_ctime) && same_time(&st.stx_btime, &st.stx_mtime) &&
+	       st.stx_mode == (S_IFDIR | UPPER_MODE) && st.stx_uid == parent.stx_uid && st.stx_gid == parent.stx_gid &&
+	       st.stx_attributes == parent.stx_attributes && dir_is_empty(dir, name) && flistxattr(fd, NULL, 0) <= 0;
 }
 
 static int renew_upper(int dir)
@@ -80,7 +90,7 @@ static int renew_upper(int dir)
 	if (tree_remove_at(dir, "upper", &ignored) < 0)
 		return -1;
 	umask(0); /* a chmod afterwards would count as a change */
-	return mkdirat(dir, "upper", 0755);
+	return mkdirat(dir, "upper", UPPER_MODE);
 }
 
 /* An empty log may stay. */

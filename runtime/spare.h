@@ -6,7 +6,8 @@
  * empty `upper` and an empty `work`. Taking one is a rename.
  *
  * Nothing of the last sandbox may come along. `upper` is "/" inside, where mode, owner, attributes and flags can be
- * changed; each such change changes its ctime, so a directory whose ctime is not its time of birth is made anew.
+ * changed; each such change changes its ctime, so a directory whose ctime is not its time of birth is made anew, and
+ * one in which anything is seen that a change within the same tick of the kernel's clock would leave.
  */
 #pragma once
 #include <stdbool.h>

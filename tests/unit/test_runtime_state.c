@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -460,6 +461,42 @@ static void a_spare_directory_is_as_good_as_a_new_one(void **state)
 	state_close(&store);
 }
 
+/* Before the kernel's clock has ticked, so that its times are those of an upper nobody has touched. */
+static void what_is_done_to_an_upper_at_once_is_seen(void **state)
+{
+	struct state store;
+	struct stat st;
+	int lock;
+
+	(void)state;
+	open_state(&store);
+	for (int change = 0; change < 3; change++) {
+		cleanup_free char *name = NULL;
+		cleanup_free char *next = NULL;
+		int dir = ended_sandbox(&store, &name, &lock);
+		cleanup_fd int upper = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (change == 0)
+			write_file_at(upper, "left", "secret", 6, 0600);
+		else if (change == 1)
+			assert_int_equal(fchmod(upper, 0700), 0);
+		else if (fsetxattr(upper, "user.left", "secret", 6, 0) < 0) /* not every file system has them */
+			assert_int_equal(errno, EOPNOTSUPP);
+		close(dir);
+		assert_int_equal(spare_give(store.sandboxes, name), 0);
+		close(lock);
+
+		dir = ended_sandbox(&store, &next, &lock);
+		cleanup_fd int again = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(dir_is_empty(dir, "upper"));
+		assert_int_equal(fstat(again, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0755);
+		assert_int_equal(fgetxattr(again, "user.left", NULL, 0), -1);
+		close(dir);
+		close(lock);
+	}
+	state_close(&store);
+}
+
 static void an_upper_whose_attributes_were_changed_is_not_used_again(void **state)
 {
 	struct state store;
@@ -574,6 +611,7 @@ int main(void)
 		IN_DIRECTORY(a_lock_is_held_by_one_and_ends_with_its_process),
 		IN_DIRECTORY(what_crashed_runs_left_is_reclaimed_and_nothing_else),
 		IN_DIRECTORY(a_spare_directory_is_as_good_as_a_new_one),
+		IN_DIRECTORY(what_is_done_to_an_upper_at_once_is_seen),
 		IN_DIRECTORY(an_upper_whose_attributes_were_changed_is_not_used_again),
 		IN_DIRECTORY(a_spare_that_is_still_locked_is_left_alone),
 		IN_DIRECTORY(few_spares_are_kept_and_gc_removes_them),
