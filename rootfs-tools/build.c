@@ -27,7 +27,8 @@
 
 enum { SHOWN_MAX = 160 };
 
-int build_fail(const struct build *build, const struct instruction *instruction, struct azm_err *err)
+/* What went wrong at an instruction: "FILE:LINE: " in front of what is set. Return: -1. */
+static int fail_at(const struct build *build, const struct instruction *instruction, struct azm_err *err)
 {
 	cleanup_free char *where = xasprintf("%s:%u", build->dockerfile.name, instruction->line);
 
@@ -245,7 +246,7 @@ static int find_stages(struct build *build, struct azm_err *err)
 			build->stages[build->stage_count++] =
 				(struct stage){ .from = in, .first = i + 1, .lock = -1, .view = -1 };
 		else if (build->stage_count == 0 && build_declare_args(build, NULL, in, err) < 0)
-			return build_fail(build, in, err);
+			return fail_at(build, in, err);
 		if (build->stage_count)
 			build->stages[build->stage_count - 1].end = i + 1;
 	}
@@ -275,7 +276,7 @@ static int mark_needed(struct build *build, struct stage *stage, struct azm_err 
 	cleanup_free char *base = build_expand_meta(build, stage->from->args.items[0], err);
 
 	if (!base)
-		return build_fail(build, stage->from, err);
+		return fail_at(build, stage->from, err);
 	if (stage->needed)
 		return 0;
 	stage->needed = true;
@@ -357,7 +358,7 @@ static int run_step(struct build *build, struct stage *stage, const struct instr
 	say_step(build, in, "start", 0);
 	int cached = perform(build, stage, in, err);
 	if (cached < 0 || add_history(stage, in, stage->layers.count > layers, err) < 0)
-		return build_fail(build, in, err);
+		return fail_at(build, in, err);
 	const bool was_cached = cached == 1 && stage->layers.count > layers;
 	say_step(build, in, was_cached ? "cached" : "done", (double)(clock_ms() - begin) / 1000);
 	return 0;
@@ -417,10 +418,10 @@ static int run_stage(struct build *build, struct stage *stage, struct azm_err *e
 	build->step++;
 	say_step(build, stage->from, "start", 0);
 	if (begin_stage(build, stage, err) < 0)
-		return build_fail(build, stage->from, err);
+		return fail_at(build, stage->from, err);
 	say_step(build, stage->from, "done", (double)(clock_ms() - begin) / 1000);
 	if (run_triggers(build, stage, err) < 0)
-		return build_fail(build, stage->from, err);
+		return fail_at(build, stage->from, err);
 	for (size_t i = stage->first; i < stage->end; i++) {
 		build->step++;
 		if (run_step(build, stage, &build->dockerfile.items[i], err) < 0)

@@ -56,9 +56,6 @@ struct build {
 	unsigned step, steps;
 };
 
-/* What went wrong at an instruction: "FILE:LINE: " in front of what is set. Return: -1. */
-[[gnu::nonnull]] int build_fail(const struct build *build, const struct instruction *instruction, struct azm_err *err);
-
 /* ---- variables (build_settings.c) ------------------------------------------------------------------------------- */
 
 /** list_get(), list_set() - lists of NAME=VALUE. NULL: not there. */

@@ -83,7 +83,8 @@ static int by_distance(const void *a, const void *b)
 	return x->distance < y->distance ? -1 : x->distance > y->distance;
 }
 
-char *store_suggest(const struct store *store, const char *name)
+/* For a hint: names like one that does not exist. Caller owns; NULL: the store is empty. */
+static char *suggest(const struct store *store, const char *name)
 {
 	cleanup_str_list struct str_list files = { 0 };
 	cleanup_free char *wanted = store_name_short(name);
@@ -208,7 +209,7 @@ int store_image_load(const struct store *store, const char *name, struct store_i
 		return 0;
 	if (!err_is(err, ENOENT))
 		return -1;
-	cleanup_free char *near = store_suggest(store, full);
+	cleanup_free char *near = suggest(store, full);
 	err_msg(err, ENOENT, "use image", name, "the store has none of that name");
 	return near ? err_hint(err, "there is: %s (azm-rootfs ls lists all)", near)
 		    : err_hint(err, "azm-rootfs unpack --store SRC NAME puts one there");

@@ -24,9 +24,6 @@ enum { STORE_DOCUMENT_MAX = 4 << 20 };
 /** store_names_in() - the names in one of its directories, sorted, but those that begin with a dot. 0, -1 with @err. */
 [[gnu::nonnull]] int store_names_in(const struct store *store, int dir, struct str_list *names, struct azm_err *err);
 
-/** store_suggest() - for a hint: names like one that does not exist. Caller owns; NULL: the store is empty. */
-[[gnu::nonnull]] char *store_suggest(const struct store *store, const char *name);
-
 /** store_write_lock() - hold `lock`. @how: LOCK_SH or LOCK_EX. Return: descriptor, -1 with @err. */
 [[gnu::nonnull]] int store_write_lock(const struct store *store, int how, struct azm_err *err);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* guard_rules.c: see guard_rules.h
  *
- * What git keeps in .git has rules of its own (guard_git.h). A name is held only where an empty directory in its place
+ * What git keeps in .git has rules of its own (guard_git.c). A name is held only where an empty directory in its place
  * does no harm to the tools inside: yarn 2, for one, refuses to work when .yarnrc.yml is a directory.
  */
 #include "guard_rules.h"

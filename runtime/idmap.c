@@ -86,7 +86,8 @@ static bool helper_succeeded(pid_t child)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-char *name_in_passwd(const char *file, uid_t uid)
+/* The name of @uid in a file like /etc/passwd, to be freed; NULL when it is not there. */
+static char *name_in_passwd(const char *file, uid_t uid)
 {
 	FILE *passwd = fopen(file, "re");
 	struct passwd entry, *found = NULL;

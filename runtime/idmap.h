@@ -40,9 +40,6 @@ bool subids_find_range(const char *file, const char *name, uint32_t *start, uint
  */
 char *user_name(void);
 
-/** name_in_passwd() - the name of @uid in a file like /etc/passwd, to be freed; NULL when it is not there. */
-char *name_in_passwd(const char *file, uid_t uid);
-
 /**
  * idmap_network() - write the maps of a network's user namespace (host side; runs newuidmap when @subids is usable)
  * @pid:	process in the new namespace

@@ -19,7 +19,7 @@
 
 enum { COLLECTED_MAX = 32 << 20 }; /* text of one answer that holds all output */
 
-void bash_id_make(char id[static BASH_ID_LENGTH + 1])
+static void make_id(char id[static BASH_ID_LENGTH + 1])
 {
 	unsigned char bytes[BASH_ID_LENGTH / 2] = { 0 };
 
@@ -148,7 +148,7 @@ const struct bash_event *bash_events_add(
 {
 	make_room(events, event.stdout_size + event.stderr_size);
 	if (!*event.id)
-		bash_id_make(event.id);
+		make_id(event.id);
 	event.time_us = next_time(events);
 	if (event.kind == BASH_OUTPUT && store(events, &event, stdout_bytes, stderr_bytes) < 0) {
 		cleanup_free char *reason = xasprintf("[%zu bytes of output could not be kept: %s]\n",

@@ -53,8 +53,7 @@ struct bash_search {
 	size_t limit;
 };
 
-/** bash_id_make() / bash_id_parse() - a new id; one that a client gave, with or without dashes. false: malformed */
-void bash_id_make(char id[static BASH_ID_LENGTH + 1]);
+/** bash_id_parse() - an id that a client gave, with or without dashes. false: malformed */
 bool bash_id_parse(const char *text, char id[static BASH_ID_LENGTH + 1]);
 
 /** bash_time_parse() - ISO 8601 (without a zone it is UTC) or seconds since the epoch, in microseconds. */

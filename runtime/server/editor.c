@@ -37,7 +37,7 @@ bool edit_fail(struct edit_result *result, const char *format, ...)
 	return false;
 }
 
-bool edit_invalid(struct edit_result *result, const char *parameter, const char *value, const char *hint)
+static bool invalid(struct edit_result *result, const char *parameter, const char *value, const char *hint)
 {
 	return edit_fail(result, "Invalid `%s` parameter: %s. %s", parameter, value, hint);
 }
@@ -112,7 +112,7 @@ static bool check_absolute(struct edit *edit)
 	cleanup_free char *hint = xasprintf("The path should be an absolute path, starting with `/`.%s%s%s",
 		stat(suggestion, &info) == 0 ? " Maybe you meant " : "", stat(suggestion, &info) == 0 ? suggestion : "",
 		stat(suggestion, &info) == 0 ? "?" : "");
-	return edit_invalid(edit->result, "path", edit->path, hint);
+	return invalid(edit->result, "path", edit->path, hint);
 }
 
 static bool check_path(struct edit *edit)
@@ -136,7 +136,7 @@ static bool check_path(struct edit *edit)
 		hint = xasprintf("The path %s points to a binary file (%s) and only the `view` command can be used on "
 				 "supported binary files.",
 			path, suffix(path));
-	return hint ? edit_invalid(edit->result, "path", path, hint) : true;
+	return hint ? invalid(edit->result, "path", path, hint) : true;
 }
 
 static bool load(struct edit *edit)
@@ -167,7 +167,7 @@ static bool invalid_range(struct edit *edit, const char *hint)
 {
 	cleanup_free char *value = json_dumps(edit->command->view_range, JSON_ENCODE_ANY);
 
-	return edit_invalid(edit->result, "view_range", value ? value : "", hint);
+	return invalid(edit->result, "view_range", value ? value : "", hint);
 }
 
 /* The range that is wanted. @end is cut to the end of the file, *clipped says so. */
@@ -364,7 +364,7 @@ static bool str_replace(struct edit *edit)
 	if (!old.bytes)
 		return missing(edit, "old_str");
 	if (new.bytes &&new.size == old.size && memcmp(new.bytes, old.bytes, old.size) == 0)
-		return edit_invalid(edit->result, "new_str", new.bytes,
+		return invalid(edit->result, "new_str", new.bytes,
 			"No replacement was performed. `new_str` and `old_str` must be different.");
 	if (!new.bytes)
 		new = (struct span){ "", 0 };
@@ -443,7 +443,7 @@ static bool insert(struct edit *edit)
 	cleanup_free char *value = xasprintf("%lld", (long long)line);
 	cleanup_free char *hint =
 		xasprintf("It should be within the range of allowed values: [0, %lld]", (long long)count);
-	return edit_invalid(edit->result, "insert_line", value, hint);
+	return invalid(edit->result, "insert_line", value, hint);
 }
 
 /* ---- the table ---- */

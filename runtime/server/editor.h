@@ -44,7 +44,6 @@ void edit_result_free(struct edit_result *result);
 
 /* An error for the agent: set @result->output. Return: false */
 [[gnu::format(printf, 2, 3)]] bool edit_fail(struct edit_result *result, const char *format, ...);
-bool edit_invalid(struct edit_result *result, const char *parameter, const char *value, const char *hint);
 
 /** edit_load() - validate a file and read it as text. Return: false with the error set. */
 bool edit_load(const char *path, struct text *text, struct encoding *encoding, struct edit_result *result);

@@ -2,8 +2,8 @@
 /* server/stream.c: see stream.h
  *
  * libmicrohttpd asks for bytes when the connection has room. When there are none the connection is suspended, so that
- * it costs nothing, and resumed by the next event. libmicrohttpd does not watch a suspended connection, so streams of
- * events watch for the client's end themselves. One that vanished without a word shows itself when something is
+ * it costs nothing, and resumed by the next event. libmicrohttpd does not watch a suspended connection, so streams
+ * watch for the client's end themselves. One that vanished without a word shows itself when something is
  * written, which the heartbeat sees to.
  */
 #include "server/stream.h"
@@ -34,8 +34,7 @@ struct stream {
 
 static void resume(struct stream *stream)
 {
-	if (stream->heartbeat.fire)
-		loop_set(&stream->server->loop, &stream->heartbeat, loop_now() + HEARTBEAT_MS);
+	loop_set(&stream->server->loop, &stream->heartbeat, loop_now() + HEARTBEAT_MS);
 	if (!stream->suspended)
 		return;
 	stream->suspended = false;
@@ -117,8 +116,7 @@ static void on_closed(void *context)
 	free(stream);
 }
 
-struct stream *stream_open(
-	struct request *request, const char *const *response_headers, const struct stream_events *events, void *context)
+struct stream *stream_start(struct request *request, const struct stream_events *events, void *context)
 {
 	struct stream *stream = xcalloc(1, sizeof *stream);
 	struct MHD_Response *response =
@@ -132,37 +130,16 @@ struct stream *stream_open(
 	stream->connection = request->connection;
 	stream->events = events;
 	stream->context = context;
+	stream->heartbeat.fire = on_heartbeat;
 	stream->client.fd = -1;
 	stream->next = request->server->streams;
 	request->server->streams = stream;
-	for (; *response_headers; response_headers += 2)
-		MHD_add_response_header(response, response_headers[0], response_headers[1]);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream; charset=utf-8");
+	MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx would hold events back */
 	request_send(request, 200, response);
-	return stream;
-}
-
-struct stream *stream_start(struct request *request, const struct stream_events *events, void *context)
-{
-	/* nginx would hold events back */
-	static const char *const headers[] = { MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream; charset=utf-8",
-		"X-Accel-Buffering", "no", NULL };
-	struct stream *stream = stream_open(request, headers, events, context);
-
-	stream->heartbeat.fire = on_heartbeat;
 	watch(stream);
 	resume(stream);
 	return stream;
-}
-
-void stream_add(struct stream *stream, const char *bytes, size_t size)
-{
-	if (stream->taken > BLOCK) { /* move up what is left, now and then */
-		stream->waiting.size = stream_waiting(stream);
-		memmove(stream->waiting.bytes, stream->waiting.bytes + stream->taken, stream->waiting.size);
-		stream->taken = 0;
-	}
-	text_add(&stream->waiting, bytes, size);
-	resume(stream);
 }
 
 void stream_send(struct stream *stream, const char *event, json_t *data)
@@ -172,10 +149,15 @@ void stream_send(struct stream *stream, const char *event, json_t *data)
 	json_decref(data);
 	if (!text || stream->ended)
 		return;
-	cleanup_free char *head = xasprintf("event: %s\ndata: ", event);
-	text_add(&stream->waiting, head, strlen(head));
+	if (stream->taken > BLOCK) { /* move up what is left, now and then */
+		stream->waiting.size = stream_waiting(stream);
+		memmove(stream->waiting.bytes, stream->waiting.bytes + stream->taken, stream->waiting.size);
+		stream->taken = 0;
+	}
+	text_addf(&stream->waiting, "event: %s\ndata: ", event);
 	text_add(&stream->waiting, text, strlen(text));
-	stream_add(stream, "\n\n", 2);
+	text_add(&stream->waiting, "\n\n", 2);
+	resume(stream);
 }
 
 size_t stream_waiting(const struct stream *stream)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* server/stream.h: an answer that goes on: server-sent events (text/event-stream), or an archive that is made while it
- * is sent. */
+/* server/stream.h: an answer that goes on: server-sent events (text/event-stream). */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -24,16 +23,6 @@ struct stream_events {
  * Return: the stream; it belongs to its connection, and lives until closed() was called
  */
 struct stream *stream_start(struct request *request, const struct stream_events *events, void *context);
-
-/**
- * stream_open() - the same with bytes of any kind: stream_add() instead of stream_send()
- * @response_headers: pairs of name and value, ended by NULL
- */
-struct stream *stream_open(struct request *request, const char *const *response_headers,
-	const struct stream_events *events, void *context);
-
-/** stream_add() - append bytes. */
-void stream_add(struct stream *stream, const char *bytes, size_t size);
 
 /** stream_cut() - break the connection off when what was written is sent, so that the client knows it is not all. */
 void stream_cut(struct stream *stream);

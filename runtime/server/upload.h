@@ -17,7 +17,7 @@ enum { UPLOAD_NAME_MAX = 255 };
 struct upload {
 	struct request *request;
 	struct multipart multipart;
-	/* The part "file" begins: say where its bytes go, by upload_to(), or answer the request. */
+	/* The part "file" begins: say where its bytes go, by setting fd, or answer the request. */
 	void (*opened)(struct upload *upload, const char *filename);
 	int fd; /* -1: nowhere (yet) */
 	bool complete;
