@@ -261,6 +261,15 @@ static int library_error(const struct builder *b, int result, struct azm_err *er
 	return err_code(err, -result, "compile seccomp profile", b->profile->path);
 }
 
+/* Of an architecture without any rule, libseccomp before 2.5.4 (Debian 11's) makes a tree that answers every call as a
+ * foreign architecture's: the sandbox could not even exit. */
+static bool trees_are_sound(void)
+{
+	const struct scmp_version *v = seccomp_version();
+
+	return v && v->major * 10000 + v->minor * 100 + v->micro >= 20504;
+}
+
 static int prepare(struct builder *b, struct azm_err *err)
 {
 	int result;
@@ -274,7 +283,7 @@ static int prepare(struct builder *b, struct azm_err *err)
 			return library_error(b, result, err);
 	}
 	result = seccomp_attr_set(b->ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-	if (result == 0)
+	if (result == 0 && trees_are_sound())
 		result = seccomp_attr_set(b->ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	return result < 0 ? library_error(b, result, err) : 0;
 }

@@ -276,6 +276,18 @@ static void bad_profiles_are_refused_with_the_entry_named(void **state)
 		"not both");
 }
 
+static void a_profile_without_an_entry_is_its_default(void **state)
+{
+	struct filter f = compile_ok(*state, "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}", 0, 0);
+
+	assert_int_equal(ask(&f, SYS_exit, 0, 0, 0), ALLOW);
+	assert_int_equal(ask(&f, SYS_keyctl, 0, 0, 0), ALLOW);
+	filter_free(&f);
+	f = compile_ok(*state, "{\"defaultAction\":\"SCMP_ACT_ERRNO\"}", 0, 0);
+	assert_int_equal(ask(&f, SYS_exit, 0, 0, 0), ERRNO(EPERM));
+	filter_free(&f);
+}
+
 /* Which call that is depends on the library of the release the program is built on. */
 static void arguments_of_calls_newer_than_libseccomp_are_refused(void **state)
 {
@@ -362,6 +374,7 @@ int main(void)
 		TEST(root_emulation_lies_over_the_profile),
 		TEST(other_architectures_are_as_the_profile_lists_them),
 		TEST(bad_profiles_are_refused_with_the_entry_named),
+		TEST(a_profile_without_an_entry_is_its_default),
 		TEST(arguments_of_calls_newer_than_libseccomp_are_refused),
 		TEST(files_that_are_no_profile_are_refused),
 		TEST(a_profile_that_explodes_is_refused_in_time),
