@@ -253,6 +253,7 @@ struct publisher *publish_new(struct azm_err *err)
 	}
 	struct publisher *publisher = xcalloc(1, sizeof *publisher);
 	publisher->spare = -1;
+	publisher->share.channel = -1;
 	publisher->peers = (struct peer_check){ .diag = -1, .owner = geteuid() };
 	publisher->wake = steal_fd(&wake_fd);
 	pthread_mutex_init(&publisher->lock, NULL);

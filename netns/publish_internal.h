@@ -35,6 +35,17 @@ struct dialling {
 	uint16_t port; /* inside */
 };
 
+/* The second process, which takes half of the connections when there are many: publish_share.c. */
+struct share {
+	int channel;	     /* to it; -1: there is none */
+	pid_t child;	     /* 0: not started */
+	bool tried;	     /* to start it */
+	unsigned long given; /* connections so far */
+	atomic_ulong *ended; /* of those; memory of both processes */
+};
+
+enum { DELIVER_MS = 2000 /* for clients that read slowly */ };
+
 enum thread_state { THREAD_NONE, THREAD_ENTERING, THREAD_SERVING, THREAD_FAILED };
 
 /* Something another thread wants done in the inner one, between two turns of its loop. */
@@ -52,6 +63,7 @@ struct publisher {
 	/* Owned by the inner thread while it runs. */
 	struct listener_list listeners;
 	struct relay *relay;
+	struct share share;
 	struct relay_watch wake_watch;
 	struct peer_check peers;
 	LIST_HEAD(dialling_list, dialling) dialling;
@@ -110,6 +122,23 @@ int publish_prepare(struct publisher *publisher, struct azm_err *err);
 
 /** publish_serve() - the inner thread's work: accept, dial, relay until told to stop. */
 void publish_serve(struct publisher *publisher);
+
+/** publish_deliver() - keep a loop going until clients have what the sandbox had sent, but not for long. */
+void publish_deliver(struct relay *relay);
+
+/**
+ * share_give() - hand a connection to the second process if it is its turn
+ * @kept: connections the caller's own loop has
+ *
+ * Return: whether the sockets were taken over
+ */
+bool share_give(struct share *share, unsigned long kept, int client, int inner);
+
+/** share_close() - have the second process deliver what there is, and end. */
+void share_close(struct share *share);
+
+/** share_stop() - share_close(), and see to it that it has ended. By the thread that calls share_give(). */
+void share_stop(struct share *share);
 
 /** publish_abandon() - after the thread has ended: reset what is still connected and release the loop. */
 void publish_abandon(struct publisher *publisher);

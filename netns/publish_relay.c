@@ -11,6 +11,8 @@
  * Over loopback the kernel has settled a connection by the time connect() returns, so a second connect() usually tells
  * the result at once; only what is still open then waits for an event.
  *
+ * When there are many connections, half of them are given to a second process (publish_share.c).
+ *
  * The socket for the next connection is made before that connection is accepted. When descriptors run out, the client
  * stays in the backlog, unharmed, until a connection ends or a moment has passed.
  */
@@ -24,13 +26,7 @@
 #include "base/cleanup.h"
 #include "netns/publish_internal.h"
 
-enum {
-	ACCEPTS = 32,
-	PAUSE_MS = 100,
-	DELIVER_MS = 2000, /* for clients that read slowly */
-	SEND_BYTES = 128 * 1024,
-	RECEIVE_BYTES = 208 * 1024
-};
+enum { ACCEPTS = 32, PAUSE_MS = 100, SEND_BYTES = 128 * 1024, RECEIVE_BYTES = 208 * 1024 };
 
 void loopback_tuning(int fd)
 {
@@ -122,6 +118,13 @@ static void give_up(struct dialling *dialling)
 		close(dialling->inner);
 }
 
+/* Both sockets are taken over. */
+static void join_ends(struct publisher *publisher, int client, int inner)
+{
+	if (!share_give(&publisher->share, relay_count(publisher->relay), client, inner))
+		(void)relay_join(publisher->relay, client, inner);
+}
+
 static void dialling_ready(struct relay_watch *watch, uint32_t events)
 {
 	struct dialling *dialling = (struct dialling *)((char *)watch - offsetof(struct dialling, watch));
@@ -136,7 +139,7 @@ static void dialling_ready(struct relay_watch *watch, uint32_t events)
 		return;
 	LIST_REMOVE(dialling, all);
 	if (result == CONNECTED)
-		(void)relay_join(relay, dialling->client, dialling->inner);
+		join_ends(dialling->publisher, dialling->client, dialling->inner);
 	else
 		give_up(dialling);
 	free(dialling);
@@ -151,7 +154,7 @@ static void connect_inside(struct publisher *publisher, uint16_t port, int clien
 	enum dialled result = dial(&now);
 
 	if (result == CONNECTED) {
-		(void)relay_join(publisher->relay, now.client, now.inner);
+		join_ends(publisher, now.client, now.inner);
 		return;
 	}
 	struct dialling *later = result == WAITING ? malloc(sizeof *later) : NULL;
@@ -253,13 +256,12 @@ int publish_prepare(struct publisher *publisher, struct azm_err *err)
 }
 
 /* The sandbox is gone, and its ends of the connections with it; what its servers said last may still be on the way. */
-static void deliver_rest(struct publisher *publisher)
+void publish_deliver(struct relay *relay)
 {
-	uint64_t deadline = now_ms() + DELIVER_MS;
+	uint64_t now = now_ms(), deadline = now + DELIVER_MS;
 
-	set_paused(publisher, true);
-	while (relay_delivering(publisher->relay, 1) && now_ms() < deadline)
-		if (relay_turn(publisher->relay, (int)(deadline - now_ms())) < 0)
+	for (; relay_delivering(relay, 1) && now < deadline; now = now_ms())
+		if (relay_turn(relay, (int)(deadline - now)) < 0)
 			return;
 }
 
@@ -267,12 +269,16 @@ void publish_serve(struct publisher *publisher)
 {
 	while (!atomic_load(&publisher->stopping)) {
 		if (relay_turn(publisher->relay, publisher->paused ? PAUSE_MS : -1) < 0)
-			return;
+			break;
 		if (publisher->paused &&
 			(relay_ended(publisher->relay) != publisher->ended_at || now_ms() >= publisher->resume_at))
 			set_paused(publisher, false);
 	}
-	deliver_rest(publisher);
+	set_paused(publisher, true);
+	/* Both processes at a time. */
+	share_close(&publisher->share);
+	publish_deliver(publisher->relay);
+	share_stop(&publisher->share);
 }
 
 void publish_abandon(struct publisher *publisher)

@@ -169,6 +169,7 @@ static int join(struct relay *relay, int a, int b, struct relay_guard *guard)
 	pair->end[0] = (struct end){ .watch = { first_ready }, .fd = a, .writable = true, .odd = is_unix(a) };
 	pair->end[1] = (struct end){ .watch = { second_ready }, .fd = b, .writable = true, .odd = is_unix(b) };
 	LIST_INSERT_HEAD(&relay->pairs, pair, all);
+	relay->joined++;
 	if (relay_watch(relay, a, events, &pair->end[0].watch) < 0 ||
 		relay_watch(relay, b, events, &pair->end[1].watch) < 0) {
 		int saved = errno;
@@ -283,6 +284,11 @@ bool relay_delivering(const struct relay *relay, int from)
 unsigned long relay_ended(const struct relay *relay)
 {
 	return relay->ended;
+}
+
+unsigned long relay_count(const struct relay *relay)
+{
+	return relay->joined - relay->ended;
 }
 
 struct relay *relay_new(struct azm_err *err)

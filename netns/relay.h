@@ -79,6 +79,9 @@ struct relay_guard {
 /** relay_ended() - pairs that have ended since the start: descriptors came free when it changes. */
 [[gnu::nonnull]] unsigned long relay_ended(const struct relay *relay);
 
+/** relay_count() - pairs there are now. */
+[[gnu::nonnull]] unsigned long relay_count(const struct relay *relay);
+
 /** relay_delivering() - whether a pair is left whose socket @from (0 the first, 1 the second) has not ended, or whose
  * bytes the other one has not all been given. */
 [[gnu::nonnull]] bool relay_delivering(const struct relay *relay, int from);

@@ -48,7 +48,7 @@ _Static_assert(sizeof(struct pair) <= 192, "thousands of idle pairs must stay ch
 
 struct relay {
 	int epoll;
-	unsigned long ended;
+	unsigned long joined, ended; /* pairs since the start */
 	struct relay_wait wait;
 	LIST_HEAD(pair_list, pair) pairs;
 	struct pair_list dead;

@@ -30,6 +30,7 @@ enum {
 /* Between the sandbox and the test. */
 static struct {
 	atomic_long counted;
+	atomic_long held;   /* connections that HOLD has accepted */
 	atomic_int watched; /* errno, -1 for an orderly end */
 	atomic_int asked;   /* HTTP requests so far */
 } * shared;
@@ -173,8 +174,10 @@ static inline void accept_one(const struct server *server, int listener)
 {
 	int fd = accept(listener, NULL, NULL);
 
+	if (fd >= 0 && !server->serve)
+		atomic_fetch_add(&shared->held, 1); /* kept until the end of the world */
 	if (fd < 0 || !server->serve)
-		return; /* kept until the end of the world */
+		return;
 	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		server->serve(fd);
@@ -276,6 +279,7 @@ static inline int start(void **state)
 
 	*state = world;
 	atomic_store(&shared->counted, -1);
+	atomic_store(&shared->held, 0);
 	atomic_store(&shared->watched, 0);
 	atomic_store(&shared->asked, 0);
 	return world_start(world, &options);

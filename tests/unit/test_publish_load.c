@@ -32,7 +32,7 @@ static void thousands_of_idle_connections_cost_little(void **state)
 	struct rlimit files;
 	static int fds[MOST];
 
-	/* The supervisor needs two for each. */
+	/* The supervisor needs two for each where it has no second process. */
 	getrlimit(RLIMIT_NOFILE, &files);
 	uint32_t count = files.rlim_max < 2 * MOST + 100 ? (uint32_t)(files.rlim_max - 100) / 2 : MOST;
 	if (count < LEAST) {
@@ -42,9 +42,7 @@ static void thousands_of_idle_connections_cost_little(void **state)
 	uint32_t before = world_ask(world, 'm');
 	for (uint32_t i = 0; i < count; i++)
 		fds[i] = reach(world, HOLD);
-	for (int i = 0; i < DEADLINE_S * 1000 && world_ask(world, 'f') < 2 * count; i++)
-		poll(NULL, 0, 1);
-	assert_true(world_ask(world, 'f') > 2 * count);
+	assert_true(wait_for(&shared->held, count));
 	cleanup_fd int used = reach(world, ECHO);
 	expect_echo(used);
 	uint32_t grown = world_ask(world, 'm') - before;
@@ -59,9 +57,9 @@ static void thousands_of_idle_connections_cost_little(void **state)
 /* What was abandoned before it was accepted comes and goes long after, one descriptor at a time: being back for a
  * moment is not the end of it, nor is being above for a moment a leak. And a turn that accepted as many as one may has
  * yet to make the socket for the next. So another connection is served first, and all is asked with one look, again and
- * again.
+ * again. Where there have been many at a time, the channel to a second process may have stayed.
  */
-static bool comes_back_to(const struct world *world, uint32_t files)
+static bool comes_back_to(const struct world *world, uint32_t files, uint32_t channels)
 {
 	uint32_t now = 0;
 
@@ -69,7 +67,7 @@ static bool comes_back_to(const struct world *world, uint32_t files)
 		cleanup_fd int fd = reach(world, ECHO);
 		expect_echo(fd);
 		now = world_ask(world, 'f');
-		if (now == files + 2)
+		if (now >= files + 2 && now <= files + 2 + channels)
 			return true;
 		poll(NULL, 0, 10);
 	}
@@ -97,7 +95,7 @@ static void connections_leave_nothing_behind(void **state)
 			memory = world_ask(world, 'm');
 	}
 	expect_echo(first);
-	assert_true(comes_back_to(world, files));
+	assert_true(comes_back_to(world, files, 0));
 	assert_true(world_ask(world, 'm') <= memory + 256);
 }
 
@@ -128,7 +126,7 @@ static void ten_thousand_connections_opened_and_abandoned_leave_nothing(void **s
 			reset(fds[j]);
 	}
 	expect_echo(first);
-	assert_true(comes_back_to(world, files));
+	assert_true(comes_back_to(world, files, 1));
 	assert_true(world_ask(world, 'm') <= memory + ROOM_KIB);
 }
 
