@@ -290,6 +290,16 @@ struct publisher; /* listeners and the inner thread that serves them */
 	struct publisher *publisher, int sandbox_netns, uint32_t address, struct azm_err *err);
 
 /**
+ * publish_await() - have the inner thread started by the first client, instead of ahead
+ *
+ * A sandbox that nobody connects to then never has one. Return: 0, -1 with @err; publish_awaited() is what to poll
+ */
+[[gnu::nonnull]] int publish_await(struct publisher *publisher, struct azm_err *err);
+
+/** publish_awaited() - a descriptor that becomes readable when publish_start() is due; -1 when it is not awaited. */
+int publish_awaited(const struct publisher *publisher);
+
+/**
  * publish_wait_ready() - wait until the server inside answers GET @path with a 2xx
  * @port:	inside port
  * @path:	"/alive"

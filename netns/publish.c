@@ -81,6 +81,16 @@ int publish_start(struct publisher *publisher, int sandbox_netns, uint32_t addre
 	return serving ? 0 : -1;
 }
 
+int publish_await(struct publisher *publisher, struct azm_err *err)
+{
+	return publisher->relay ? 0 : publish_prepare(publisher, err);
+}
+
+int publish_awaited(const struct publisher *publisher)
+{
+	return publisher && publisher->relay && publisher->state == THREAD_NONE ? relay_fd(publisher->relay) : -1;
+}
+
 /* ---- asking the thread ---------------------------------------------------------------------------------------- */
 
 static void wake(struct publisher *publisher)

@@ -31,7 +31,9 @@
 #include "netns/relay.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -281,6 +283,11 @@ bool relay_delivering(const struct relay *relay, int from)
 	return false;
 }
 
+int relay_fd(const struct relay *relay)
+{
+	return relay->epoll;
+}
+
 unsigned long relay_ended(const struct relay *relay)
 {
 	return relay->ended;
@@ -294,12 +301,13 @@ unsigned long relay_count(const struct relay *relay)
 struct relay *relay_new(struct azm_err *err)
 {
 	cleanup_fd int epoll = epoll_create1(EPOLL_CLOEXEC);
-	struct relay *relay = epoll < 0 ? NULL : calloc(1, sizeof *relay);
+	struct relay *relay = epoll < 0 ? NULL : malloc(sizeof *relay);
 
 	if (!relay) {
 		err_sys(err, "make a relay", NULL);
 		return NULL;
 	}
+	memset(relay, 0, offsetof(struct relay, buffer)); /* the buffer takes no memory before it is used */
 	relay->epoll = steal_fd(&epoll);
 	relay_wait_init(&relay->wait);
 	LIST_INIT(&relay->pairs);

@@ -73,6 +73,9 @@ struct relay_guard {
 /** relay_break() - reset both ends of a guarded pair; the guard ends with it. Not from within look(). */
 [[gnu::nonnull]] void relay_break(struct relay_guard *guard);
 
+/** relay_fd() - readable when relay_turn() would have something to do: for a thread that does not turn it yet. */
+[[gnu::nonnull]] int relay_fd(const struct relay *relay);
+
 /** relay_turn() - wait for events and serve them. @timeout_ms: -1 without end. Return: 0, -1 with errno (not EINTR). */
 [[gnu::nonnull]] int relay_turn(struct relay *relay, int timeout_ms);
 

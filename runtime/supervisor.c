@@ -310,6 +310,11 @@ static int mark_for_removal(const struct supervisor *s, struct azm_err *err)
 	return fd < 0 ? err_sys(err, "mark for removal", s->config->name) : 0;
 }
 
+int supervisor_publish(struct supervisor *s, struct azm_err *err)
+{
+	return publish_start(s->publisher, s->netns, s->status.address, err);
+}
+
 /* What the rest of our life needs, and nothing else. Before any thread is made: a thread inherits what the process gave
  * up, it does not learn of it later. */
 static int settle(struct supervisor *s, struct azm_err *err)
@@ -322,7 +327,7 @@ static int settle(struct supervisor *s, struct azm_err *err)
 		supervisor_lockdown(s->state, &s->launch.plan.mount, strcmp(s->config->guard, "off") != 0, s->rules,
 			s->rule_count, s->cgroup.parent, err) < 0)
 		return -1;
-	if (s->rule_count && publish_start(s->publisher, s->netns, s->status.address, err) < 0)
+	if (s->rule_count && (s->launch.serves ? supervisor_publish(s, err) : publish_await(s->publisher, err)) < 0)
 		return -1;
 	return egress_begin(s, err);
 }

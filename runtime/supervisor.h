@@ -7,11 +7,12 @@
  * that relays, obeys and waits; supervisor_end() leaves nothing behind. The order of the start follows from what each
  * step may still do:
  *
- *     as the user on the host    image and volumes opened, cgroup made, ports bound, network joined (may run newuidmap)
- *     enter the network          setns into its user namespace, for good: the host's network stays ours, the user's
- * files too clone                      one clone(2); maps written; veth, address; the plan azm-init reports BUILT
- * terminal taken over, go azm-init reports STARTED   publishing starts (a thread in the sandbox's network), the
- * supervisor locks itself down
+ *     as the user on the host   image and volumes opened, cgroup made, ports bound, network joined (newuidmap)
+ *     enter the network         setns into its user namespace, for good; the host's network and files stay ours
+ *     clone                     one clone(2); maps written; the plan; veth, address
+ *     settle                    lockdown; for a server of ours the thread that publishes, else the first client has it
+ *     azm-init reports BUILT    a terminal is taken over, go
+ *     azm-init reports STARTED
  *
  * If it dies at any point, the kernel kills azm-init (pdeathsig, and end of file on the command pipe) and with it the
  * sandbox.
@@ -66,7 +67,9 @@ struct supervisor {
 	int ready;	  /* read end: result of waiting for the server; -1 */
 	int ready_cancel; /* write end: closing it ends the waiting */
 	pthread_t ready_thread;
-	long long stop_at; /* monotonic milliseconds: when the grace of a stop is over; 0: not stopping */
+	long long stop_at;    /* monotonic milliseconds: when the grace of a stop is over; 0: not stopping */
+	long long publish_at; /* likewise: when to try again to serve the published ports; 0: when somebody connects */
+	long long trim_at;    /* likewise: when to give back what only the start needed; 0: done */
 	bool paused, held;
 	bool ended;
 	/* Called once when the sandbox is ready. Return -1 to stop it. */
@@ -117,6 +120,9 @@ int supervisor_resume(struct supervisor *supervisor, struct azm_err *err);
 /** supervisor_hold() - the same for the moment of a command that looks at the files (pause.h): no state of the sandbox,
  * beside a pause. One at a time: the lock of pause.h sees to that. */
 void supervisor_hold(struct supervisor *supervisor, bool on);
+
+/** supervisor_publish() - start serving the published ports. Return: 0, -1 with @err set */
+int supervisor_publish(struct supervisor *supervisor, struct azm_err *err);
 
 /** supervisor_kill() - end the sandbox at once. */
 void supervisor_kill(struct supervisor *supervisor);

@@ -23,10 +23,13 @@
 enum {
 	READY_TIMEOUT_MS = 120000,
 	STOP_GRACE = 10, /* seconds, Docker's */
+	PUBLISH_RETRY_MS = 250,
+	TRIM_AFTER_MS = 300,
 	POLL_REPORT = 0,
 	POLL_SIGNALS,
 	POLL_READY,
 	POLL_DISK,
+	POLL_PUBLISHED,
 	POLL_FIXED,
 };
 
@@ -84,13 +87,11 @@ static int start_waiting(struct supervisor *s, struct azm_err *err)
 	return code ? err_code(err, code, "start a thread", NULL) : 0;
 }
 
-/* The last thing of the start; from now on we mostly wait. */
+/* The last thing of the start; from now on we mostly wait. A command that has ended by then needs us once more. */
 static int on_ready(struct supervisor *s, struct azm_err *err)
 {
-	int result = s->on_ready ? s->on_ready(s, s->context, err) : 0;
-
-	footprint_trim();
-	return result;
+	s->trim_at = now_ms() + TRIM_AFTER_MS;
+	return s->on_ready ? s->on_ready(s, s->context, err) : 0;
 }
 
 static int take_ready(struct supervisor *s, struct azm_err *err)
@@ -238,16 +239,46 @@ static void take_disk(struct supervisor *s)
 	close(steal_fd(&s->disk));
 }
 
+/* The first client of a published port. When the host has no thread for it now, it waits, as others of a busy server
+ * do. */
+static void serve_published(struct supervisor *s)
+{
+	struct azm_err err = { 0 };
+
+	s->publish_at = 0;
+	if (supervisor_publish(s, &err) == 0)
+		return;
+	err_print(&err, "azm-sandbox");
+	s->publish_at = now_ms() + PUBLISH_RETRY_MS;
+}
+
 static int poll_timeout(const struct supervisor *s)
 {
-	if (!s->stop_at)
+	const long long times[] = { s->stop_at, s->publish_at, s->trim_at };
+	long long next = 0;
+
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+		if (times[i] && (!next || times[i] < next))
+			next = times[i];
+	if (!next)
 		return -1;
-	long long left = s->stop_at - now_ms();
+	long long left = next - now_ms();
 	return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
-static void check_grace(struct supervisor *s)
+static int published_fd(const struct supervisor *s)
 {
+	return s->publish_at ? -1 : publish_awaited(s->publisher);
+}
+
+static void check_times(struct supervisor *s)
+{
+	if (s->publish_at && now_ms() >= s->publish_at)
+		s->publish_at = 0;
+	if (s->trim_at && now_ms() >= s->trim_at) {
+		s->trim_at = 0;
+		footprint_trim();
+	}
 	if (s->stop_at && now_ms() >= s->stop_at) {
 		kill(s->child.pid, SIGKILL);
 		s->stop_at = now_ms() + 3600000;
@@ -263,18 +294,21 @@ static int serve_once(struct supervisor *s, struct azm_err *err)
 	polls[POLL_SIGNALS] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
 	polls[POLL_READY] = (struct pollfd){ .fd = s->ready, .events = POLLIN };
 	polls[POLL_DISK] = (struct pollfd){ .fd = s->disk, .events = POLLIN };
+	polls[POLL_PUBLISHED] = (struct pollfd){ .fd = published_fd(s), .events = POLLIN };
 	int streams = streams_poll(&s->streams, stream_polls);
 	struct pollfd *control_polls = stream_polls + streams;
 	int controls = control_poll(&s->control, control_polls);
 	if (poll(polls, (nfds_t)(POLL_FIXED + streams + controls), poll_timeout(s)) < 0 && errno != EINTR)
 		return err_sys(err, "wait for events", NULL);
-	check_grace(s);
+	check_times(s);
 	streams_serve(&s->streams, stream_polls, streams);
 	if (polls[POLL_SIGNALS].revents)
 		take_signal(s);
 	if (polls[POLL_DISK].revents)
 		take_disk(s);
 	control_serve(&s->control, s, control_polls, controls);
+	if (polls[POLL_PUBLISHED].revents)
+		serve_published(s);
 	if (polls[POLL_READY].revents && take_ready(s, err) < 0)
 		return -1;
 	return polls[POLL_REPORT].revents ? take_report(s, err) : 0;

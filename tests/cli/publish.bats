@@ -39,6 +39,37 @@ host_port() { # INSIDE-PORT: where it is published
 	is 200 "${lines[0]}"
 }
 
+threads_of() { # SUPERVISOR
+	cat /proc/"$1"/task/*/comm
+}
+
+@test "the first client is served by a thread that nobody before it needed" {
+	local supervisor
+	serve 0.0.0.0 -p 8000
+	supervisor=$(supervisor_of "$NAME")
+	has_not "$(threads_of "$supervisor")" azm-publish
+	run http "http://127.0.0.1:$(host_port 8000)/alive"
+	is 200 "${lines[0]}"
+	has "$(threads_of "$supervisor")" azm-publish
+}
+
+@test "a host that has no thread for the first client now: it waits for one, and the sandbox goes on" {
+	local out=$BATS_TEST_TMPDIR/out err=$BATS_TEST_TMPDIR/err answer=$BATS_TEST_TMPDIR/answer supervisor limit client
+	AZM_LIMIT=200 azm run --name "$NAME" --rootfs "$ROOTFS" -p 8000 -- /bin/probe fake-server 8000 >"$out" 2>"$err" &
+	wait_for 10 grep -qs server=ready "$out"
+	supervisor=$(supervisor_of "$NAME")
+	limit=$(prlimit --pid "$supervisor" --nproc --output SOFT --noheadings --raw)
+	prlimit --pid "$supervisor" --nproc=1:
+	http "http://127.0.0.1:$(host_port 8000)/alive" 60 >"$answer" &
+	client=$!
+	wait_for 10 grep -q 'start the publishing thread' "$err"
+	has_not "$(threads_of "$supervisor")" azm-publish
+	prlimit --pid "$supervisor" --nproc="$limit:"
+	wait "$client"
+	is 200 "$(head -1 "$answer")"
+	has "$(threads_of "$supervisor")" azm-publish
+}
+
 @test "a server bound to the sandbox's loopback only is reached too" {
 	local port
 	port=$(free_port)

@@ -257,12 +257,13 @@ free_range() { # COUNT
 	echo "$first"
 }
 
-# http URL: status and body of a GET, without curl.
+# http URL [SECONDS]: status and body of a GET, without curl; it waits 10 seconds for each piece, or as many.
 http() {
 	python3 - "$@" <<-'END'
 		import sys, urllib.request, urllib.error
 		try:
-		    with urllib.request.urlopen(sys.argv[1], timeout=10) as answer:
+		    patience = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+		    with urllib.request.urlopen(sys.argv[1], timeout=patience) as answer:
 		        print(answer.status)
 		        print(answer.read().decode().strip())
 		except urllib.error.HTTPError as error:
