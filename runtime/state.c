@@ -11,7 +11,6 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -229,38 +228,20 @@ int sandbox_remove_mapped(const struct state *state, const char *name, struct az
 }
 
 /* In a copy of the process that nobody waits for: give up everything but what the deletion needs. */
-_Noreturn static void remove_in_background(int sandboxes, int lock, int orders)
+_Noreturn static void remove_in_background(int sandboxes, int lock, const char *dead)
 {
-	char name[NAME_LIMIT + 1] = "";
 	struct azm_err ignored = { 0 };
 
-	/* Our caller's caller may be waiting for the end of its pipes: the three that are needed become 0, 1 and 2. */
+	/* Our caller's caller may be waiting for the end of its pipes: the two that are needed become 0 and 1. */
 	setsid();
-	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || dup2(orders, 2) < 0 || fd_close_range(3, ~0u) < 0)
+	if (dup2(sandboxes, 0) < 0 || dup2(lock, 1) < 0 || fd_close_range(2, ~0u) < 0)
 		_exit(EXIT_AZM);
-	if (read_full(2, name, sizeof name - 1) <= 0)
+	if (spare_give(0, dead) == 0)
 		_exit(0);
-	if (spare_give(0, name) == 0)
-		_exit(0);
-	_exit(remove_directory(0, name, &ignored) < 0 ? EXIT_AZM : 0);
+	_exit(remove_directory(0, dead, &ignored) < 0 ? EXIT_AZM : 0);
 }
 
-int sandbox_remover_start(const struct state *state, int lock)
-{
-	struct azm_err ignored = { 0 };
-	int ends[2];
-
-	if (pipe_pair(ends, &ignored) < 0)
-		return -1;
-	cleanup_fd int orders = ends[0];
-	cleanup_fd int give = ends[1];
-	pid_t child = fork();
-	if (child == 0)
-		remove_in_background(state->sandboxes, lock, orders);
-	return child < 0 ? -1 : steal_fd(&give);
-}
-
-int sandbox_remove_later(const struct state *state, const char *name, int remover, struct azm_err *err)
+int sandbox_remove_later(const struct state *state, const char *name, int lock, struct azm_err *err)
 {
 	unsigned random = 0;
 
@@ -269,19 +250,10 @@ int sandbox_remove_later(const struct state *state, const char *name, int remove
 	cleanup_free char *dead = xasprintf(".dead-%08x", random);
 	if (renameat(state->sandboxes, name, state->sandboxes, dead) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, "remove", name);
-	if (remover >= 0 && write_full(remover, dead, strlen(dead)) == 0)
-		return 0;
-	/* There is none because descriptors have run out: a child has all that we could close. */
 	pid_t child = fork();
-	if (child == 0) {
-		(void)fd_close_range(3, (unsigned)state->sandboxes - 1);
-		(void)fd_close_range((unsigned)state->sandboxes + 1, ~0u);
-		_exit(remove_directory(state->sandboxes, dead, err) < 0 ? EXIT_AZM : 0);
-	}
-	int status = -1;
-	if (child > 0 && waitpid(child, &status, 0) == child && status == 0)
-		return 0;
-	return err_msg(err, EIO, "remove", name, "its directory is left to the next command");
+	if (child == 0)
+		remove_in_background(state->sandboxes, lock, dead);
+	return child < 0 ? err_msg(err, errno, "remove", name, "its directory is left to the next command") : 0;
 }
 
 int sandbox_names(const struct state *state, struct str_list *names, struct azm_err *err)

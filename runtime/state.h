@@ -97,23 +97,14 @@ void sandbox_settle(const struct state *state, const char *name, int dir);
 bool sandbox_running(int dir);
 
 /**
- * sandbox_remover_start() - a copy of this process that will delete a sandbox's directory when told to
- * @lock:	the sandbox's lock; the copy holds it until it is done, so that nobody else reclaims the directory
- * meanwhile
- *
- * Deleting waits for the disk (each directory may mean a discard), and nobody has to wait for that. Started ahead, it
- * costs no time either. Return: a descriptor for sandbox_remove_later(), whose closing without an order ends the copy;
- * -1 when there is none
- */
-int sandbox_remover_start(const struct state *state, int lock);
-
-/**
  * sandbox_remove_later() - let a sandbox vanish at once and have its directory deleted
- * @remover:	what sandbox_remover_start() returned; -1: delete it here and now
+ * @lock:	the sandbox's lock
  *
- * If the remover dies, the next command reclaims the rest. Return: 0, -1 with @err set
+ * Deleting waits for the disk (each directory may mean a discard), and nobody has to wait for that: a copy of this
+ * process does it. It holds the lock until it is done, so that nobody else reclaims the directory meanwhile; if it
+ * dies, the next command does. Return: 0, -1 with @err set
  */
-int sandbox_remove_later(const struct state *state, const char *name, int remover, struct azm_err *err);
+int sandbox_remove_later(const struct state *state, const char *name, int lock, struct azm_err *err);
 
 /** sandbox_remove() - delete a sandbox's directory with its writable layer; the caller holds its lock. */
 int sandbox_remove(const struct state *state, const char *name, struct azm_err *err);

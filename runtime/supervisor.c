@@ -396,12 +396,12 @@ static void reap(struct supervisor *s)
 	s->child.pid = 0;
 }
 
-static void keep_or_remove(struct supervisor *s, int remover)
+static void keep_or_remove(struct supervisor *s)
 {
 	struct azm_err err = { 0 };
 
 	if (s->config->remove) {
-		if (sandbox_remove_later(s->state, s->config->name, remover, &err) < 0)
+		if (sandbox_remove_later(s->state, s->config->name, s->lock, &err) < 0)
 			err_print(&err, "azm-sandbox");
 	} else if (s->status.wait_status >= 0 && status_save(s->config, &s->status, s->dir, &err) < 0) {
 		err_print(&err, "azm-sandbox");
@@ -427,8 +427,6 @@ void supervisor_end(struct supervisor *s)
 {
 	if (s->child.plan >= 0)
 		close(steal_fd(&s->child.plan));
-	/* Made while the kernel takes the sandbox down. */
-	cleanup_fd int remover = s->config->remove ? sandbox_remover_start(s->state, s->lock) : -1;
 	reap(s);
 	streams_drain(&s->streams);
 	streams_tell_exit(&s->streams, status_exit_code(s->status.wait_status));
@@ -455,7 +453,7 @@ void supervisor_end(struct supervisor *s)
 	launch_unlock(&s->launch);
 	/* The name becomes free with its directory: whoever takes it next makes a socket of the same name. */
 	control_hide(&s->control);
-	keep_or_remove(s, remover);
+	keep_or_remove(s);
 	/* Whoever is told of the end may start it again, remove it or its network at once. */
 	if (s->lock >= 0)
 		close(steal_fd(&s->lock));
