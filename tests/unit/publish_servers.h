@@ -255,7 +255,7 @@ static inline void expect_reset(int fd)
 	ssize_t size;
 
 	do {
-		size = recv(fd, &byte, 1, 0);
+		size = TEMP_FAILURE_RETRY(recv(fd, &byte, 1, 0));
 	} while (size > 0);
 	assert_int_equal(size, -1);
 	assert_int_equal(errno, ECONNRESET);

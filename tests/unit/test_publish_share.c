@@ -114,7 +114,7 @@ static void ends_are_carried_through_it(void **state)
 	gather(world, &crowd);
 	for (int i = 0; i < CROWD; i++) {
 		shutdown(crowd.fds[i], SHUT_WR);
-		assert_int_equal(read(crowd.fds[i], &byte, 1), 0);
+		assert_int_equal(read_full(crowd.fds[i], &byte, 1), 0);
 	}
 	disperse(&crowd);
 }
@@ -194,7 +194,7 @@ static void it_dies_with_the_supervisor(void **state)
 	pid_t second = second_of(&world);
 	assert_int_equal(kill(world.supervisor, SIGKILL), 0);
 	for (int i = 0; i < CROWD; i++)
-		assert_true(read(crowd.fds[i], &byte, 1) <= 0);
+		assert_true(read_full(crowd.fds[i], &byte, 1) <= 0);
 	disperse(&crowd);
 	if (second > 0)
 		assert_true(has_ended(second));
