@@ -59,7 +59,7 @@ answers() { # MEMBER URL
 	member "db$$" --user 1000 --tmpfs /data:mode=1777 -- sh -c "$PG/initdb -D /data/d -U azm -A trust --no-sync \
 			--no-instructions --locale=C >/dev/null && echo 'host all all 0.0.0.0/0 trust' >>/data/d/pg_hba.conf &&
 		exec $PG/postgres -D /data/d -h '*' -k '' -F"
-	wait_for 30 on_network "$PG/pg_isready" -h "db$$"
+	wait_for 180 on_network "$PG/pg_isready" -h "db$$" # initdb takes minutes under emulation
 	is 42 "$(on_network "$PG/psql" -h "db$$" -U azm -Atc 'select 6*7' postgres)"
 }
 

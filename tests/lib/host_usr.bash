@@ -11,6 +11,9 @@ make_host_usr() { # sets $IMAGE
 		[ ! -L "/$name" ] || cp -a "/$name" "$IMAGE/$name"
 	done
 	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:a user:/home/user:/bin/sh\n' >"$IMAGE/etc/passwd"
+	# pip 25 does not begin without them.
+	name=/etc/ssl/certs/ca-certificates.crt
+	[ ! -r "$name" ] || install -D -m 0644 "$name" "$IMAGE$name"
 }
 
 HOST_USR=(-v /usr:/usr:ro)
