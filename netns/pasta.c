@@ -6,8 +6,11 @@
  * pasta runs in the host's namespaces and reaches into the sandbox's, whose user namespace the user owns. A process
  * that has entered the network's user namespace could not start it any more, and before that the sandbox does not
  * exist: so a child is forked early, waits for the two namespaces on a socket, puts them where pasta's command line
- * names them and becomes pasta. It runs in the foreground: then the parent-death signal, which an exec leaves alone,
- * ends it with the supervisor, whatever happens to that.
+ * names them and becomes pasta. It runs in the foreground, so that its end is seen.
+ *
+ * It must not outlive the supervisor, whatever happens to that. The parent-death signal is lost where AppArmor has a
+ * profile for pasta, as Debian's package brings one: an exec that changes the profile clears it. So pasta's parent is a
+ * process of ours that waits, executes nothing and therefore keeps its own such signal.
  *
  * In the foreground pasta does not say when it is done. It adds the default route last, for each family that the host
  * has one for, and connect(2) on a datagram socket tells whether there is one without sending anything.
@@ -20,6 +23,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -116,11 +120,11 @@ static int send_namespaces(int to, int userns, int netns)
 	return sendmsg(to, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-[[gnu::noreturn]] static void become_pasta(pid_t maker, int from, int log, const char *program)
+[[gnu::noreturn]] static void become_pasta(pid_t minder, int from, int log, const char *program)
 {
 	int fds[2];
 
-	die_with_parent(maker, SIGKILL);
+	die_with_parent(minder, SIGKILL);
 	if (receive_namespaces(from, fds) < 0)
 		_exit(0);
 	signals_unblock();
@@ -134,6 +138,35 @@ static int send_namespaces(int to, int userns, int netns)
 	execv(program, (char *const *)(uintptr_t)pasta_arguments);
 	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
 	_exit(1);
+}
+
+/* Have a child become pasta; end it when the maker ends or says so (SIGTERM), end when it ends. */
+[[gnu::noreturn]] static void mind_pasta(pid_t maker, int from, int log, const char *program)
+{
+	const pid_t self = getpid();
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL); /* what is not waited for is not meant for this process */
+	signal(SIGCHLD, SIG_DFL);
+	die_with_parent(maker, SIGTERM);
+	(void)prctl(PR_SET_NAME, "azm-pasta");
+	pid_t child = fork();
+	if (child == 0)
+		become_pasta(self, from, log, program);
+	(void)fd_close_range(0, ~0u);
+	if (child < 0)
+		_exit(1);
+
+	sigemptyset(&all);
+	sigaddset(&all, SIGCHLD);
+	sigaddset(&all, SIGTERM);
+	while (sigwaitinfo(&all, NULL) != SIGTERM)
+		if (waitpid(child, NULL, WNOHANG) == child)
+			_exit(0);
+	kill(child, SIGKILL);
+	(void)TEMP_FAILURE_RETRY(waitpid(child, NULL, 0));
+	_exit(0);
 }
 
 int pasta_prepare(struct pasta *pasta, int dir, struct azm_err *err)
@@ -158,7 +191,7 @@ int pasta_prepare(struct pasta *pasta, int dir, struct azm_err *err)
 		return err_sys(err, "start pasta", NULL);
 	if (child == 0) {
 		close(ours); /* or it would wait for itself */
-		become_pasta(maker, theirs, log, program);
+		mind_pasta(maker, theirs, log, program);
 	}
 	*pasta = (struct pasta){ .pid = child, .socket = steal_fd(&ours), .log = steal_fd(&log) };
 	return 0;
@@ -235,9 +268,8 @@ int pasta_connect(struct pasta *pasta, int userns, int netns, struct azm_err *er
 void pasta_end(struct pasta *pasta)
 {
 	if (pasta->pid > 0) {
-		kill(pasta->pid, SIGKILL);
-		while (waitpid(pasta->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		kill(pasta->pid, SIGTERM);
+		(void)TEMP_FAILURE_RETRY(waitpid(pasta->pid, NULL, 0));
 	}
 	if (pasta->socket >= 0)
 		close(pasta->socket);

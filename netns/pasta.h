@@ -14,7 +14,7 @@
 #define PASTA_INTERFACE "pasta0"
 
 struct pasta {
-	pid_t pid;  /* 0: not running */
+	pid_t pid;  /* of the process that minds it; 0: not running */
 	int socket; /* to hand over the namespaces; -1 */
 	int log;    /* what it said; -1 */
 };
