@@ -39,9 +39,10 @@
 enum {
 	CONNECT_MS = 10000,
 	PROBE_MS = 2,
-	/* The child's descriptors: pasta inherits these and nothing else. */
-	FD_USERNS = 3,
-	FD_NETNS = 4,
+	/* pasta's descriptors: since 2024 it closes what it inherits but the standard streams, of which it needs one.
+	 */
+	FD_USERNS = STDIN_FILENO,
+	FD_NETNS = STDOUT_FILENO,
 };
 
 #define TUN_DEVICE "/dev/net/tun"
@@ -49,7 +50,7 @@ enum {
 /* Nothing of the host's loopback: neither its ports (-T, -U) nor the gateway's address as another name for it. */
 static const char *const pasta_arguments[] = { "pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw",
 	"--no-netns-quit", "--ns-ifname", PASTA_INTERFACE, "--dns-forward", PASTA_DNS, "-t", "none", "-u", "none", "-T",
-	"none", "-U", "none", "--userns", "/proc/self/fd/3", "--netns", "/proc/self/fd/4", NULL };
+	"none", "-U", "none", "--userns", "/proc/self/fd/0", "--netns", "/proc/self/fd/1", NULL };
 
 /* pasta in the user's PATH. Return: owned by the caller; NULL when there is none */
 static char *find_program(void)
@@ -131,9 +132,8 @@ static int send_namespaces(int to, int userns, int netns)
 	signal(SIGPIPE, SIG_DFL);
 	/* Out of the way first: either could be where the other one belongs. */
 	int userns = fcntl(fds[0], F_DUPFD_CLOEXEC, 16), netns = fcntl(fds[1], F_DUPFD_CLOEXEC, 16);
-	int output = fcntl(log, F_DUPFD_CLOEXEC, 16), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
-		dup2(userns, FD_USERNS) < 0 || dup2(netns, FD_NETNS) < 0)
+	int output = fcntl(log, F_DUPFD_CLOEXEC, 16);
+	if (dup2(output, STDERR_FILENO) < 0 || dup2(userns, FD_USERNS) < 0 || dup2(netns, FD_NETNS) < 0)
 		_exit(1);
 	execv(program, (char *const *)(uintptr_t)pasta_arguments);
 	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));

@@ -68,11 +68,13 @@ pasta_of() { # SANDBOX: pid, as its own host sees it
 @test "pasta: it ends with the sandbox, also when the supervisor is killed" {
 	needs_tun
 	local name pasta way forgetful=$BATS_TEST_TMPDIR/bin
-	# AppArmor takes the parent-death signal away where it has a profile for pasta; so does this one.
+	# As a pasta since 2024, it closes what it inherits; and AppArmor takes the parent-death signal away where it has a
+	# profile for pasta.
 	mkdir "$forgetful"
 	cat >"$forgetful/pasta" <<-END
 		#!/usr/bin/python3
 		import ctypes, os, signal, sys
+		os.closerange(3, 64)
 		ctypes.CDLL(None).prctl(1, 0)
 		signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 		os.execv("$(command -v pasta)", sys.argv)
