@@ -274,9 +274,9 @@ except ConnectionError as error:
 		import hashlib, os, socket, sys, threading, time
 		data = os.urandom(5 << 20)
 		for attempt in range(100):
-		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
-		    s.settimeout(20)
 		    try:
+		        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		        s.settimeout(20)
 		        s.sendall(data[:1])
 		        if s.recv(1) == data[:1]:
 		            break
