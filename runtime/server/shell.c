@@ -18,9 +18,11 @@
  *
  * A key that sends a signal is looked after for a while: see foreground.h.
  *
- * A command may take the prompt hook away, and then nothing says that it has ended. Such a shell is asked
- * (shell_probe()) once it reads a line and is silent: at two looks, as what it printed last may be on its way through
- * the kernel, or have arrived while nobody let us run, and would be taken for echo.
+ * A command may take the prompt hook away, and busybox forgets to print its prompt when a background process ends
+ * meanwhile (a write that a signal interrupts is not repeated); then nothing says that the command has ended. Such a
+ * shell is asked (shell_probe()) once it reads a line and is silent: at two looks, as what it printed last may be on
+ * its way through the kernel, or have arrived while nobody let us run, and would be taken for echo. A shell that edits
+ * no lines (dash) reads them as any program does, and cannot be known to.
  *
  * The end of the shell is known from its status and the end of its terminal, in either order: the last output may still
  * be on its way when the process is gone, and a background process may keep the terminal open for ever, so after the
@@ -457,8 +459,8 @@ static bool waits_silently(const struct shell *shell)
 {
 	struct pollfd terminal = { .fd = shell->terminal.fd, .events = POLLIN };
 
-	return shell->process.dialect == SHELL_BASH && shell->terminal_open &&
-	       foreground_reads_line(shell->terminal.fd, shell->process.pid) && poll(&terminal, 1, 0) == 0;
+	return shell->terminal_open && foreground_reads_line(shell->terminal.fd, shell->process.pid) &&
+	       poll(&terminal, 1, 0) == 0;
 }
 
 static void on_second_look(struct loop_timer *timer)

@@ -63,13 +63,15 @@ static void start_bash(struct text *out, const struct shell_keys *keys, bool use
 	add_prompt_command(out, keys);
 }
 
-/* Other shells have no hook, but expand parameters in PS1 (POSIX). */
+/* Other shells have no hook, but expand parameters in PS1 (POSIX). The secret stays in a variable that is not exported:
+ * the script of a command can be read by what it starts. */
 static void start_posix(struct text *out, const struct shell_keys *keys)
 {
 	text_addf(out,
 		"unset ENV\n"
 		"PS2=\n"
-		"PS1='\033]77;%s;e;%s$?;${!-};%u;${PWD-}%s${PATH-}%s\007'\n",
+		"__azm_ps1='\033]77;%s;e;%s$?;${!-};%u;${PWD-}%s${PATH-}%s\007'\n"
+		"PS1=$__azm_ps1\n",
 		keys->mark, keys->secret, (unsigned)geteuid(), keys->secret, keys->secret);
 }
 
@@ -81,11 +83,12 @@ void shell_script_start(struct text *out, enum shell_dialect dialect, const stru
 		start_posix(out, keys);
 }
 
-/* The start mark is printed, and the line read that answers it. */
+/* The start mark is printed, and the line read that answers it. A second time, if the end of a background process came
+ * in between: busybox forgets what it was about to write. */
 static void add_start(struct text *out, const struct shell_keys *keys)
 {
 	text_addf(out,
-		"printf '\\033]77;%s;s\\007' >/dev/tty && "
+		"__azm_mark() { printf '\\033]77;%s;s\\007' >/dev/tty; }; { __azm_mark || __azm_mark; } && "
 		"while IFS= read -r __azm_go <&%d && [ \"$__azm_go\" != %u ]; do :; done; ",
 		keys->mark, SHELL_CHANNEL_FD, keys->command);
 }
@@ -119,7 +122,11 @@ static void command_posix(struct text *out, const struct shell_keys *keys, const
 {
 	text_addf(out, "__azm_status=$?\n__azm_return() { return $1; }\n{ ");
 	add_start(out, keys);
-	text_addf(out, "__azm_return $__azm_status && :; } 2>/dev/null\n");
+	/* A command may have replaced PS1, as a sourced /etc/profile does, and exported it. */
+	text_addf(out,
+		"case ${PS1-} in *%s*) ;; *) unset PS1; PS1=${__azm_ps1-};; esac; "
+		"__azm_return $__azm_status && :; } 2>/dev/null\n",
+		keys->mark);
 	text_add(out, command, strlen(command));
 	text_add(out, "\n", 1);
 }

@@ -235,6 +235,7 @@ class Console(unittest.TestCase):
         page.type('echo ag""ain')
         page.key('Enter', 13)
         page.wait_text('lines', 'again')
+        page.wait_prompt()
         page.key('ArrowUp', 38)
         page.key('Home', 36)
         page.type(': ')
@@ -248,7 +249,8 @@ class Console(unittest.TestCase):
         page.type(r"printf '\033[31mred\033[0m \033[1;4mbold\033[0m \033[7mback\033[0m \033[38;2;1;2;3mrgb\033[0m 你x\n'")
         page.key('Enter', 13)
         find = "[...document.querySelectorAll('#lines span')].find(s => s.textContent === '%s')"
-        page.wait(find % '你')
+        page.wait(find % 'red')  # not the wide character: it is drawn where it is typed, too
+        page.wait_prompt()
         self.assertEqual(page.js((find % 'red') + '.style.color'), 'rgb(204, 59, 51)')
         self.assertEqual(page.js((find % 'bold') + '.className'), 'bold')
         self.assertEqual(page.js((find % 'bold') + '.style.textDecoration'), 'underline')

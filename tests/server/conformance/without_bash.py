@@ -47,6 +47,12 @@ class PosixShell(Case):
         pid = metadata(self.run_ok('sleep 30 &'))['pid']
         self.run_ok('kill %d' % pid)
 
+    def test_a_lost_prompt_is_asked_for(self):
+        """As /etc/profile loses it, or busybox when a background process ends while it is printed."""
+        answer = self.client.run(r"""PS1='$ '; export PS1; sh -c 'exit 7'""")
+        self.assertEqual(metadata(answer)['exit_code'], 7)
+        self.assertEqual(self.content('echo $?; env | grep PS1'), '7')
+
     def test_exit_and_kill(self):
         answer = self.client.run('exit 3')
         self.assertEqual(metadata(answer)['suffix'], DONE % 3 + NEW % ('exited with code 3', self.dir))
