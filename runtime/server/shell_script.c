@@ -122,9 +122,10 @@ static void command_posix(struct text *out, const struct shell_keys *keys, const
 {
 	text_addf(out, "__azm_status=$?\n__azm_return() { return $1; }\n{ ");
 	add_start(out, keys);
-	/* A command may have replaced PS1, as a sourced /etc/profile does, and exported it. */
+	/* A command may have replaced PS1, as a sourced /etc/profile does, and exported it: in busybox it stays so when
+	 * it is unset, in dash not, which has no -n and would end the script for it. */
 	text_addf(out,
-		"case ${PS1-} in *%s*) ;; *) unset PS1; PS1=${__azm_ps1-};; esac; "
+		"case ${PS1-} in *%s*) ;; *) unset PS1; (export -n PS1) && export -n PS1; PS1=${__azm_ps1-};; esac; "
 		"__azm_return $__azm_status && :; } 2>/dev/null\n",
 		keys->mark);
 	text_add(out, command, strlen(command));
