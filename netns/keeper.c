@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd_passing.h"
 #include "base/footprint.h"
 #include "base/io.h"
 #include "base/signals.h"
@@ -111,24 +112,10 @@ static void answer(const struct keeper *keeper, int peer, enum keeper_status sta
 		.subnet_base = keeper->subnet.base,
 		.subnet_prefix = keeper->subnet.prefix };
 	const int fds[KEEPER_FDS_MAX] = { FD_USERNS, FD_NETNS, FD_KEPT };
-	size_t size = (keeper->has_kept ? 3 : 2) * sizeof(int);
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof fds)];
-	} control = { 0 };
-	struct iovec part = { .iov_base = &text, .iov_len = sizeof text };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	size_t count = status != KEEPER_WELCOME ? 0 : keeper->has_kept ? 3 : 2;
 
-	if (status == KEEPER_WELCOME) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(size);
-		control.header = (struct cmsghdr){
-			.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(size)
-		};
-		memcpy(CMSG_DATA(&control.header), fds, size);
-	}
 	/* A peer that cannot take its answer hangs up, which we see as any other leaving. */
-	sendmsg(peer, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	fds_send(peer, &text, sizeof text, fds, count, MSG_DONTWAIT);
 }
 
 static void retire(struct keeper *keeper)

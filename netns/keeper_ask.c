@@ -20,6 +20,7 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/fd_passing.h"
 #include "netns/keeper_wire.h"
 
 enum { ANSWER_SECONDS = 5 }; /* a keeper that takes longer is stuck (stopped by a signal, say) */
@@ -68,45 +69,6 @@ static bool is_ours(int connection)
 	socklen_t size = sizeof keeper;
 
 	return getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &keeper, &size) == 0 && keeper.uid == geteuid();
-}
-
-/* Take the descriptors of a message into @fds (-1 where there is none). Return: how many. */
-static size_t take_fds(struct msghdr *message, int fds[KEEPER_FDS_MAX])
-{
-	size_t count = 0;
-
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-			continue;
-		count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(part), count * sizeof(int));
-	}
-	return count;
-}
-
-/* Room for KEEPER_FDS_MAX descriptors and no more, so that no surplus one can come in: CMSG_SPACE() rounds up, and the
- * kernel would put another one into what that adds. */
-static bool receive_answer(int connection, struct keeper_answer *answer, int fds[KEEPER_FDS_MAX], size_t *fd_count)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(KEEPER_FDS_MAX * sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = answer, .iov_len = sizeof *answer };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_LEN(KEEPER_FDS_MAX * sizeof(int)) };
-	ssize_t n;
-
-	do
-		n = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return false;
-	*fd_count = take_fds(&message, fds);
-	return n == (ssize_t)sizeof *answer && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
-	       answer->magic == KEEPER_MAGIC;
 }
 
 static bool same_namespace(int a, int b)
@@ -159,9 +121,10 @@ enum keeper_result keeper_hear(int knocked, struct keeper_stock *stock)
 {
 	struct keeper_answer answer = { 0 };
 	int fds[KEEPER_FDS_MAX] = { -1, -1, -1 };
-	size_t fd_count = 0;
+	size_t fd_count = KEEPER_FDS_MAX;
 
-	if (receive_answer(knocked, &answer, fds, &fd_count) && accept_answer(&answer, fds, fd_count, stock))
+	if (fds_receive(knocked, &answer, sizeof answer, fds, &fd_count, MSG_TRUNC) == sizeof answer &&
+		answer.magic == KEEPER_MAGIC && accept_answer(&answer, fds, fd_count, stock))
 		return KEEPER_JOINED;
 	for (size_t i = 0; i < KEEPER_FDS_MAX; i++)
 		if (fds[i] >= 0)

@@ -31,6 +31,7 @@
 
 #include "base/cleanup.h"
 #include "base/die_with.h"
+#include "base/fd_passing.h"
 #include "base/io.h"
 #include "base/signals.h"
 #include "base/str.h"
@@ -79,54 +80,14 @@ static int check_tun(struct azm_err *err)
 		err, "ask an administrator: %s; without the device, rules (--egress HOST) open TCP by name", cure);
 }
 
-/* The descriptors that pasta_connect() sends. Return: 0, -1 when the other side went away instead. */
-static int receive_namespaces(int from, int fds[2])
-{
-	char byte;
-	union {
-		char space[CMSG_SPACE(2 * sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
-
-	if (recvmsg(from, &message, MSG_CMSG_CLOEXEC) != 1)
-		return -1;
-	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
-		return -1;
-	memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
-	return 0;
-}
-
-static int send_namespaces(int to, int userns, int netns)
-{
-	const int fds[2] = { userns, netns };
-	union {
-		char space[CMSG_SPACE(sizeof fds)];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec data = { "", 1 };
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof fds);
-	memcpy(CMSG_DATA(header), fds, sizeof fds);
-	return sendmsg(to, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
-}
-
 [[gnu::noreturn]] static void become_pasta(pid_t minder, int from, int log, const char *program)
 {
-	int fds[2];
+	int fds[2]; /* what pasta_connect() sends */
+	size_t count = 2;
+	char byte;
 
 	die_with_parent(minder, SIGKILL);
-	if (receive_namespaces(from, fds) < 0)
+	if (fds_receive(from, &byte, 1, fds, &count, 0) != 1 || count != 2)
 		_exit(0);
 	signals_unblock();
 	signal(SIGPIPE, SIG_DFL);
@@ -260,7 +221,9 @@ static int await_route(struct pasta *pasta, int netns, int family, struct azm_er
 
 int pasta_connect(struct pasta *pasta, int userns, int netns, struct azm_err *err)
 {
-	if (send_namespaces(pasta->socket, userns, netns) < 0)
+	const int fds[] = { userns, netns };
+
+	if (fds_send(pasta->socket, "", 1, fds, 2, 0) < 0)
 		return err_sys(err, "hand the sandbox's network to pasta", NULL);
 	return await_route(pasta, netns, AF_INET, err) < 0 ? -1 : await_route(pasta, netns, AF_INET6, err);
 }

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd_passing.h"
 #include "base/io.h"
 #include "netns/publish_internal.h"
 
@@ -44,55 +45,25 @@ struct taker {
 	bool closed;
 };
 
-union two_fds {
-	char bytes[CMSG_SPACE(2 * sizeof(int))];
-	struct cmsghdr align;
-};
-
 /* ---- the second process --------------------------------------------------------------------------------------- */
-
-/* Return: descriptors received, 0 at the end of the channel, -1 with errno */
-static int receive_fds(int channel, int fds[2])
-{
-	union two_fds control;
-	char byte;
-	struct iovec payload = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &payload, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
-	ssize_t size = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-	if (size <= 0)
-		return (int)size;
-	size_t count = header ? (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds : 0;
-	if (count == 2) {
-		memcpy(fds, CMSG_DATA(header), 2 * sizeof *fds);
-		return 2;
-	}
-	/* There was room for one or none: the connection is lost. */
-	if (count == 1) {
-		memcpy(fds, CMSG_DATA(header), sizeof *fds);
-		socket_reset(fds[0]);
-	}
-	return 1;
-}
 
 static void take_ready(struct relay_watch *watch, uint32_t events)
 {
 	struct taker *taker = (struct taker *)((char *)watch - offsetof(struct taker, watch));
+	char byte;
 	int fds[2];
 
 	(void)events;
 	for (int i = 0; i < TAKES; i++) {
-		int count = receive_fds(taker->channel, fds);
-		if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
+		size_t count = 2;
+		ssize_t size = fds_receive(taker->channel, &byte, 1, fds, &count, MSG_DONTWAIT);
+		if (size == 0 || (size < 0 && errno != EAGAIN)) {
 			taker->closed = true;
 			relay_unwatch(taker->relay, taker->channel);
 		}
-		if (count <= 0)
+		if (size <= 0)
 			return;
-		if (count == 2)
+		if (count == 2) /* or there was no room for them, and the connection is lost */
 			(void)relay_join(taker->relay, fds[0], fds[1]);
 	}
 }
@@ -159,33 +130,17 @@ static void start(struct share *share)
 		share->channel = steal_fd(&ours);
 }
 
-static int send_fds(int channel, int client, int inner)
-{
-	const int fds[2] = { client, inner };
-	union two_fds control = { .bytes = "" };
-	char byte = 0;
-	struct iovec payload = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &payload, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof fds);
-	memcpy(CMSG_DATA(header), fds, sizeof fds);
-	return sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 bool share_give(struct share *share, unsigned long kept, int client, int inner)
 {
+	const int fds[] = { client, inner };
+
 	if (kept < SHARE_FROM)
 		return false;
 	if (!share->tried)
 		start(share);
 	if (share->channel < 0 || kept <= share->given - atomic_load(share->ended))
 		return false;
-	if (send_fds(share->channel, client, inner) < 0) {
+	if (fds_send(share->channel, "", 1, fds, 2, MSG_DONTWAIT) < 0) {
 		if (errno == EPIPE || errno == ECONNRESET)
 			close(steal_fd(&share->channel));
 		return false;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd_passing.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "egress_service.h"
@@ -93,22 +94,8 @@ static bool peer_is_host_user(int fd)
 static void answer(int fd, json_t *object, int passed)
 {
 	cleanup_free char *text = json_dumps(object, JSON_COMPACT);
-	struct iovec data = { .iov_base = text, .iov_len = text ? strlen(text) : 0 };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} ancillary = { 0 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
 
-	if (passed >= 0) {
-		message.msg_control = &ancillary;
-		message.msg_controllen = sizeof ancillary;
-		ancillary.header.cmsg_level = SOL_SOCKET;
-		ancillary.header.cmsg_type = SCM_RIGHTS;
-		ancillary.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&ancillary.header), &passed, sizeof passed);
-	}
-	sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	fds_send(fd, text, text ? strlen(text) : 0, &passed, passed >= 0, MSG_DONTWAIT);
 	json_decref(object);
 }
 
@@ -267,30 +254,6 @@ static const struct {
 	{ "attach", op_attach }, { "pause", op_pause }, { "resume", op_resume }, { "hold", op_hold },
 	{ "release", op_release }, { "publish", op_publish }, { "unpublish", op_unpublish }, { "egress", op_egress } };
 
-/* As recv(), with the descriptors that came along. */
-static ssize_t receive(int fd, char *text, size_t size, struct control_fds *passed)
-{
-	struct iovec data = { .iov_base = text, .iov_len = size };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
-	} ancillary;
-	/* Not CMSG_SPACE(), which has room for one more than there is in @passed. */
-	struct msghdr message = { .msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &ancillary,
-		.msg_controllen = CMSG_LEN(CONTROL_FDS * sizeof(int)) };
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
-
-	passed->count = 0;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-		passed->count = (header->cmsg_len - CMSG_LEN(0)) / sizeof *passed->items;
-		memcpy(passed->items, CMSG_DATA(header), passed->count * sizeof *passed->items);
-	}
-	return n;
-}
-
 static void serve_request(
 	struct control_client *client, struct supervisor *supervisor, const json_t *request, struct control_fds *passed)
 {
@@ -308,9 +271,11 @@ static bool serve_client(struct control_client *client, struct supervisor *super
 {
 	char message[CONTROL_MESSAGE];
 	struct control_fds passed;
-	ssize_t n = receive(client->fd, message, sizeof message, &passed);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	passed.count = CONTROL_FDS;
+	ssize_t n =
+		fds_receive(client->fd, message, sizeof message, passed.items, &passed.count, MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0 && errno == EAGAIN)
 		return true;
 	if (n > 0 && n <= (ssize_t)sizeof message) {
 		json_t *request = json_loadb(message, (size_t)n, 0, NULL);

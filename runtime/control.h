@@ -26,9 +26,10 @@
 #include <sys/un.h>
 
 #include "base/err.h"
+#include "base/fd_passing.h"
 #include "state.h"
 
-enum { CONTROL_CLIENTS = 32, CONTROL_POLLS = CONTROL_CLIENTS + 1, CONTROL_MESSAGE = 8192, CONTROL_FDS = 253 };
+enum { CONTROL_CLIENTS = 32, CONTROL_POLLS = CONTROL_CLIENTS + 1, CONTROL_MESSAGE = 8192, CONTROL_FDS = FDS_MAX };
 
 struct control_client {
 	int fd;

@@ -29,28 +29,14 @@ int control_connect(const struct state *state, const char *name, struct azm_err 
 static json_t *receive(int socket_fd, int *fd, struct azm_err *err)
 {
 	char text[CONTROL_MESSAGE];
-	struct iovec data = { .iov_base = text, .iov_len = sizeof text };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} ancillary = { 0 };
-	/* Not CMSG_SPACE(), which has room for another one. */
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = CMSG_LEN(sizeof(int))
-	};
-	ssize_t n;
 	cleanup_fd int passed = -1;
+	size_t count = 1;
+	ssize_t n = fds_receive(socket_fd, text, sizeof text, &passed, &count, 0);
 
-	do
-		n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		err_sys(err, "hear from the sandbox", NULL);
 		return NULL;
 	}
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&passed, CMSG_DATA(header), sizeof passed);
 	json_t *object = json_loadb(text, (size_t)n, 0, NULL);
 	if (!json_is_object(object)) {
 		json_decref(object);
@@ -60,26 +46,6 @@ static json_t *receive(int socket_fd, int *fd, struct azm_err *err)
 	if (fd)
 		*fd = steal_fd(&passed);
 	return object;
-}
-
-static int ask(int connection, const char *text, const int *fds, size_t count)
-{
-	struct iovec data = { .iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text) };
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
-	} ancillary = { 0 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
-
-	if (count) {
-		message.msg_control = &ancillary;
-		message.msg_controllen = CMSG_SPACE(count * sizeof *fds);
-		ancillary.header.cmsg_level = SOL_SOCKET;
-		ancillary.header.cmsg_type = SCM_RIGHTS;
-		ancillary.header.cmsg_len = CMSG_LEN(count * sizeof *fds);
-		memcpy(CMSG_DATA(&ancillary.header), fds, count * sizeof *fds);
-	}
-	return sendmsg(connection, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 static json_t *exchange(const struct state *state, const char *name, json_t *request, const int *fds, size_t count,
@@ -98,7 +64,7 @@ static json_t *exchange(const struct state *state, const char *name, json_t *req
 	cleanup_fd int connection = control_connect(state, name, err);
 	if (connection < 0)
 		return NULL;
-	if (ask(connection, text, fds, count) < 0) {
+	if (fds_send(connection, text, strlen(text), fds, count, 0) < 0) {
 		err_sys(err, "ask the sandbox", name);
 		return NULL;
 	}
@@ -125,7 +91,7 @@ json_t *control_pass(
 
 static int ask_held(int connection, const char *text, struct azm_err *err)
 {
-	if (ask(connection, text, NULL, 0) < 0)
+	if (fds_send(connection, text, strlen(text), NULL, 0, 0) < 0)
 		return err_sys(err, "ask the sandbox", NULL);
 	json_t *object = receive(connection, NULL, err);
 	const char *error = json_string_value(json_object_get(object, "error"));

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd_passing.h"
 #include "base/io.h"
 #include "network_fixture.h"
 #include "netns/keeper.h"
@@ -352,37 +353,18 @@ static int open_descriptors(void)
 	return count;
 }
 
-static void send_descriptors(int to, struct keeper_answer *answer, size_t count)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(2 * KEEPER_FDS_MAX * sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { .iov_base = answer, .iov_len = sizeof *answer };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
-	int zeros[2 * KEEPER_FDS_MAX] = { 0 };
-
-	control.header = (struct cmsghdr){
-		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))
-	};
-	memcpy(CMSG_DATA(&control.header), zeros, count * sizeof(int));
-	assert_int_equal(sendmsg(to, &message, MSG_NOSIGNAL), sizeof *answer);
-}
-
 /* One more than there is a place for was written behind it, and stayed open. */
 static void an_answer_with_too_many_descriptors_leaves_none(void **state)
 {
 	struct keeper_answer answer = { .magic = KEEPER_MAGIC, .status = KEEPER_WELCOME };
+	const int zeros[2 * KEEPER_FDS_MAX] = { 0 };
 	struct keeper_stock stock;
 
 	(void)state;
 	for (size_t count = 1; count <= 2 * KEEPER_FDS_MAX; count++) {
 		int ends[2], before = open_descriptors();
 		assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), errno);
-		send_descriptors(ends[0], &answer, count);
+		assert_int_equal(fds_send(ends[0], &answer, sizeof answer, zeros, count, 0), sizeof answer);
 		assert_int_equal(keeper_hear(ends[1], &stock), KEEPER_ABSENT);
 		close(ends[0]);
 		close(ends[1]);
