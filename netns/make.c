@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "netns/hints.h"
 #include "netns/link.h"
@@ -77,23 +78,6 @@ static int set_up_inside(const struct subnet *subnet, struct azm_err *err)
 	_exit(0);
 }
 
-/* The caller's own id, and no other, under its own number: the most that needs no privilege and no /etc/subuid. */
-static int write_single_maps(pid_t pid, struct azm_err *err)
-{
-	char path[64], map[64];
-
-	snprintf(path, sizeof path, "/proc/%d/setgroups", (int)pid);
-	if (write_path(path, "deny") < 0)
-		return err_sys(err, "write", path);
-	snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
-	snprintf(map, sizeof map, "%u %u 1", geteuid(), geteuid());
-	if (write_path(path, map) < 0)
-		return err_sys(err, "write", path);
-	snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
-	snprintf(map, sizeof map, "%u %u 1", getegid(), getegid());
-	return write_path(path, map) < 0 ? err_sys(err, "write", path) : 0;
-}
-
 static int open_namespace(pid_t pid, const char *kind, struct azm_err *err)
 {
 	char path[64];
@@ -108,8 +92,9 @@ static int direct_child(const struct network_options *options, pid_t child, int 
 	struct azm_err *err)
 {
 	struct azm_err report;
-	int mapped =
-		options->write_maps ? options->write_maps(child, options->context, err) : write_single_maps(child, err);
+	/* Else the caller's own id under its own number: the most that needs no privilege and no /etc/subuid. */
+	int mapped = options->write_maps ? options->write_maps(child, options->context, err)
+					 : id_map_single(child, geteuid(), geteuid(), getegid(), getegid(), err);
 
 	if (mapped < 0)
 		return err->hint[0] ? -1 : hint_namespaces(err);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "base/signals.h"
 #include "seccomp/seccomp.h"
@@ -138,22 +139,14 @@ static int explain_clone(struct azm_err *err)
 	return -1;
 }
 
-static int write_proc(pid_t pid, const char *file, const char *text, struct azm_err *err)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-	return write_path(path, text) < 0 ? err_sys(err, "write", path) : 0;
-}
-
 static int write_maps(pid_t pid, struct azm_err *err)
 {
 	char uid_map[32], gid_map[32];
 
 	snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
 	snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
-	if (write_proc(pid, "uid_map", uid_map, err) < 0 || write_proc(pid, "setgroups", "deny", err) < 0 ||
-		write_proc(pid, "gid_map", gid_map, err) < 0)
+	if (id_map_write(pid, "uid_map", uid_map, err) < 0 || id_map_write(pid, "setgroups", "deny", err) < 0 ||
+		id_map_write(pid, "gid_map", gid_map, err) < 0)
 		return err_is(err, EPERM) ? err_hint(err, "a security module of this host (AppArmor on Ubuntu) lets "
 							  "user namespaces be made but not used: as root, `sysctl -w "
 							  "kernel.apparmor_restrict_unprivileged_userns=0`")

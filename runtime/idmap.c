@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "base/str.h"
 
@@ -202,32 +203,10 @@ static int run_helper(const char *name, pid_t pid, uint32_t own, uint32_t start,
 	return helper_succeeded(child) ? 0 : refused(path, said, err);
 }
 
-static int write_map(pid_t pid, const char *file, const char *text, struct azm_err *err)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-	return write_path(path, text) < 0 ? err_sys(err, "write", path) : 0;
-}
-
-static int write_single(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t inside_gid, uint32_t outside_gid,
-	struct azm_err *err)
-{
-	char line[64];
-
-	if (write_map(pid, "setgroups", "deny", err) < 0)
-		return -1;
-	snprintf(line, sizeof line, "%u %u 1", inside_uid, outside_uid);
-	if (write_map(pid, "uid_map", line, err) < 0)
-		return -1;
-	snprintf(line, sizeof line, "%u %u 1", inside_gid, outside_gid);
-	return write_map(pid, "gid_map", line, err);
-}
-
 int idmap_network(pid_t pid, const struct subids *subids, struct azm_err *err)
 {
 	if (!subids->usable)
-		return write_single(pid, 0, geteuid(), 0, getegid(), err);
+		return id_map_single(pid, 0, geteuid(), 0, getegid(), err);
 	if (run_helper("newuidmap", pid, geteuid(), subids->uid_start, err) < 0)
 		return -1;
 	return run_helper("newgidmap", pid, getegid(), subids->gid_start, err);
@@ -256,12 +235,12 @@ int idmap_sandbox(pid_t pid, uint32_t uid, uint32_t gid, bool wide, struct azm_e
 	char text[128];
 
 	if (!wide)
-		return write_single(pid, uid, 0, gid, 0, err);
+		return id_map_single(pid, uid, 0, gid, 0, err);
 	idmap_keep_id_lines(text, sizeof text, uid);
-	if (write_map(pid, "uid_map", text, err) < 0)
+	if (id_map_write(pid, "uid_map", text, err) < 0)
 		return -1;
 	idmap_keep_id_lines(text, sizeof text, gid);
-	return write_map(pid, "gid_map", text, err);
+	return id_map_write(pid, "gid_map", text, err);
 }
 
 _Noreturn static void work_in_child(int channel, int (*work)(void *context, struct azm_err *err), void *context)

@@ -14,14 +14,13 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/io.h"
+#include "base/id_map.h"
 #include "seccomp/seccomp.h"
 
 static int set_caps(uint64_t permitted, uint64_t inheritable)
@@ -151,16 +150,12 @@ int identity_drop_init(struct azm_err *err)
 /* Runs in a child that shares the descriptor table. Return: an errno value, 0 for success. */
 static int alias_child(uint32_t uid, uint32_t gid)
 {
-	char map[64];
+	struct azm_err err;
 
-	if (unshare(CLONE_NEWUSER) < 0 || write_path("/proc/self/setgroups", "deny") < 0)
+	if (unshare(CLONE_NEWUSER) < 0)
 		return errno;
-	snprintf(map, sizeof map, "0 %u 1", uid);
-	if (write_path("/proc/self/uid_map", map) < 0)
-		return errno;
-	snprintf(map, sizeof map, "0 %u 1", gid);
-	if (write_path("/proc/self/gid_map", map) < 0)
-		return errno;
+	if (id_map_single(0, 0, uid, 0, gid, &err) < 0)
+		return err.code;
 	int fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 	if (fd == INIT_ALIAS_FD)
 		return 0;

@@ -6,7 +6,7 @@ INIT_CC := $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
 # The kernel's headers come after the C library's own.
 INIT_CFLAGS := $(if $(filter musl-gcc,$(INIT_CC)),-idirafter /usr/include/$(shell $(CC) -print-multiarch) -idirafter /usr/include)
 
-INIT_SRC := $(wildcard runtime/init/*.c runtime/copy/*.c) $(MOUNT_SRC) $(SECCOMP_STATIC_SRC) runtime/base/err.c runtime/base/io.c runtime/base/str.c
+INIT_SRC := $(wildcard runtime/init/*.c runtime/copy/*.c) $(MOUNT_SRC) $(SECCOMP_STATIC_SRC) runtime/base/err.c runtime/base/id_map.c runtime/base/io.c runtime/base/str.c
 INIT_OBJ := $(INIT_SRC:%.c=$(O)/init/%.o)
 
 $(O)/init/%.o: %.c

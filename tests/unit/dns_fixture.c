@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "netns/dns.h"
 #include "netns/egress_rules.h"
@@ -154,15 +155,13 @@ void must(bool good, const char *step)
 void dns_enter_world(void)
 {
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	struct azm_err err;
+	uid_t uid = getuid();
+	gid_t gid = getgid();
 	cleanup_fd int fd = -1;
 
-	char uid_map[32], gid_map[32];
-	(void)snprintf(uid_map, sizeof uid_map, "0 %u 1", getuid());
-	(void)snprintf(gid_map, sizeof gid_map, "0 %u 1", getgid());
 	must(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) == 0, "unshare");
-	must(write_path("/proc/self/setgroups", "deny") == 0 && write_path("/proc/self/uid_map", uid_map) == 0 &&
-			write_path("/proc/self/gid_map", gid_map) == 0,
-		"id maps");
+	must(id_map_single(0, 0, uid, 0, gid, &err) == 0, "id maps");
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	must(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0, "lo up");
 }

@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/compat.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "base/tree.h"
@@ -175,27 +176,18 @@ void expect_failed(const char *file, int line, const char *condition, const char
 	_exit(1);
 }
 
-static void map_self(uid_t uid, gid_t gid)
-{
-	cleanup_free char *uids = xasprintf("0 %u 1", uid);
-	cleanup_free char *gids = xasprintf("0 %u 1", gid);
-
-	EXPECT(write_path("/proc/self/setgroups", "deny") == 0, "%s", strerror(errno));
-	EXPECT(write_path("/proc/self/uid_map", uids) == 0, "%s", strerror(errno));
-	EXPECT(write_path("/proc/self/gid_map", gids) == 0, "%s", strerror(errno));
-}
-
 /* Enter new namespaces and run @inside as process 1 of them; ends the process. */
 static void run_inside(void (*inside)(void *), void *argument)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
+	struct azm_err err;
 	int status;
 
 	EXPECT(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
 		       CLONE_NEWCGROUP) == 0,
 		"%s", strerror(errno));
-	map_self(uid, gid);
+	EXPECT(id_map_single(0, 0, uid, 0, gid, &err) == 0, "%s: %s", err.text, strerror(err.code));
 	pid_t pid = fork();
 	if (pid == 0) {
 		inside(argument);

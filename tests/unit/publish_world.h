@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "base/str.h"
 #include "netns/netns.h"
@@ -76,24 +77,15 @@ static inline void world_lo_up(void)
 	world_check(ioctl(fd, SIOCSIFADDR, &request) == 0, "address of the sandbox");
 }
 
-static inline void world_map_self(uid_t uid, gid_t gid)
-{
-	cleanup_free char *uid_map = xasprintf("0 %u 1", uid);
-	cleanup_free char *gid_map = xasprintf("0 %u 1", gid);
-
-	world_check(write_path("/proc/self/setgroups", "deny") == 0, "setgroups");
-	world_check(write_path("/proc/self/uid_map", uid_map) == 0, "uid_map");
-	world_check(write_path("/proc/self/gid_map", gid_map) == 0, "gid_map");
-}
-
 [[gnu::noreturn]] static inline void world_sandbox(const struct world_options *options, int ready)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
+	struct azm_err err;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	world_check(unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0, "unshare");
-	world_map_self(uid, gid);
+	world_check(id_map_single(0, 0, uid, 0, gid, &err) == 0, "id maps");
 	world_lo_up();
 	world_check(dup3(ready, WORLD_READY_FD, O_CLOEXEC) >= 0 || ready == WORLD_READY_FD, "dup");
 	options->serve(options->context);

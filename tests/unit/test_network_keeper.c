@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd_passing.h"
+#include "base/id_map.h"
 #include "base/io.h"
 #include "network_fixture.h"
 #include "netns/keeper.h"
@@ -466,15 +467,13 @@ static int join_with_limit(struct world *world, void *argument)
 	const char *setting = argument;
 	struct azm_err err = { 0 };
 	struct network network;
-	char uid_map[64], gid_map[64], path[128];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char path[128];
 
-	snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
-	snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
 	CHECK(unshare(CLONE_NEWUSER) == 0);
 	prctl(PR_SET_DUMPABLE, 1);
-	CHECK(write_path("/proc/self/setgroups", "deny") == 0);
-	CHECK(write_path("/proc/self/uid_map", uid_map) == 0);
-	CHECK(write_path("/proc/self/gid_map", gid_map) == 0);
+	CHECK(id_map_single(0, 0, uid, 0, gid, &err) == 0);
 	snprintf(path, sizeof path, "/proc/sys/user/%s", setting);
 	CHECK(write_path(path, "0") == 0);
 	CHECK(network_join(&world->options, &network, &err) < 0);

@@ -225,7 +225,7 @@ static int check_without_ipv6(void)
 
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		return 77;
-	world_map_self(uid, gid);
+	world_check(id_map_single(0, 0, uid, 0, gid, &err) == 0, "id maps");
 	if (write_path("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "1") < 0)
 		return 77;
 	world_lo_up();
