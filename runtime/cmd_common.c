@@ -105,6 +105,58 @@ int inspect_names(const char *command, int argc, char **argv,
 	return end_command(status);
 }
 
+struct ls_options {
+	bool json, quiet;
+};
+
+OPTION_STORES(opt_json, struct ls_options, json, true)
+OPTION_STORES(opt_quiet, struct ls_options, quiet, true)
+
+const struct option_row ls_option_rows[] = {
+	{ 'q', "quiet", NULL, opt_quiet, "names only" },
+	{ 0, "json", NULL, opt_json, "an array of objects" },
+	OPTIONS_END,
+};
+
+int list_names(const char *command, int argc, char **argv,
+	int (*names)(const struct state *state, struct str_list *names, struct azm_err *err),
+	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err),
+	void (*print_row)(const json_t *object))
+{
+	struct azm_err err = { 0 };
+	struct ls_options options = { 0 };
+	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
+	cleanup_str_list struct str_list list = { 0 };
+	int first = options_parse(program_find(the_program(), command), &options, argc, argv, &err), status = 0;
+
+	if (first >= 0 && first < argc)
+		first = err_msg(&err, EINVAL, command, NULL, "takes no NAME");
+	if (first < 0 || state_open(&state, &err) < 0 || names(&state, &list, &err) < 0)
+		return fail_command(&err);
+	bool names_only = options.quiet && !options.json;
+	json_t *objects = json_array();
+	if (!names_only && !options.json)
+		print_row(NULL);
+	for (size_t i = 0; i < list.count; i++) {
+		err_clear(&err);
+		json_t *object = names_only ? NULL : look(&state, list.items[i], &err);
+		if (names_only)
+			puts(list.items[i]);
+		else if (!object)
+			status = fail_command(&err);
+		else if (options.json)
+			json_array_append(objects, object);
+		else
+			print_row(object);
+		json_decref(object);
+	}
+	if (options.json)
+		print_json(objects);
+	else
+		json_decref(objects);
+	return end_command(status);
+}
+
 int end_command(int status)
 {
 	return fflush(stdout) == 0 ? status : EXIT_AZM;

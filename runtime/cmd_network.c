@@ -11,7 +11,7 @@
 
 struct network_options {
 	struct network_record record; /* of create */
-	bool json, quiet;
+	bool json;
 };
 
 static int opt_subnet(void *target, const char *value, struct azm_err *err)
@@ -29,19 +29,12 @@ static int opt_label(void *target, const char *value, struct azm_err *err)
 }
 
 OPTION_STORES(opt_json, struct network_options, json, true)
-OPTION_STORES(opt_quiet, struct network_options, quiet, true)
 
 const struct option_row network_create_option_rows[] = {
 	{ 0, "subnet", "CIDR", opt_subnet, "its addresses (default: some that nothing here uses)" },
 	{ 0, "internal", NULL, opt_internal, "members cannot be given egress" },
 	{ 'l', "label", "K=V", opt_label, "metadata, shown by network inspect" },
 	{ 0, "json", NULL, opt_json, "an object" },
-	OPTIONS_END,
-};
-
-const struct option_row network_ls_option_rows[] = {
-	{ 'q', "quiet", NULL, opt_quiet, "names only" },
-	{ 0, "json", NULL, opt_json, "an array of objects" },
 	OPTIONS_END,
 };
 
@@ -93,62 +86,34 @@ int command_network_create(int argc, char **argv)
 
 /* ---- ls ------------------------------------------------------------------------------------------------------- */
 
+static int all_names(const struct state *state, struct str_list *names, struct azm_err *err)
+{
+	cleanup_str_list struct str_list made = { 0 };
+
+	str_list_add(names, "private");
+	str_list_add(names, "none");
+	int result = network_names(state, &made, err);
+	for (size_t i = 0; i < made.count; i++)
+		str_list_add(names, made.items[i]);
+	return result;
+}
+
 static void print_row(const json_t *object)
 {
 	const char *subnet = json_string_value(json_object_get(object, "subnet"));
 	bool internal = json_is_true(json_object_get(object, "internal"));
 	const char *kind = json_is_true(json_object_get(object, "builtin")) ? "builtin" : internal ? "internal" : "-";
 
-	printf("%-32s %-20s %8zu  %s\n", json_string_value(json_object_get(object, "name")), subnet ? subnet : "-",
-		json_array_size(json_object_get(object, "members")), kind);
-}
-
-/* One that cannot be read is said so, and the others are listed. */
-static int list(const struct state *state, const struct network_options *options)
-{
-	static const char *const builtin[] = { "private", "none" };
-	const size_t builtin_count = sizeof builtin / sizeof *builtin;
-	cleanup_str_list struct str_list made = { 0 };
-	struct azm_err failure = { 0 };
-	int status = 0;
-
-	if (network_names(state, &made, &failure) < 0)
-		return fail_command(&failure);
-	json_t *objects = json_array();
-	if (!options->quiet && !options->json)
+	if (object)
+		printf("%-32s %-20s %8zu  %s\n", json_string_value(json_object_get(object, "name")),
+			subnet ? subnet : "-", json_array_size(json_object_get(object, "members")), kind);
+	else
 		printf("%-32s %-20s %8s  %s\n", "NAME", "SUBNET", "MEMBERS", "KIND");
-	for (size_t i = 0; i < builtin_count + made.count; i++) {
-		const char *name = i < builtin_count ? builtin[i] : made.items[i - builtin_count];
-		struct azm_err err = { 0 };
-		json_t *object = options->quiet && !options->json ? NULL : network_json(state, name, &err);
-		if (options->quiet && !options->json)
-			puts(name);
-		else if (!object)
-			status = fail_command(&err);
-		else if (options->json)
-			json_array_append(objects, object);
-		else
-			print_row(object);
-		json_decref(object);
-	}
-	if (options->json)
-		print_json(json_incref(objects));
-	json_decref(objects);
-	return status;
 }
 
 int command_network_ls(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct network_options options = { 0 };
-	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
-	int first = parse("network ls", &options, argc, argv, &err);
-
-	if (first >= 0 && first < argc)
-		first = err_msg(&err, EINVAL, "network ls", NULL, "takes no NAME");
-	if (first < 0 || state_open(&state, &err) < 0)
-		return fail_command(&err);
-	return end_command(list(&state, &options));
+	return list_names("network ls", argc, argv, all_names, network_json, print_row);
 }
 
 /* ---- inspect, rm ---------------------------------------------------------------------------------------------- */

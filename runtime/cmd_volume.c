@@ -11,12 +11,10 @@
 #include "named_volumes.h"
 
 struct volume_options {
-	bool json, quiet, force;
+	bool force;
 	struct str_list labels;
 };
 
-OPTION_STORES(opt_json, struct volume_options, json, true)
-OPTION_STORES(opt_quiet, struct volume_options, quiet, true)
 OPTION_STORES(opt_force, struct volume_options, force, true)
 
 static int opt_label(void *target, const char *value, struct azm_err *err)
@@ -39,12 +37,6 @@ static int opt_driver(void *target, const char *value, struct azm_err *err)
 const struct option_row volume_create_option_rows[] = {
 	{ 0, "label", "K=V", opt_label, "metadata, shown by volume inspect" },
 	{ 'd', "driver", "NAME", opt_driver, "accepted for Docker's sake: local" },
-	OPTIONS_END,
-};
-
-const struct option_row volume_ls_option_rows[] = {
-	{ 'q', "quiet", NULL, opt_quiet, "names only" },
-	{ 0, "json", NULL, opt_json, "an array of objects" },
 	OPTIONS_END,
 };
 
@@ -80,50 +72,19 @@ int command_volume_create(int argc, char **argv)
 	return good ? end_command(0) : fail_command(&err);
 }
 
-static int list(const struct state *state, const struct volume_options *options)
+static void print_row(const json_t *object)
 {
-	cleanup_str_list struct str_list names = { 0 };
-	struct azm_err failure = { 0 };
-	int status = 0;
-
-	if (named_volume_names(state, &names, &failure) < 0)
-		return fail_command(&failure);
-	json_t *objects = json_array();
-	if (!options->quiet && !options->json)
+	if (object)
+		printf("%-32s %-24s %9zu\n", json_string_value(json_object_get(object, "name")),
+			json_string_value(json_object_get(object, "created")),
+			json_array_size(json_object_get(object, "sandboxes")));
+	else
 		printf("%-32s %-24s %9s\n", "NAME", "CREATED", "SANDBOXES");
-	for (size_t i = 0; i < names.count; i++) {
-		const char *name = names.items[i];
-		struct azm_err err = { 0 };
-		json_t *object = options->quiet && !options->json ? NULL : named_volume_json(state, name, &err);
-		if (options->quiet && !options->json)
-			puts(name);
-		else if (!object)
-			status = fail_command(&err);
-		else if (options->json)
-			json_array_append(objects, object);
-		else
-			printf("%-32s %-24s %9zu\n", name, json_string_value(json_object_get(object, "created")),
-				json_array_size(json_object_get(object, "sandboxes")));
-		json_decref(object);
-	}
-	if (options->json)
-		print_json(json_incref(objects));
-	json_decref(objects);
-	return status;
 }
 
 int command_volume_ls(int argc, char **argv)
 {
-	struct azm_err err = { 0 };
-	struct volume_options options = { 0 };
-	cleanup_state struct state state = { .live = -1, .dir = -1, .sandboxes = -1 };
-	int first = parse("volume ls", &options, argc, argv, &err);
-
-	if (first >= 0 && first < argc)
-		first = err_msg(&err, EINVAL, "volume ls", NULL, "takes no NAME");
-	if (first < 0 || state_open(&state, &err) < 0)
-		return fail_command(&err);
-	return end_command(list(&state, &options));
+	return list_names("volume ls", argc, argv, named_volume_names, named_volume_json, print_row);
 }
 
 int command_volume_inspect(int argc, char **argv)

@@ -10,10 +10,10 @@
 extern const struct option_row exec_option_rows[], ps_option_rows[], inspect_option_rows[], logs_option_rows[],
 	stats_option_rows[], commit_option_rows[], stop_option_rows[], kill_option_rows[], start_option_rows[],
 	rm_option_rows[], version_option_rows[], port_option_rows[], egress_option_rows[], publish_option_rows[],
-	network_create_option_rows[], network_ls_option_rows[];
+	network_create_option_rows[], ls_option_rows[];
 
 extern const struct option_row attach_option_rows[], cp_option_rows[], volume_create_option_rows[],
-	volume_ls_option_rows[], volume_rm_option_rows[], volume_prune_option_rows[];
+	volume_rm_option_rows[], volume_prune_option_rows[];
 
 extern const struct option_row snapshot_option_rows[], fork_option_rows[], rollback_option_rows[], diff_option_rows[],
 	snapshots_ls_option_rows[];
@@ -105,6 +105,19 @@ int for_each_name(const char *command, int argc, char **argv, int first,
  */
 int inspect_names(const char *command, int argc, char **argv,
 	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err));
+
+/**
+ * list_names() - the whole of an `ls` command, whose options are ls_option_rows
+ * @names:	adds what there is; -1 with @err
+ * @look:	as inspect_names(); what cannot be looked at is said so, and the others are listed
+ * @print_row:	for people: what @look returned, or NULL for the headline
+ *
+ * Return: the exit status
+ */
+int list_names(const char *command, int argc, char **argv,
+	int (*names)(const struct state *state, struct str_list *names, struct azm_err *err),
+	json_t *(*look)(const struct state *state, const char *name, struct azm_err *err),
+	void (*print_row)(const json_t *object));
 
 /**
  * invocation_check() - refuse what must not be: real root without --as-root, set-uid start

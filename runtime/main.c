@@ -232,10 +232,7 @@ static const struct command commands[] = {
 		.details = "Sandboxes started with `run --network NAME` reach each other by address and by name, and "
 			   "nobody "
 			   "else. Nothing runs for a network without members." },
-	{ .name = "network ls",
-		.summary = "list networks",
-		.options = network_ls_option_rows,
-		.run = command_network_ls },
+	{ .name = "network ls", .summary = "list networks", .options = ls_option_rows, .run = command_network_ls },
 	{ .name = "network inspect",
 		.operands = "NAME...",
 		.summary = "everything about networks and their members, as JSON",
@@ -253,7 +250,7 @@ static const struct command commands[] = {
 		.details = "A volume is a directory of yours that sandboxes mount by its name: run -v NAME:/path, "
 			   "which makes it when "
 			   "it is not there. An empty one gets what the image has at that place." },
-	{ .name = "volume ls", .summary = "list volumes", .options = volume_ls_option_rows, .run = command_volume_ls },
+	{ .name = "volume ls", .summary = "list volumes", .options = ls_option_rows, .run = command_volume_ls },
 	{ .name = "volume inspect",
 		.operands = "NAME...",
 		.summary = "everything about volumes and who has them, as JSON",
