@@ -35,7 +35,7 @@ in_order() {
 }
 
 @test "the command of a sandbox is killed in a snapshot, at work" {
-	sweep probe "$RUN_ORDER; $CHANGE_MANY" "$SNAPSHOT" in_order
+	sweep azm-sandbox:probe "$RUN_ORDER; $CHANGE_MANY" "$SNAPSHOT" in_order
 }
 
 @test "the supervisor or the command is killed in a snapshot of a sandbox at work" {

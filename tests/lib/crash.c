@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tests/lib/crash.c: kill a program after its n-th system call.
  *
- *     crash NAME N SETUP COMMAND
+ *     crash NAME[:VICTIM] N SETUP COMMAND
  *
  * SETUP and COMMAND are for /bin/sh. Both run under ptrace with everything they start, daemons included. While COMMAND
  * runs, the calls of all processes with that name (comm) are counted together; who is about to make the N-th one is
- * killed instead. The rest runs on, traced until COMMAND has ended and free afterwards. One line is printed:
+ * killed instead, or those called VICTIM then. The rest runs on, traced until COMMAND has ended and free afterwards.
+ * One line is printed:
  *
  *     killed NAME before N CALL      exit status 0
  *     NAME made only N calls         3: COMMAND ended before it made more
@@ -13,7 +14,8 @@
  *
  * 125: wrong usage, SETUP failed, or tracing is refused.
  *
- * A thread counts as its process. The name is read anew where it can have changed: execve() and PR_SET_NAME.
+ * A thread counts as its process. The name is read anew where it can have changed: execve() and PR_SET_NAME. The
+ * tests' probe does not stop at its calls: while it stands because it is traced, its sandbox looks paused.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -32,12 +34,13 @@ enum { TRACEES_MAX = 4096, NAME_SIZE = 32, LIMIT_S = 60, EXIT_FEWER = 3, EXIT_HU
 struct tracee {
 	pid_t tid, process; /* tid 0: free */
 	bool named, stale;  /* it has the name that is looked for; that has to be found out again */
+	bool probe;
 };
 
 struct tracer {
 	struct tracee tracees[TRACEES_MAX];
-	const char *name;
-	long left; /* calls until the kill; 0: done, or not yet begun */
+	const char *name, *victim; /* the latter: NULL for who made the call */
+	long left;		   /* calls until the kill; 0: done, or not yet begun */
 	long calls;
 };
 
@@ -82,15 +85,28 @@ static void learn(const struct tracer *tracer, struct tracee *tracee)
 
 	tracee->stale = false;
 	tracee->process = status_word(tracee->tid, "Tgid:", word) ? (pid_t)strtol(word, NULL, 10) : tracee->tid;
-	tracee->named = status_word(tracee->process, "Name:", word) && strcmp(word, tracer->name) == 0;
+	tracee->named = tracee->probe = false;
+	if (!status_word(tracee->process, "Name:", word))
+		return;
+	tracee->named = strcmp(word, tracer->name) == 0;
+	tracee->probe = strcmp(word, "probe") == 0;
+}
+
+static void kill_victims(const struct tracer *tracer)
+{
+	char word[NAME_SIZE];
+
+	for (unsigned i = 0; i < TRACEES_MAX; i++) {
+		pid_t tid = tracer->tracees[i].tid;
+		if (tid && status_word(tid, "Name:", word) && strcmp(word, tracer->victim) == 0)
+			kill(tid, SIGKILL);
+	}
 }
 
 static void on_call(struct tracer *tracer, struct tracee *tracee)
 {
 	struct __ptrace_syscall_info info;
 
-	if (tracee->stale)
-		learn(tracer, tracee);
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof info, &info) < 0 ||
 		info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return;
@@ -101,8 +117,12 @@ static void on_call(struct tracer *tracer, struct tracee *tracee)
 	if (--tracer->left)
 		return;
 	char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)info.entry.nr);
-	kill(tracee->process, SIGKILL);
-	printf("killed %s before %ld %s\n", tracer->name, tracer->calls, call ? call : "?");
+	if (tracer->victim)
+		kill_victims(tracer);
+	else
+		kill(tracee->process, SIGKILL);
+	printf("killed %s before %ld %s\n", tracer->victim ? tracer->victim : tracer->name, tracer->calls,
+		call ? call : "?");
 	free(call);
 }
 
@@ -111,16 +131,16 @@ static void on_stop(struct tracer *tracer, pid_t tid, int status)
 {
 	struct tracee *tracee = tracee_of(tracer, tid);
 	int event = status >> 16, signal = WSTOPSIG(status), deliver = 0;
-	enum __ptrace_request how = PTRACE_SYSCALL;
 
+	if (tracee->stale || event == PTRACE_EVENT_EXEC)
+		learn(tracer, tracee);
+	enum __ptrace_request how = tracee->probe ? PTRACE_CONT : PTRACE_SYSCALL;
 	if (signal == (SIGTRAP | 0x80)) {
 		on_call(tracer, tracee);
 	} else if (event == PTRACE_EVENT_STOP) {
 		if (signal != SIGTRAP) /* it stopped as a process stops, and stays so until SIGCONT */
 			how = PTRACE_LISTEN;
-	} else if (event) {
-		tracee->stale = true;
-	} else {
+	} else if (!event) {
 		deliver = signal;
 	}
 	ptrace(how, tid, NULL, deliver); /* it may have been killed meanwhile */
@@ -188,10 +208,11 @@ int main(int argc, char *argv[])
 	const struct sigaction action = { .sa_handler = on_alarm };
 
 	if (argc != 5 || strtol(argv[2], NULL, 10) < 1) {
-		fputs("usage: crash NAME N SETUP COMMAND\n", stderr);
+		fputs("usage: crash NAME[:VICTIM] N SETUP COMMAND\n", stderr);
 		return EXIT_USAGE;
 	}
-	tracer.name = argv[1];
+	tracer.name = strsep(&argv[1], ":");
+	tracer.victim = argv[1];
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGALRM, &action, NULL);
 	alarm(LIMIT_S);
