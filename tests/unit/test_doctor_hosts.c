@@ -150,11 +150,9 @@ static void need(const char *program)
 
 #define BELOW(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-/* ---- hosts ---------------------------------------------------------------------------------------------------- */
-
-static void this_host_can_run_sandboxes(void **state)
+/* A host that cannot run sandboxes, before anything is taken from it. */
+static void need_sandboxes(const struct world *world)
 {
-	const struct world *world = *state;
 	bool can_run;
 	json_t *report = report_below(world, BELOW("env"), &can_run);
 
@@ -168,6 +166,13 @@ static void this_host_can_run_sandboxes(void **state)
 	}
 	assert_int_equal(json_array_size(json_object_get(report, "missing")), 0);
 	json_decref(report);
+}
+
+/* ---- hosts ---------------------------------------------------------------------------------------------------- */
+
+static void this_host_can_run_sandboxes(void **state)
+{
+	need_sandboxes(*state);
 }
 
 static void user_namespaces_refused_by_a_filter(void **state)
@@ -201,6 +206,7 @@ static void network_namespaces_forbidden_by_sysctl(void **state)
 	bool can_run;
 
 	need("unshare");
+	need_sandboxes(world);
 	json_t *report = report_below(world,
 		BELOW("unshare", "-Ur", "sh", "-c", "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\"", "sh"),
 		&can_run);
@@ -304,6 +310,8 @@ static void an_old_kernel_still_runs_sandboxes(void **state)
 	static const char *const optional[] = { "openat2", "mount_setattr", "move_mount", "close_range", "landlock" };
 	const struct world *world = *state;
 	bool can_run;
+
+	need_sandboxes(world);
 	json_t *report = report_below(world,
 		BELOW(world->deny,
 			"openat2=ENOSYS,mount_setattr=ENOSYS,open_tree=ENOSYS,close_range=ENOSYS,pidfd_open=ENOSYS,"
@@ -344,6 +352,8 @@ static void a_first_choice_that_carries_no_layer_is_passed_over(void **state)
 {
 	const struct world *world = *state;
 	bool can_run;
+
+	need_sandboxes(world);
 	json_t *report = report_below(world, BELOW(world->self, "--report", "/proc/azm-sandbox"), &can_run);
 
 	/* The rest of the command line names the second choice. */
@@ -358,6 +368,8 @@ static void runtime_directory(void **state)
 {
 	const struct world *world = *state;
 	bool can_run;
+
+	need_sandboxes(world);
 	json_t *unset = report_below(world, BELOW("env", "-u", "XDG_RUNTIME_DIR"), &can_run);
 	cleanup_free char *open_to_all = xasprintf("XDG_RUNTIME_DIR=%s", world->top);
 

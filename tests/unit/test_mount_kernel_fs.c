@@ -257,7 +257,7 @@ static void meet_masked_proc(void *unused)
 
 	(void)unused;
 	struct azm_err err = refused(&plan, EPERM);
-	EXPECT(strcmp(err.text, "mount /proc") == 0, "%s", err.text);
+	EXPECT(strcmp(err.text, "mount /proc") == 0, "%s: %s", err.text, err.hint);
 	EXPECT(strstr(err.hint, "--proc bind") && strstr(err.hint, "inside a container"), "%s", err.hint);
 	plan.proc = PROC_BIND;
 	enter(&plan);
