@@ -138,6 +138,15 @@ static int serve_and_die(struct world *world, void *argument)
 	return 0;
 }
 
+/* A killed member's sandbox, which has a copy of its descriptor of the leases, dies a moment later. */
+static int await_free_lease(const struct world *world, off_t lease)
+{
+	cleanup_fd int fd = openat(world->live, "net-test.leases", O_RDWR | O_CLOEXEC);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = lease, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLKW, &lock);
+}
+
 /* The subnet has one address left: the dead member's. */
 static int check_inheritance(struct world *world, void *argument)
 {
@@ -150,6 +159,7 @@ static int check_inheritance(struct world *world, void *argument)
 	CHECK(old != MAP_FAILED);
 	CHECK(finish(spawn(serve_and_die, world, old)) == 128 + SIGKILL);
 	CHECK(old->tcp != 0);
+	CHECK(await_free_lease(world, 6) == 0);
 	CHECK(become_member(world, &served.member) == 0); /* no egress: never calls network_serve() */
 	struct network *network = &served.member.network;
 	uint32_t lease = network->address - network->subnet;
