@@ -337,7 +337,7 @@ static void garbage_does_not_hurt_the_keeper(void **state)
 		assert_int_equal(send(fd, messages[i].data, messages[i].size, MSG_NOSIGNAL), messages[i].size);
 		assert_true(recv(fd, large, sizeof large, 0) <= 0); /* hung up */
 	}
-	cleanup_fd int silent = connect_raw(world);
+	[[gnu::unused]] cleanup_fd int silent = connect_raw(world);
 	join(world, &b);
 	assert_int_equal(only_keeper(), keeper);
 	assert_int_equal(inode(a.netns), inode(b.netns));

@@ -266,7 +266,7 @@ static int take_own_name(int number)
 	for (int round = 0; round < 10; round++) {
 		state_reclaim(&store);
 		cleanup_fd int dir = sandbox_create(&store, &temporary, &lock, &err);
-		cleanup_fd int held = lock;
+		[[gnu::unused]] cleanup_fd int held = lock;
 		if (dir < 0 || write_file_at(dir, "config.json", "{}", 2, 0600) < 0 ||
 			sandbox_publish_name(&store, temporary, name, &err) < 0) {
 			err_print(&err, "test");
