@@ -200,8 +200,9 @@ int overlay_trial(int dir, struct azm_err *err)
 		if (fd < 0 || make_trial(fd) < 0)
 			err_sys(err, "write to", "the directory");
 		else if ((result = try_overlay(fd, &why)) < 0)
-			err_msg(err, EOPNOTSUPP, "try an overlay on", "the directory", "%s",
-				why.reason[0] ? why.reason : strerror(why.code));
+			err_msg(err, EOPNOTSUPP, "try an overlay on", "the directory", "%s%s",
+				why.reason[0] ? why.reason : strerror(why.code),
+				why.code == EPERM ? " (users may mount one since Linux 5.11)" : "");
 	}
 	tree_remove_at(dir, name, &ignored);
 	return result;
