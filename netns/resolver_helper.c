@@ -11,6 +11,10 @@
  * loads other modules from the host, which is sure to work only with the same version of it: a binary that was copied
  * to another distribution may crash in one. So the worker after one that died of a signal uses the two only.
  *
+ * Before glibc 2.34 a static program loads `files` and `dns`, too, and they bring a second C library along, which knows
+ * only the thread that loaded it: in any other they crash. There each lookup has a process of its own, in which it is
+ * the first.
+ *
  * The end is the end of file on the socket. The worker sees it and says so to the watcher with its exit status.
  *
  * What it may do: read what a name service reads, and talk to the network. Landlock denies every change to a file and
@@ -48,7 +52,8 @@ enum {
 	STUCK_MS = 30000,
 	RESTART_US = 200000,
 	EXIT_OVER = 0,
-	EXIT_STUCK = 1
+	EXIT_STUCK = 1,
+	OLD_LIBC = !__GLIBC_PREREQ(2, 34)
 };
 
 struct question {
@@ -103,12 +108,49 @@ static void look_up(const struct resolver_question *question, struct resolver_an
 		answer->error = EAI_NONAME;
 }
 
+static bool crashed(int status)
+{
+	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+
+	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof crashes / sizeof *crashes; i++)
+		if (WTERMSIG(status) == crashes[i])
+			return true;
+	return false;
+}
+
+static void reply(int fd, const struct resolver_question *question)
+{
+	struct resolver_answer answer;
+
+	look_up(question, &answer);
+	(void)!send(fd, &answer, sizeof answer, MSG_NOSIGNAL);
+}
+
+/* A crash is the worker's, for the watcher to see. Setting options of this program's C library would not reach the
+ * loaded one: LOCALDOMAIN does, and an empty search list leaves a name as it is. */
+static void reply_from_child(int fd, const struct resolver_question *question)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (strchr(question->name, '.'))
+			(void)setenv("LOCALDOMAIN", "", 1);
+		reply(fd, question);
+		_exit(0);
+	}
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (crashed(status))
+		abort();
+}
+
 /* ---- the worker ----------------------------------------------------------------------------------------------- */
 
 static void *resolve(void *argument)
 {
 	struct worker *worker = argument;
-	struct resolver_answer answer;
 
 	pthread_mutex_lock(&worker->lock);
 	for (;;) {
@@ -123,10 +165,8 @@ static void *resolve(void *argument)
 		worker->progress = clock_ms();
 		pthread_mutex_unlock(&worker->lock);
 		/* Whoever asked has given up. */
-		if (clock_ms() - question.at < RESOLVER_TIMEOUT_MS) {
-			look_up(&question.asked, &answer);
-			(void)!send(worker->fd, &answer, sizeof answer, MSG_NOSIGNAL);
-		}
+		if (clock_ms() - question.at < RESOLVER_TIMEOUT_MS)
+			(OLD_LIBC ? reply_from_child : reply)(worker->fd, &question.asked);
 		pthread_mutex_lock(&worker->lock);
 		worker->progress = clock_ms();
 	}
@@ -259,16 +299,6 @@ static void keep_only(int fd)
 	for (int i = 0; i < 3 && null >= 0; i++)
 		(void)dup2(null, i);
 	(void)fd_close_range(4, ~0u);
-}
-
-static bool crashed(int status)
-{
-	static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
-
-	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof crashes / sizeof *crashes; i++)
-		if (WTERMSIG(status) == crashes[i])
-			return true;
-	return false;
 }
 
 void resolver_helper(int fd)
