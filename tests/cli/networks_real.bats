@@ -42,7 +42,7 @@ answers() { # MEMBER URL
 @test "curl: by NAME, by NAME.azm and by address, both ways" {
 	local name
 	for name in "one$$" "two$$"; do
-		member "$name" -- sh -c "mkdir /tmp/w; echo I am $name >/tmp/w/index.html; exec python3 -m http.server -d /tmp/w 8000"
+		member "$name" -- sh -c "mkdir /tmp/$name; echo I am $name >/tmp/$name/index.html; exec python3 -m http.server -d /tmp/$name 8000"
 	done
 	wait_for 10 answers "two$$" "http://one$$:8000/"
 	wait_for 10 answers "one$$" "http://two$$:8000/"
@@ -56,8 +56,7 @@ answers() { # MEMBER URL
 
 @test "psql: a database in one sandbox, its client in another" {
 	[ -n "$PG" ]
-	member "db$$" --user 1000 --tmpfs /data:mode=1777 -- sh -c "$PG/initdb -D /data/d -U azm -A trust --no-sync \
-			--no-instructions --locale=C >/dev/null && echo 'host all all 0.0.0.0/0 trust' >>/data/d/pg_hba.conf &&
+	member "db$$" --user 1000 --tmpfs /data:mode=1777 -- sh -c "$PG/initdb -D /data/d -U azm -A trust --no-sync --locale=C >/dev/null && echo 'host all all 0.0.0.0/0 trust' >>/data/d/pg_hba.conf &&
 		exec $PG/postgres -D /data/d -h '*' -k '' -F"
 	wait_for 180 on_network "$PG/pg_isready" -h "db$$" # initdb takes minutes under emulation
 	is 42 "$(on_network "$PG/psql" -h "db$$" -U azm -Atc 'select 6*7' postgres)"

@@ -104,6 +104,7 @@ make_clients() {
 	cp "$INTERNET/stock/ssh/id" "$ROOTFS/root/.ssh/id_ed25519"
 	cp "$INTERNET/stock/ssh/known_hosts" "$ROOTFS/root/.ssh/"
 	chmod 0600 "$ROOTFS/root/.ssh/id_ed25519"
+	echo 'CheckHostIP no' >"$ROOTFS/root/.ssh/config" # as OpenSSH since 8.5 has it: the broker's addresses come and go
 	cp "$PROBE" "$ROOTFS/opt/probe"
 	cp "$TESTS/lib/internet/reach.py" "$ROOTFS/opt/reach"
 	export ROOTFS PG

@@ -22,6 +22,16 @@ for applet in $(./bin/busybox --list); do
 	[ "$applet" = busybox ] || ln -s busybox "bin/$applet"
 done
 [ -z "$probe" ] || cp "$probe" bin/probe
+# Before glibc 2.34 a static program loads these to look a name up.
+case $(getconf GNU_LIBC_VERSION 2>/dev/null || :) in
+'glibc 2.'[12]? | 'glibc 2.3'[0-3])
+	for library in libnss_files.so.2 libnss_dns.so.2 libresolv.so.2 libc.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1; do
+		for file in /lib/*-linux-gnu/"$library"; do
+			[ ! -e "$file" ] || { mkdir -p ".${file%/*}" && cp -L "$file" ".$file"; }
+		done
+	done
+	;;
+esac
 cat >etc/passwd <<'END'
 root:x:0:0:root:/root:/bin/sh
 user:x:1000:1000:a user:/home/user:/bin/sh

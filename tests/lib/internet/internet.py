@@ -105,8 +105,8 @@ def start_redis():
 def start_postgres():
     programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     data = DIR / "postgres"
-    subprocess.run([programs / "initdb", "-D", data, "-U", "azm", "-A", "trust", "--no-sync", "--no-instructions",
-                    "--locale=C", "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([programs / "initdb", "-D", data, "-U", "azm", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"],
+                   check=True, stdout=subprocess.DEVNULL)
     with open(data / "pg_hba.conf", "a") as file:
         file.write("host all all 0.0.0.0/0 trust\n")
     subprocess.Popen([programs / "postgres", "-D", data, "-h", zone.DATABASE, "-k", "", "-F"],

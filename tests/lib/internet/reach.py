@@ -6,7 +6,7 @@
     refused   connect(2) failed at once, or the answer was the broker's 403
     closed    accepted, then closed or reset without a byte
     unknown   no such name
-    timeout   nothing of this within ten seconds
+    timeout   nothing of this within ten seconds (socket.timeout: Python before 3.10 has no other name for it)
 """
 import concurrent.futures
 import socket
@@ -24,14 +24,14 @@ def reach(target):
         sock.settimeout(10)
         try:
             sock.connect(address[4])
-        except TimeoutError:
+        except socket.timeout:
             return "timeout"
         except OSError:
             return "refused"
         try:
             sock.sendall(f"GET / HTTP/1.0\r\nHost: {target.rpartition(':')[0]}\r\n\r\n".encode())
             answer = sock.recv(4096)
-        except TimeoutError:
+        except socket.timeout:
             return "timeout"
         except OSError:
             return "closed"

@@ -244,7 +244,7 @@ class Limits(OwnServer):
                     send(connection)
                     if not connection.recv(4096):
                         break
-                except TimeoutError:
+                except socket.timeout:
                     continue
                 except OSError:
                     break
