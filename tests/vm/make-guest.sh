@@ -18,9 +18,9 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 # What a machine of its kind has, and what the suites use.
 machine=linux-image-amd64,systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-systemd,apparmor,nfs-kernel-server
 suites=bats,jq,busybox-static,strace,python3,procps,iproute2,git,curl,bc,psmisc,openssl,man-db,groff,libcmocka0
-# And those about real programs, sub-ids and egress. Debian 11 has no pasta.
+# And those about real programs, sub-ids and egress. Debian 11 has no pasta; its installer merges /usr, its packages do not.
 suites+=,uidmap,openssh-client,dropbear-bin,redis-tools,postgresql,gdb,npm,python3-pip,python3-ipython
-[ "$suite" = bullseye ] || suites+=,passt
+[ "$suite" = bullseye ] && suites+=,usrmerge || suites+=,passt
 hooks=()
 if [ -n "$selinux" ]; then
 	machine+=,selinux-policy-default,policycoreutils,policycoreutils-python-utils,auditd,openssh-server,openssh-client

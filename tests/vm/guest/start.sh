@@ -19,7 +19,7 @@ without_overlays() {
 	mkdir "$AZM_GUEST_TREE/build/real"
 	mv "$program" "$AZM_GUEST_TREE/build/real/"
 	# shellcheck disable=SC2016 # the script's own
-	printf '#!/bin/bash\n[ "$1" != run ] || { shift; set -- run --rootfs-mode direct "$@"; }\nexec -a "$0" "${0%%/*}/real/azm-sandbox" "$@"\n' >"$program"
+	printf '#!/bin/bash\n[ "$1" != run ] || { shift; set -- run --rootfs-mode direct "$@"; }\nself=$(readlink -f "$0")\nexec -a "$0" "${self%%/*}/real/azm-sandbox" "$@"\n' >"$program"
 	chmod 755 "$program"
 }
 
