@@ -61,13 +61,16 @@ all_mine() { [ -z "$(find "$WORK" ! -uid "$(id -u)" -print -quit)" ]; }
 		[build-system]
 		requires = ["setuptools"]
 		build-backend = "setuptools.build_meta"
-		[project]
-		name = "greet"
-		version = "1.0"
-		[project.scripts]
-		greet = "greet:main"
-		[tool.setuptools]
-		packages = ["greet"]
+	END
+	# setuptools before 61 reads the rest here only.
+	cat >"$WORK/setup.cfg" <<-'END'
+		[metadata]
+		name = greet
+		version = 1.0
+		[options]
+		packages = greet
+		[options.entry_points]
+		console_scripts = greet = greet:main
 	END
 	printf 'def main():\n\tprint("from the wheel")\n' >"$WORK/greet/__init__.py"
 	cat >"$WORK/test_greet.py" <<-'END'

@@ -26,5 +26,5 @@ for name in /etc/alternatives /etc/fonts; do
 done
 
 inside() { # OPTION... -- COMMAND...
-	AZM_LIMIT=120 azm run --rm --rootfs "$IMAGE" "${HOST_USR[@]}" "$@"
+	AZM_LIMIT=${AZM_LIMIT:-120} azm run --rm --rootfs "$IMAGE" "${HOST_USR[@]}" "$@"
 }
