@@ -59,7 +59,7 @@ pushed' "$output"
 }
 
 @test "npm installs from a registry" {
-	run client npm.test sh -ec 'mkdir /tmp/t && cd /tmp/t && export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+	run client npm.test sh -ec 'mkdir /tmp/npm && cd /tmp/npm && export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 		npm install --silent --no-audit --no-fund --no-update-notifier --fetch-retries 0 --registry https://npm.test/ azm-hello >&2
 		node -e "require(\"azm-hello\")"'
 	has "$output" '^hello from npm$'
@@ -245,7 +245,7 @@ refused' "$output"
 	: >"$INTERNET/proxy.log"
 	client_options --egress-proxy http://proxy.test:3128
 	run client www.example.test,git.example.test:22 sh -ec "curl -sS https://www.example.test/ http://www.example.test/
-		git clone -q git@git.example.test:$INTERNET/stock/git/hello.git /tmp/two && cat /tmp/two/README"
+		git clone -q git@git.example.test:$INTERNET/stock/git/hello.git /tmp/three && cat /tmp/three/README"
 	is "hello from www.example.test at $web
 hello from www.example.test at $web
 hello from git" "$output"
