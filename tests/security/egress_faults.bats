@@ -30,7 +30,7 @@ memory() { # SUPERVISOR: KiB of its own
 }
 
 still_serves() { # SANDBOX
-	has "$(azm exec "$1" curl -sS -m 10 http://www.example.test/)" 'hello from'
+	has "$(azm exec "$1" curl -sS -m "${AZM_LIMIT:-10}" http://www.example.test/)" 'hello from'
 }
 
 @test "t-n3: with egress all, no way to the host's loopback, its addresses, the gateway or what they disguise as" {
