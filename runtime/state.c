@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -117,6 +118,20 @@ static int make_layer(int dir)
 	return mkdirat(dir, "work", 0700);
 }
 
+/* Who gave a spare directory is about to end, and its lock with it. */
+static int lock_spare(int dir, struct azm_err *err)
+{
+	enum { TRIES = 10 };
+	const struct timespec moment = { .tv_nsec = 200000 };
+	int held = lock_file(dir, 0, NULL, err);
+
+	for (int i = 0; held < 0 && err_is(err, EWOULDBLOCK) && i < TRIES; i++) {
+		nanosleep(&moment, NULL);
+		held = lock_file(dir, 0, NULL, err);
+	}
+	return held;
+}
+
 int sandbox_create(const struct state *state, char **temporary, int *lock, struct azm_err *err)
 {
 	for (int attempt = 0; attempt < 16; attempt++) {
@@ -132,8 +147,8 @@ int sandbox_create(const struct state *state, char **temporary, int *lock, struc
 		cleanup_fd int dir = openat(state->sandboxes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dir < 0)
 			continue; /* reclaimed by somebody between the two calls */
-		cleanup_fd int held = lock_file(dir, spare ? 0 : O_CREAT, NULL, err);
-		/* A spare whose giver still holds the lock is left to be reclaimed. */
+		cleanup_fd int held = spare ? lock_spare(dir, err) : lock_file(dir, O_CREAT, NULL, err);
+		/* A spare whose giver still holds the lock is left to be reclaimed by the next command. */
 		if (held < 0 || (!spare && make_layer(dir) < 0))
 			continue;
 		*temporary = steal_ptr(&name);

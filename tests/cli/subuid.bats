@@ -313,9 +313,10 @@ keepers_are_many() { [ "$(keepers | wc -l)" -eq "$1" ]; }
 
 # is_empty DIR NAMES: nothing in it but NAMES, and nothing of another id. What is kept for the next sandboxes are empty
 # directories of ours.
+# A directory .new-* is a spare one that was taken before who gave it had ended: empty, and the next command's to remove.
 is_empty() {
-	! find "$1" -mindepth 1 -maxdepth 1 ! -name '.spare-[0-3]' -printf '%f\n' | grep -qvxF "$2" &&
-		[ -z "$(find "$1" -path '*/.spare-*' ! -uid "$(id -u)")" ]
+	! find "$1" -mindepth 1 -maxdepth 1 ! -name '.spare-[0-3]' ! -name '.new-*' -printf '%f\n' | grep -qvxF "$2" &&
+		[ -z "$(find "$1" \( -path '*/.spare-*' -o -path '*/.new-*' \) ! -uid "$(id -u)")" ]
 }
 subid_processes_are_some() { [ -n "$(subid_processes)" ]; }
 subid_processes_are_none() { [ -z "$(subid_processes)" ]; }
