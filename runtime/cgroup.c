@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "resources.h"
+#include "scope.h"
 
 static const char caller_leaf[] = "azm-caller";
 
@@ -177,6 +178,10 @@ static int not_delegated(const struct config *config, struct azm_err *err)
 			"it is not a cgroup (version 2) that you may use");
 	err_msg(err, EPERM, "limit memory or processors", NULL,
 		"this host has not delegated a cgroup (version 2) to you, and a resource limit cannot express it");
+	if (scope_in_job())
+		return err_hint(err,
+			"in a job of Slurm (SLURM_JOB_ID) the job's own limits hold, srun --mem; leave --memory "
+			"and --cpus out, or go without them where they cannot be had: --best-effort");
 	return err_hint(err, "run it as: systemd-run --user --scope -p Delegate=yes azm-sandbox run ..., leave "
 			     "--memory and --cpus out, or go without them where they cannot be had: --best-effort; "
 			     "see `azm-sandbox doctor`");

@@ -34,6 +34,12 @@ static bool lingers(void)
 	return name && access(file, F_OK) == 0;
 }
 
+/* Source: srun(1), output environment variables. */
+bool scope_in_job(void)
+{
+	return getenv("SLURM_JOB_ID") != NULL;
+}
+
 void scope_enter(const struct config *config, char **argv, int keep_fd, bool stays)
 {
 	static const char *const front[] = { "systemd-run", "--user", "--scope", "--quiet", "--collect", "-p",
@@ -41,7 +47,7 @@ void scope_enter(const struct config *config, char **argv, int keep_fd, bool sta
 	char self[PATH_MAX];
 	struct str_list words = { 0 };
 
-	if (!limits_need_cgroup(config) || config->cgroup_parent || !has_manager())
+	if (!limits_need_cgroup(config) || config->cgroup_parent || scope_in_job() || !has_manager())
 		return;
 	if (getenv(asked)) {
 		if (stays && !lingers())

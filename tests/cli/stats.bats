@@ -103,6 +103,11 @@ teardown() { remove_sandboxes; }
 	is 0 "$status"
 	is 'two words' "$output"
 	is running "$(head -1 "$BATS_TEST_TMPDIR/status" | jq -r .state)"
+	# Not in a job, which it would leave.
+	PATH=$bin:$PATH XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run SLURM_JOB_ID=1 run --separate-stderr sandbox --memory 64m -- true
+	is 125 "$status"
+	has "$stderr" 'hint: in a job of Slurm'
+	has_not "$stderr" asked
 	# Not when nothing needs it.
 	PATH=$bin:$PATH XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run run --separate-stderr sandbox --pids-limit 100 -- true
 	has_not "$stderr" asked
