@@ -34,6 +34,7 @@ bootstrap() {
 # start_bootstrap DIR [OPTION...]: in the background, JSON lines in $JSON, pid in $pid
 start_bootstrap() {
 	JSON=$BATS_TEST_TMPDIR/progress.json
+	: >"$JSON" # now: what it said the last time is not what it says this time
 	"$ROOTFS_TOOL" bootstrap "$@" --variant minimal --json >"$JSON" 2>"$BATS_TEST_TMPDIR/stderr" 3>&- &
 	pid=$!
 }

@@ -80,6 +80,7 @@ remove_sandboxes() {
 spawn() {
 	local file=$1
 	shift
+	: >"$file" # now: nobody takes what was in it for an answer
 	"$@" >"$file" 2>&1 3>&- &
 	SPAWNED=$!
 	echo "$SPAWNED" >>"$BATS_TEST_TMPDIR/pids"
